@@ -1,0 +1,42 @@
+"""Does the instruction matter? Pointing at the named object on layouts never trained on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from a1_model.network import A1Network
+
+from a1_training.samples import BatchSampler
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grounding:
+    """Fractions in 0..1, one per exit, over the samples whose object the front camera sees.
+
+    Attributes:
+        hits: the best patch of the front camera is at most one patch from the labelled pixel.
+        samples: how many were looked at.
+    """
+
+    hits: tuple[float, ...]
+    samples: int
+
+
+@torch.inference_mode()
+def measure_grounding(
+    network: A1Network, sampler: BatchSampler, source: str, samples: int, batch_size: int = 128
+) -> Grounding:
+    """Looks at `samples` draws of `source` (held-out layouts) through the point head."""
+    network.eval()
+    hits, seen = None, 0
+    for _ in range(max(1, samples // batch_size)):
+        batch = sampler.draw({source: 1.0}, batch_size)
+        point_KB2 = network.point(batch)
+        visible_B = batch.points_valid_BV[:, 0]
+        side = network.config.front_grid
+        distance_KB = (point_KB2 - batch.points_BV2[None, :, 0]).abs().amax(-1) * side
+        good_K = ((distance_KB <= 1.0) & visible_B).sum(-1)
+        hits = good_K if hits is None else hits + good_K
+        seen += int(visible_B.sum())
+    return Grounding(hits=tuple((hits / max(seen, 1)).tolist()), samples=seen)

@@ -1,0 +1,130 @@
+"""A training run as data: what is generated, what is learned from it, for how long."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """One stretch of training with a fixed mixture of sources and loss weights.
+
+    Attributes:
+        name: shown in the progress bar and kept in the checkpoint's metadata.
+        steps: optimiser steps.
+        mixture: source name to sampling weight; weights need not sum to one.
+        loss_weights: loss name (`fm`, `mlp`, `end`, `point`) to weight.
+        learning_rate: peak of the cosine.
+        final_fraction: learning rate at the last step over the peak.
+        warmup_steps: linear rise from zero.
+    """
+
+    name: str
+    steps: int
+    mixture: Mapping[str, float]
+    loss_weights: Mapping[str, float]
+    learning_rate: float
+    final_fraction: float = 0.05
+    warmup_steps: int = 200
+
+
+@dataclass(frozen=True, kw_only=True)
+class DaggerRound:
+    """The policy drives, the expert labels (Ross et al., 2011), then a further stage trains.
+
+    Attributes:
+        episodes: rollouts added to the source `dagger`.
+        beta: fraction of ticks on which the expert's rows are executed instead.
+        stage: training after the new episodes have been added.
+    """
+
+    episodes: int
+    beta: float
+    stage: Stage
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """A whole run; every number that decides the checkpoint stands here.
+
+    Attributes:
+        pointing_samples: random layouts and arm poses with the pixel of the named object.
+        demonstration_episodes: scripted expert episodes.
+        noise: execution noise of the demonstrations (see `a1_world.generate`).
+        batch_size: samples an optimiser step.
+        state_mask_probability: chance that a sample's state is replaced by zeros.
+        brightness: largest relative change of an image's brightness, per sample.
+        ema_decay: decay of the averaged weights that are saved.
+        seed: of the data, the initial weights and the sampling.
+    """
+
+    pointing_samples: int
+    demonstration_episodes: int
+    noise: float
+    stages: tuple[Stage, ...]
+    dagger: tuple[DaggerRound, ...]
+    batch_size: int = 64
+    weight_decay: float = 0.01
+    gradient_clip: float = 1.0
+    state_mask_probability: float = 0.0
+    brightness: float = 0.1
+    ema_decay: float = 0.999
+    seed: int = 0
+    extra: Mapping[str, float] = field(default_factory=dict)
+
+
+_ACT = {"fm": 1.0, "mlp": 0.5, "end": 0.05, "point": 0.1}
+
+
+def tiny_recipe() -> Recipe:
+    """The recipe of the shipped checkpoint: point, clone, then two rounds of DAgger."""
+    return Recipe(
+        pointing_samples=12_000,
+        demonstration_episodes=900,
+        noise=1.0,
+        stages=(
+            Stage(
+                name="point",
+                steps=1_500,
+                mixture={"pointing": 1.0},
+                loss_weights={"fm": 0.0, "mlp": 0.0, "end": 0.0, "point": 1.0},
+                learning_rate=1e-3,
+                final_fraction=0.5,
+            ),
+            Stage(
+                name="clone",
+                steps=5_000,
+                mixture={"demonstrations": 0.85, "pointing": 0.15},
+                loss_weights=_ACT,
+                learning_rate=8e-4,
+                final_fraction=0.3,
+            ),
+        ),
+        dagger=(
+            DaggerRound(
+                episodes=200,
+                beta=0.3,
+                stage=Stage(
+                    name="dagger-1",
+                    steps=2_500,
+                    mixture={"demonstrations": 0.6, "dagger": 0.35, "pointing": 0.05},
+                    loss_weights=_ACT,
+                    learning_rate=5e-4,
+                    final_fraction=0.3,
+                ),
+            ),
+            DaggerRound(
+                episodes=300,
+                beta=0.0,
+                stage=Stage(
+                    name="dagger-2",
+                    steps=3_500,
+                    mixture={"demonstrations": 0.5, "dagger": 0.45, "pointing": 0.05},
+                    loss_weights=_ACT,
+                    learning_rate=4e-4,
+                    final_fraction=0.02,
+                ),
+            ),
+        ),
+    )

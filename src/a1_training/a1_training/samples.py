@@ -1,0 +1,113 @@
+"""From stored samples to training batches."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from a1_core.normaliser import Normaliser
+from a1_model.batch import TrainBatch
+from a1_model.tokenizer import InstructionTokenizer
+from a1_world.shards import Shards
+
+
+@dataclass(frozen=True, kw_only=True)
+class Augmentation:
+    """What is changed about a sample each time it is drawn.
+
+    Attributes:
+        brightness: largest relative change of all images of a sample.
+        state_mask_probability: chance that the state is replaced by the middle of its range.
+    """
+
+    brightness: float
+    state_mask_probability: float
+
+
+def fit_normaliser(names: Sequence[str], shards: Shards) -> Normaliser:
+    """Quantile bounds (q01, q99) of states and of actions, all rows together.
+
+    The gripper is already in 0..1 and keeps exactly these bounds, so that open and closed
+    are reachable however rare one of them is in the data.
+    """
+    state_low, state_high = np.quantile(shards.state_ND, (0.01, 0.99), axis=0)
+    rows_RD = shards.actions_NHD.reshape(-1, shards.actions_NHD.shape[-1])
+    action_low, action_high = np.quantile(rows_RD, (0.01, 0.99), axis=0)
+    for low, high in ((state_low, state_high), (action_low, action_high)):
+        low[-1], high[-1] = 0.0, 1.0
+    return Normaliser(
+        names=tuple(names),
+        state_low_D=state_low,
+        state_high_D=state_high,
+        action_low_D=action_low,
+        action_high_D=action_high,
+    )
+
+
+class BatchSampler:
+    """Draws batches from several sources in a given mixture, reproducibly.
+
+    Args:
+        sources: name to shards; a source without actions (pointing) trains the point head only.
+        tokenizer: of the network that is trained.
+        normaliser: of states and actions.
+        seed: of the order in which samples are drawn and of the augmentation.
+    """
+
+    def __init__(
+        self,
+        sources: Mapping[str, Shards],
+        tokenizer: InstructionTokenizer,
+        normaliser: Normaliser,
+        augmentation: Augmentation,
+        seed: int,
+    ):
+        self._sources = dict(sources)
+        self._tokenizer = tokenizer
+        self._normaliser = normaliser
+        self._augmentation = augmentation
+        self.rng = np.random.default_rng(seed)
+
+    def draw(self, mixture: Mapping[str, float], size: int) -> TrainBatch:
+        """A batch of `size` samples, sources in the proportions of `mixture`."""
+        weights = np.array([mixture[name] for name in mixture], dtype=np.float64)
+        counts = self.rng.multinomial(size, weights / weights.sum())
+        parts = [
+            (self._sources[name], self.rng.integers(len(self._sources[name]), size=count))
+            for name, count in zip(mixture, counts, strict=True)
+            if count
+        ]
+        images = np.concatenate([shards.images_NVHWC(index) for shards, index in parts])
+        state = np.concatenate([shards.state_ND[index] for shards, index in parts])
+        actions = np.concatenate([shards.actions_NHD[index] for shards, index in parts])
+        valid = np.concatenate([shards.action_valid_N[index] for shards, index in parts])
+        end = np.concatenate([shards.end_N[index] for shards, index in parts])
+        points = np.concatenate([shards.points_NV2[index] for shards, index in parts])
+        text = [shards.instructions[i] for shards, index in parts for i in index]
+        ids, mask = self._tokenizer.encode(text)
+        state = self._normaliser.encode_state(state)
+        masked = self.rng.random(size) < self._augmentation.state_mask_probability
+        state = np.where(masked[:, None], 0.0, state)
+        return TrainBatch(
+            images_BVHWC=torch.from_numpy(self._brighten(images)),
+            text_ids_BT=ids,
+            text_mask_BT=mask,
+            state_BD=torch.from_numpy(state.astype(np.float32)),
+            actions_BHD=torch.from_numpy(
+                self._normaliser.encode_actions(actions).astype(np.float32)
+            ),
+            action_valid_B=torch.from_numpy(valid),
+            row_valid_BH=torch.from_numpy(np.repeat(valid[:, None], actions.shape[1], axis=1)),
+            end_B=torch.from_numpy(end.astype(np.float32)),
+            end_valid_B=torch.from_numpy(valid),
+            points_BV2=torch.from_numpy(np.nan_to_num(points).astype(np.float32)),
+            points_valid_BV=torch.from_numpy(np.isfinite(points).all(axis=-1)),
+        )
+
+    def _brighten(self, images_BVHWC: np.ndarray) -> np.ndarray:
+        spread = self._augmentation.brightness
+        gain = self.rng.uniform(1 - spread, 1 + spread, size=(len(images_BVHWC), 1, 1, 1, 1))
+        lit = images_BVHWC * gain.astype(np.float32)
+        return np.clip(lit, 0, 255).astype(np.uint8)

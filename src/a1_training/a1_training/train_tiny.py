@@ -1,0 +1,240 @@
+"""`make train-tiny`: from a seed to the shipped checkpoint; resumes where it was killed."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from a1_core.normaliser import Normaliser
+from a1_core.policy import ExitSetting
+from a1_core.spec import RobotSpec, load_spec
+from a1_model.checkpoint import load_checkpoint, save_checkpoint
+from a1_model.config import tiny
+from a1_model.network import A1Network
+from a1_model.tokenizer import InstructionTokenizer
+from a1_world import generate
+from a1_world.shards import Shards, open_shards, write_shards
+from a1_world.tasks import vocabulary
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from a1_training.grounding import measure_grounding
+from a1_training.recipe import DaggerRound, Recipe, Stage, tiny_recipe
+from a1_training.samples import Augmentation, BatchSampler, fit_normaliser
+from a1_training.trainer import Trainer
+
+LOG_EVERY = 50
+# Layouts of the sources must not meet: each source and round has seeds of its own, all below
+# the first evaluation seed (1,000,000).
+SEED_POINTING, SEED_HELD_OUT, SEED_DEMONSTRATIONS, SEED_DAGGER = 0, 200_000, 300_000, 600_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Paths:
+    """Where a run keeps its things: data and state in `work`, the result in `checkpoint`."""
+
+    work: Path
+    checkpoint: Path
+    spec: Path
+
+    def data(self, source: str) -> Path:
+        return self.work / "data" / source
+
+
+class TinyRun:
+    """One run of a recipe: data, stages, DAgger rounds, in the order of the recipe.
+
+    Args:
+        paths: of the work folder, the checkpoint and the robot spec.
+        recipe: what to do.
+        workers: processes that generate data.
+        console: for progress.
+    """
+
+    def __init__(self, paths: Paths, recipe: Recipe, workers: int, console: Console):
+        self._paths = paths
+        self._recipe = recipe
+        self._workers = workers
+        self._console = console
+        self._spec: RobotSpec = load_spec(paths.spec)
+        self._log_path = paths.work / "log.jsonl"
+        torch.manual_seed(recipe.seed)
+        self._tokenizer = InstructionTokenizer.from_words(vocabulary())
+        self._trainer = Trainer(A1Network(tiny(vocab_size=len(self._tokenizer))), recipe)
+
+    def run(self) -> None:
+        """Everything that is not done yet; the checkpoint is written after every stage."""
+        recipe = self._recipe
+        sources = {
+            "pointing": self._generate(
+                "pointing", generate.pointing_samples, recipe.pointing_samples, SEED_POINTING
+            ),
+            "held_out": self._generate(
+                "held_out", generate.pointing_samples, recipe.pointing_samples // 12, SEED_HELD_OUT
+            ),
+            "demonstrations": self._generate(
+                "demonstrations",
+                generate.demonstration_samples,
+                recipe.demonstration_episodes,
+                SEED_DEMONSTRATIONS,
+                noise=recipe.noise,
+            ),
+        }
+        self._normaliser: Normaliser = fit_normaliser(
+            self._spec.action_names, sources["demonstrations"]
+        )
+        sampler = self._sampler(sources)
+        done = self._resume(sampler)
+        for index, stage in enumerate(recipe.stages):
+            self._train(index, stage, sampler, done)
+        for index, dagger in enumerate(recipe.dagger, start=len(recipe.stages)):
+            if done["stage"] <= index:
+                sources |= {"dagger": self._relabel(index, dagger)}
+                state = sampler.rng.bit_generator.state
+                sampler = self._sampler(sources)
+                sampler.rng.bit_generator.state = state
+            self._train(index, dagger.stage, sampler, done)
+
+    def _sampler(self, sources: dict[str, Shards]) -> BatchSampler:
+        augmentation = Augmentation(
+            brightness=self._recipe.brightness,
+            state_mask_probability=self._recipe.state_mask_probability,
+        )
+        return BatchSampler(
+            sources, self._tokenizer, self._normaliser, augmentation, self._recipe.seed
+        )
+
+    def _resume(self, sampler: BatchSampler) -> dict[str, int]:
+        state = self._paths.work / "state.pt"
+        if not state.exists():
+            return {"stage": 0, "step": 0}
+        done = self._trainer.load(state, sampler)
+        self._console.print(f"resuming at stage {done['stage']}, step {done['step']}")
+        return done
+
+    def _generate(
+        self, source: str, generator: Callable, count: int, seed: int, **arguments: object
+    ) -> Shards:
+        """Fills the folder of `source` in parallel parts; parts that are complete stay."""
+        share = -(-count // self._workers)
+        jobs = [
+            (self._paths.data(source) / f"part{part}", generator, share, seed + part * share)
+            for part in range(self._workers)
+        ]
+        began = time.monotonic()
+        # spawn: a forked child would inherit the parent's torch threads and OpenGL context.
+        context = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(self._workers, mp_context=context) as pool:
+            for job in [pool.submit(_fill, *job, arguments) for job in jobs]:
+                job.result()
+        shards = open_shards([job[0] for job in jobs])
+        self._console.print(
+            f"{source}: {len(shards)} samples ({time.monotonic() - began:.0f} s)"
+        )
+        return shards
+
+    def _relabel(self, index: int, dagger: DaggerRound) -> Shards:
+        """All DAgger rounds up to this one, the newest driven by the checkpoint just trained."""
+        self._generate(
+            f"dagger/{index}",
+            _dagger_samples,
+            dagger.episodes,
+            SEED_DAGGER + index * 50_000,
+            checkpoint=self._paths.checkpoint,
+            spec=self._paths.spec,
+            beta=dagger.beta,
+        )
+        return open_shards(sorted(self._paths.data("dagger").glob("*/part*")))
+
+    def _train(self, index: int, stage: Stage, sampler: BatchSampler, done: dict) -> None:
+        if done["stage"] > index:
+            return
+        first = done["step"] if done["stage"] == index else 0
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[losses]}"),
+        )
+        with Progress(*columns, console=self._console) as progress:
+            bar = progress.add_task(stage.name, total=stage.steps, completed=first, losses="")
+
+            def save(step: int) -> None:
+                at = (index + 1, 0) if step == stage.steps else (index, step)
+                state = {"stage": at[0], "step": at[1]}
+                self._trainer.save(self._paths.work / "state.pt", state, sampler)
+
+            for step, losses in self._trainer.run(stage, sampler, first, save=save):
+                progress.update(bar, completed=step + 1)
+                if step % LOG_EVERY == 0:
+                    shown = " ".join(f"{name} {value:.3g}" for name, value in losses.items())
+                    progress.update(bar, losses=shown)
+                    self._log({"stage": stage.name, "step": step, **losses})
+        grounding = measure_grounding(self._trainer.average, sampler, "held_out", 1024)
+        hits = " ".join(f"{hit:.2f}" for hit in grounding.hits)
+        self._console.print(f"{stage.name}: pointing at the named object, by exit: {hits}")
+        self._log({"stage": stage.name, "grounding": grounding.hits})
+        self._write_checkpoint(stage.name)
+
+    def _log(self, row: dict[str, object]) -> None:
+        with self._log_path.open("a") as log:
+            log.write(json.dumps(row) + "\n")
+
+    def _write_checkpoint(self, stage: str) -> None:
+        save_checkpoint(
+            self._paths.checkpoint,
+            network=self._trainer.average,
+            tokenizer=self._tokenizer,
+            normaliser=self._normaliser,
+            spec=self._spec,
+            metadata={
+                "stage": stage,
+                "steps": self._trainer.steps_done,
+                "recipe": asdict(self._recipe),
+                "torch": torch.__version__,
+            },
+        )
+
+
+def _fill(directory: Path, generator: Callable, count: int, seed: int, arguments: dict) -> None:
+    """One process's part of a source."""
+    torch.set_num_threads(1)
+    write_shards(
+        generator(count, seed, **arguments),
+        directory,
+        manifest={"generator": generator.__name__, "count": count, "seed": seed}
+        | {name: str(value) for name, value in arguments.items()},
+    )
+
+
+def _dagger_samples(episodes: int, seed: int, *, checkpoint: Path, spec: Path, beta: float):
+    policy = load_checkpoint(checkpoint, load_spec(spec)).policy
+    setting = ExitSetting(mode="full", fixed_exit=None, thresholds=None)
+    return generate.dagger_samples(policy, episodes, seed, beta=beta, setting=setting)
+
+
+def main() -> None:
+    """Console entry; see --help."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--work", type=Path, default=Path("out/train/tiny"))
+    parser.add_argument("--checkpoint", type=Path, default=Path("checkpoints/tiny"))
+    parser.add_argument("--spec", type=Path, default=Path("config/robots/franka.yaml"))
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--threads", type=int, default=1, help="of torch while training")
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    arguments.work.mkdir(parents=True, exist_ok=True)
+    paths = Paths(work=arguments.work, checkpoint=arguments.checkpoint, spec=arguments.spec)
+    TinyRun(paths, tiny_recipe(), arguments.workers, Console()).run()
+
+
+if __name__ == "__main__":
+    main()
