@@ -19,7 +19,9 @@ else
     export RMW_IMPLEMENTATION="${RMW_IMPLEMENTATION:-rmw_fastrtps_cpp}"
     _a1_prepend AMENT_PREFIX_PATH "$_a1_root/.venv"
     _a1_prepend CMAKE_PREFIX_PATH "$_a1_root/.venv"
-    _a1_prepend LD_LIBRARY_PATH "$_a1_root/.venv/lib"
+    for _a1_libs in "$_a1_root"/.venv/lib/python3.*/site-packages/ros_*.libs "$_a1_root/.venv/lib"; do
+        _a1_prepend LD_LIBRARY_PATH "$_a1_libs"
+    done
     # The libraries are found: the wheels need not start every Python a second time.
     export _ROS_WHEELS_BOOTSTRAP_COMPLETE=1
 fi
@@ -34,5 +36,5 @@ export COLCON_PREFIX_PATH="$_a1_root/install"
 # Nothing leaves this machine unless you say so: export ROS_AUTOMATIC_DISCOVERY_RANGE=SUBNET
 export ROS_AUTOMATIC_DISCOVERY_RANGE="${ROS_AUTOMATIC_DISCOVERY_RANGE:-LOCALHOST}"
 export MUJOCO_GL="${MUJOCO_GL:-egl}"
-unset _a1_root _a1_old _a1_site
+unset _a1_root _a1_old _a1_site _a1_libs
 unset -f _a1_prepend
