@@ -1,0 +1,1 @@
+"""The A1 network, its adaptive inference and its checkpoints."""

@@ -1,0 +1,181 @@
+"""The flow-matching head: Qwen3 layers whose layer l also reads the backbone's K_l and V_l.
+
+The suffix is [state][H noisy actions]. The state token sees the prefix and itself; the actions
+see the prefix, the state and each other in both directions. So the state's keys and values
+depend on neither noise nor tau: they are computed once and join the prefix as `Context`.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from transformers import Qwen3Config
+from transformers.models.qwen3.modeling_qwen3 import Qwen3DecoderLayer, Qwen3RMSNorm
+
+from a1_model.backbone import Layout, additive
+from a1_model.blocks import HalfBlock, Rope, RopeTable, finish, initialise, keys_values
+from a1_model.config import ModelConfig
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What action tokens of one layer attend to: prefix and state, [B, G, N + 1, d]."""
+
+    key: Tensor
+    value: Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class Suffix:
+    """Positions and masks of a batch's suffix; made once a pass."""
+
+    state_rope: Rope
+    action_rope: Rope
+    state_mask: Tensor | None
+    action_mask: Tensor | None
+
+
+class Expert(nn.Module):
+    """State and action lanes, stepped layer by layer by the caller. It writes to no cache."""
+
+    def __init__(self, config: ModelConfig):
+        super().__init__()
+        backbone, sizes = config.backbone, config.expert
+        self.horizon = config.horizon
+        width = sizes.hidden
+        layer_config = Qwen3Config(
+            hidden_size=width,
+            num_hidden_layers=backbone.layers,
+            num_attention_heads=sizes.heads,
+            num_key_value_heads=backbone.kv_heads,
+            head_dim=backbone.head_dim,
+            intermediate_size=sizes.ffn,
+            rope_parameters={"rope_type": "default", "rope_theta": backbone.rope_theta},
+            rms_norm_eps=backbone.rms_norm_eps,
+            attn_implementation="sdpa",
+        )
+        self.rope = RopeTable(backbone.head_dim, backbone.rope_theta)
+        self.layers = nn.ModuleList(
+            Qwen3DecoderLayer(layer_config, i) for i in range(config.exits[-1] + 1)
+        )
+        initialise(self.layers, sizes.init_std, backbone.layers)
+        self.state_in = nn.Linear(config.dim, width)
+        self.action_in = nn.Linear(config.dim, width)
+        self.rows = nn.Parameter(0.1 * torch.randn(config.horizon, width))
+        self.time_in = nn.Linear(2 * width, width)
+        self.time_out = nn.Linear(width, width)
+        self.norms = nn.ModuleList(
+            Qwen3RMSNorm(width, eps=backbone.rms_norm_eps) for _ in config.exits
+        )
+        self.velocities = nn.ModuleList(nn.Linear(width, config.dim) for _ in config.exits)
+        self.end_norms = nn.ModuleList(
+            Qwen3RMSNorm(width, eps=backbone.rms_norm_eps) for _ in config.exits
+        )
+        self.ends = nn.ModuleList(nn.Linear(width, 1) for _ in config.exits)
+
+    def suffix(self, layout: Layout, draws: int = 1) -> Suffix:
+        """Positions start at the number of valid prefix tokens; draws do not see each other."""
+        rows = draws * self.horizon
+        if layout.key_valid_BN is None:
+            state_rope = self.rope.span(layout.prefix, 1)
+            row_rope = self.rope.span(layout.prefix + 1, self.horizon)
+            state_mask = None
+        else:
+            first_B1 = layout.valid_B[:, None]
+            steps = torch.arange(self.horizon, device=first_B1.device)
+            state_rope = self.rope.at(first_B1)
+            row_rope = self.rope.at(first_B1 + 1 + steps)
+            seen = functional.pad(layout.key_valid_BN, (0, 1), value=True)[:, None, None]
+            state_mask = additive(seen)
+        action_rope = Rope(
+            row_rope.cos.repeat(1, 1, draws, 1), row_rope.sin.repeat(1, 1, draws, 1)
+        )
+        if state_mask is None and draws == 1:
+            return Suffix(
+                state_rope=state_rope, action_rope=action_rope, state_mask=None, action_mask=None
+            )
+        device = action_rope.cos.device
+        owner = torch.arange(draws, device=device).repeat_interleave(self.horizon)
+        own = additive(owner[:, None] == owner[None])[None, None]
+        if state_mask is None:
+            past = torch.zeros(1, 1, rows, layout.prefix + 1, device=device)
+        else:
+            past = state_mask.expand(-1, -1, rows, -1)
+            own = own.expand(past.shape[0], -1, -1, -1)
+        return Suffix(
+            state_rope=state_rope,
+            action_rope=action_rope,
+            state_mask=state_mask,
+            action_mask=torch.cat((past, own), dim=-1),
+        )
+
+    def embed_state(self, state_BD: Tensor) -> Tensor:
+        """[B, D] -> [B, 1, C]."""
+        return self.state_in(state_BD)[:, None]
+
+    def embed_actions(self, noisy_BSHD: Tensor, tau_BS: Tensor) -> Tensor:
+        """[B, S, H, D] and tau [B, S] -> tokens [B, S * H, C]."""
+        actions = self.action_in(noisy_BSHD) + self.rows
+        time = time_features(tau_BS, actions.shape[-1])[:, :, None].expand_as(actions)
+        mixed = functional.silu(self.time_in(torch.cat((actions, time), dim=-1)))
+        return self.time_out(mixed).flatten(1, 2)
+
+    def state_layer(
+        self, index: int, state_B1C: Tensor, half: HalfBlock, suffix: Suffix, prefix: int
+    ) -> tuple[Tensor, Context]:
+        """Moves the state token one layer on and makes the layer's context.
+
+        Args:
+            half: the backbone's block `index`; its tokens beyond `prefix` are ignored.
+        """
+        layer = self.layers[index]
+        own = keys_values(layer, state_B1C, suffix.state_rope)
+        context = Context(
+            torch.cat((half.key_BGNd[:, :, :prefix], own.key_BGNd), dim=2),
+            torch.cat((half.value_BGNd[:, :, :prefix], own.value_BGNd), dim=2),
+        )
+        state_B1C = finish(
+            layer,
+            own,
+            suffix.state_rope,
+            key=context.key,
+            value=context.value,
+            mask=suffix.state_mask,
+        )
+        return state_B1C, context
+
+    def action_layer(
+        self, index: int, actions_BRC: Tensor, context: Context, suffix: Suffix
+    ) -> Tensor:
+        """Moves the action tokens one layer on."""
+        layer = self.layers[index]
+        own = keys_values(layer, actions_BRC, suffix.action_rope)
+        return finish(
+            layer,
+            own,
+            suffix.action_rope,
+            key=torch.cat((context.key, own.key_BGNd), dim=2),
+            value=torch.cat((context.value, own.value_BGNd), dim=2),
+            mask=suffix.action_mask,
+        )
+
+    def velocity(self, exit_index: int, actions_BRC: Tensor) -> Tensor:
+        """Readout of exit number `exit_index`: [B, R, D]."""
+        return self.velocities[exit_index](self.norms[exit_index](actions_BRC))
+
+    def end_logit(self, exit_index: int, state_B1C: Tensor) -> Tensor:
+        """Logit [B] of "the substep ends within the next row"."""
+        return self.ends[exit_index](self.end_norms[exit_index](state_B1C))[:, 0, 0]
+
+
+def time_features(tau: Tensor, width: int) -> Tensor:
+    """Sines and cosines of tau [...] with periods from 0.004 to 4: [..., width]."""
+    half = width // 2
+    exponent = torch.linspace(0.0, 1.0, half, device=tau.device)
+    period = 0.004 * (4.0 / 0.004) ** exponent
+    angle = tau[..., None] * (2 * math.pi / period)
+    return torch.cat((angle.sin(), angle.cos()), dim=-1)

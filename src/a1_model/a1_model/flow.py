@@ -1,0 +1,28 @@
+"""Flow matching, one convention: tau = 0 is noise, tau = 1 is data; float32."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def sample_tau(shape: tuple[int, ...], generator: torch.Generator | None) -> Tensor:
+    """tau = 0.999 * (1 - Beta(1.5, 1)): most of the mass on the noisy side."""
+    uniform = torch.rand(shape, generator=generator, dtype=torch.float32)
+    # Beta(a, 1) has the distribution function x^a, so its inverse is a power.
+    return 0.999 * (1.0 - uniform ** (1.0 / 1.5))
+
+
+def noisy_actions(actions: Tensor, noise: Tensor, tau: Tensor) -> Tensor:
+    """The point at `tau` on the straight path from noise to actions."""
+    return tau * actions + (1.0 - tau) * noise
+
+
+def target_velocity(actions: Tensor, noise: Tensor) -> Tensor:
+    """What the network learns: the constant velocity of that path."""
+    return actions - noise
+
+
+def euler_step(noisy: Tensor, velocity: Tensor, step_size: float) -> Tensor:
+    """One step of `step_size` towards the data."""
+    return noisy + step_size * velocity

@@ -1,0 +1,104 @@
+"""Readouts of the backbone's hidden state at an exit: MLP actions, end of substep, pointing."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from transformers.models.qwen2.modeling_qwen2 import Qwen2RMSNorm
+
+from a1_model.config import CameraTokens, ModelConfig
+
+
+class QueryHead(nn.Module):
+    """Actions regressed from query tokens; each of the Q queries carries H / Q rows."""
+
+    def __init__(self, config: ModelConfig):
+        super().__init__()
+        hidden, count = config.backbone.hidden, len(config.exits)
+        self._dim = config.dim
+        self.queries = nn.Parameter(0.5 * torch.randn(config.mlp_queries, hidden))
+        self.state_in = nn.Linear(config.dim, hidden)
+        rows = config.horizon // config.mlp_queries
+        self.readouts = nn.ModuleList(
+            nn.Sequential(
+                Qwen2RMSNorm(hidden, eps=config.backbone.rms_norm_eps),
+                nn.Linear(hidden, hidden),
+                nn.SiLU(),
+                nn.Linear(hidden, rows * config.dim),
+            )
+            for _ in range(count)
+        )
+        self.ends = nn.ModuleList(
+            nn.Sequential(
+                Qwen2RMSNorm(hidden, eps=config.backbone.rms_norm_eps), nn.Linear(hidden, 1)
+            )
+            for _ in range(count)
+        )
+
+    @property
+    def count(self) -> int:
+        """Query tokens Q."""
+        return self.queries.shape[0]
+
+    def tokens(self, state_BD: Tensor) -> Tensor:
+        """[B, Q, C], appended after the text."""
+        return self.queries + self.state_in(state_BD)[:, None]
+
+    def actions(self, exit_index: int, queries_BQC: Tensor) -> Tensor:
+        """[B, H, D], normalised, from the hidden state after the exit's block."""
+        rows = self.readouts[exit_index](queries_BQC)
+        return rows.reshape(rows.shape[0], -1, self._dim)
+
+    def end_logit(self, exit_index: int, queries_BQC: Tensor) -> Tensor:
+        """Logit [B], from the last query."""
+        return self.ends[exit_index](queries_BQC[:, -1])[:, 0]
+
+
+class PointHead(nn.Module):
+    """Which patch shows the named object: <W_q h(last instruction token), W_k h(patch)>."""
+
+    def __init__(self, config: ModelConfig):
+        super().__init__()
+        hidden = config.backbone.hidden
+        self._image_tokens = config.image_tokens
+        self._sizes = [camera.grid**2 for camera in config.cameras]
+        self.norms = nn.ModuleList(
+            Qwen2RMSNorm(hidden, eps=config.backbone.rms_norm_eps) for _ in config.exits
+        )
+        self.query = nn.Linear(hidden, hidden)
+        self.key = nn.Linear(hidden, hidden, bias=False)
+
+    def logits(self, exit_index: int, hidden_BNC: Tensor, valid_B: Tensor) -> list[Tensor]:
+        """One [B, patches] per camera, from the hidden state after the exit's block."""
+        batch = torch.arange(hidden_BNC.shape[0], device=hidden_BNC.device)
+        norm = self.norms[exit_index]
+        query_BC = self.query(norm(hidden_BNC[batch, valid_B - 1]))
+        key_BNC = self.key(norm(hidden_BNC[:, : self._image_tokens]))
+        scores_BN = (key_BNC @ query_BC[..., None])[..., 0] / query_BC.shape[-1] ** 0.5
+        return list(scores_BN.split(self._sizes, dim=1))
+
+
+def point_target(points_B2: Tensor, camera: CameraTokens) -> Tensor:
+    """Bilinear weights [B, grid * grid] of the four patch centres around a pixel in [0, 1]."""
+    grid = camera.grid
+    centred = (points_B2 * grid - 0.5).clamp(0, grid - 1)
+    low = centred.floor().clamp(max=grid - 2) if grid > 1 else torch.zeros_like(centred)
+    part = centred - low
+    index = low.long()
+    axis = torch.zeros(*points_B2.shape, grid, device=points_B2.device)
+    axis.scatter_(-1, index[..., None], (1 - part)[..., None])
+    if grid > 1:
+        axis.scatter_(-1, index[..., None] + 1, part[..., None])
+    return (axis[:, 1, :, None] * axis[:, 0, None, :]).flatten(1)
+
+
+def point_loss(logits_BP: Tensor, target_BP: Tensor, valid_B: Tensor) -> Tensor:
+    """Cross-entropy over the patches, mean over the valid samples."""
+    loss_B = -(target_BP * functional.log_softmax(logits_BP, dim=-1)).sum(-1)
+    return masked_mean(loss_B, valid_B)
+
+
+def masked_mean(values: Tensor, valid: Tensor) -> Tensor:
+    """Mean over the valid entries; 0 when there are none."""
+    return (values * valid).sum() / valid.sum().clamp(min=1)

@@ -1,0 +1,166 @@
+"""One pass, every exit supervised, all losses."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from a1_model.backbone import Layout
+from a1_model.batch import TrainBatch
+from a1_model.blocks import HalfBlock
+from a1_model.flow import noisy_actions, sample_tau, target_velocity
+from a1_model.heads import masked_mean, point_loss, point_target
+
+if TYPE_CHECKING:
+    from a1_model.network import A1Network
+
+LOSSES = ("fm", "mlp", "end", "point")
+# The substep ends once an episode: without a weight the head would learn to say never.
+END_POSITIVE_WEIGHT = 10.0
+
+
+def training_losses(
+    network: A1Network,
+    batch: TrainBatch,
+    generator: torch.Generator | None,
+    wanted: Collection[str],
+) -> dict[str, Tensor]:
+    """Scalars named in `wanted`, and `<name>_by_exit` [K] (detached) for each.
+
+    All exits see the same noise and tau, so one run of the expert carries K readouts.
+    Gradients of "fm" stop before the backbone when the configuration says `insulate`.
+
+    Raises:
+        ValueError: `wanted` names an unknown loss.
+    """
+    unknown = sorted(set(wanted) - set(LOSSES))
+    if unknown:
+        raise ValueError(f"losses: {unknown} unknown; one of {', '.join(LOSSES)}")
+    config = network.config
+    with_queries = "mlp" in wanted
+    with_expert = "fm" in wanted or ("end" in wanted and not with_queries)
+    hidden, layout = network.prefix(
+        batch.images_BVHWC.unbind(1),
+        batch.text_ids_BT,
+        batch.text_mask_BT,
+        state_BD=batch.state_BD if with_queries else None,
+    )
+    flow = _Flow(network, batch, layout, generator, "fm" in wanted) if with_expert else None
+    by_exit: dict[str, list[Tensor]] = {name: [] for name in wanted}
+    for block in range(config.exits[-1] + 1):
+        half = network.backbone.keys_values(block, hidden, layout)
+        if flow is not None:
+            flow.step(block, half)
+        hidden = network.backbone.finish(block, half, layout)
+        if block not in config.exits:
+            continue
+        exit_index = config.exits.index(block)
+        queries = hidden[:, layout.prefix :]
+        if flow is not None and "fm" in wanted:
+            by_exit["fm"].append(flow.loss(exit_index))
+        if with_queries:
+            actions = network.query_head.actions(exit_index, queries)
+            by_exit["mlp"].append(_mlp_loss(actions, batch))
+        if "end" in wanted:
+            logits = [flow.end_logit(exit_index)] if flow is not None else []
+            if with_queries:
+                logits.append(network.query_head.end_logit(exit_index, queries))
+            by_exit["end"].append(sum(_end_loss(x, batch) for x in logits) / len(logits))
+        if "point" in wanted:
+            by_exit["point"].append(_point_loss(network, exit_index, hidden, layout, batch))
+    losses: dict[str, Tensor] = {}
+    for name, values in by_exit.items():
+        stacked_K = torch.stack(values)
+        losses[name] = stacked_K.mean()
+        losses[f"{name}_by_exit"] = stacked_K.detach()
+    return losses
+
+
+class _Flow:
+    """The expert beside the backbone: state lane and, for the loss, the noisy actions."""
+
+    def __init__(
+        self,
+        network: A1Network,
+        batch: TrainBatch,
+        layout: Layout,
+        generator: torch.Generator | None,
+        with_actions: bool,
+    ):
+        self._expert = network.expert
+        self._insulate = network.config.insulate
+        self._prefix = layout.prefix
+        self._state = self._expert.embed_state(batch.state_BD)
+        self._batch = batch
+        self._actions: Tensor | None = None
+        draws = network.config.flow_draws
+        self._suffix = self._expert.suffix(layout, draws)
+        if not with_actions:
+            return
+        actions_BSHD = batch.actions_BHD[:, None].expand(-1, draws, -1, -1)
+        noise_BSHD = torch.randn(actions_BSHD.shape, generator=generator)
+        tau_BS = sample_tau(actions_BSHD.shape[:2], generator)
+        noise_BSHD, tau_BS = noise_BSHD.to(actions_BSHD.device), tau_BS.to(actions_BSHD.device)
+        noisy_BSHD = noisy_actions(actions_BSHD, noise_BSHD, tau_BS[..., None, None])
+        self._target_BSHD = target_velocity(actions_BSHD, noise_BSHD)
+        self._actions = self._expert.embed_actions(noisy_BSHD, tau_BS)
+
+    def step(self, block: int, half: HalfBlock) -> None:
+        """Reads block `block`'s keys and values."""
+        if self._insulate:
+            half = replace(
+                half, key_BGNd=half.key_BGNd.detach(), value_BGNd=half.value_BGNd.detach()
+            )
+        self._state, context = self._expert.state_layer(
+            block, self._state, half, self._suffix, self._prefix
+        )
+        if self._actions is not None:
+            self._actions = self._expert.action_layer(
+                block, self._actions, context, self._suffix
+            )
+
+    def loss(self, exit_index: int) -> Tensor:
+        """Mean squared error of the velocity over the valid rows of all draws."""
+        velocity = self._expert.velocity(exit_index, self._actions)
+        velocity = velocity.unflatten(1, self._target_BSHD.shape[1:3])
+        error_BH = (velocity - self._target_BSHD).square().mean((1, 3))
+        return masked_mean(error_BH, _rows(self._batch))
+
+    def end_logit(self, exit_index: int) -> Tensor:
+        return self._expert.end_logit(exit_index, self._state)
+
+
+def _rows(batch: TrainBatch) -> Tensor:
+    return batch.row_valid_BH & batch.action_valid_B[:, None]
+
+
+def _mlp_loss(actions_BHD: Tensor, batch: TrainBatch) -> Tensor:
+    return masked_mean((actions_BHD - batch.actions_BHD).abs().mean(-1), _rows(batch))
+
+
+def _end_loss(logit_B: Tensor, batch: TrainBatch) -> Tensor:
+    loss_B = functional.binary_cross_entropy_with_logits(
+        logit_B,
+        batch.end_B,
+        reduction="none",
+        pos_weight=torch.tensor(END_POSITIVE_WEIGHT, device=logit_B.device),
+    )
+    return masked_mean(loss_B, batch.end_valid_B)
+
+
+def _point_loss(
+    network: A1Network, exit_index: int, hidden: Tensor, layout: Layout, batch: TrainBatch
+) -> Tensor:
+    logits = network.point_head.logits(exit_index, hidden, layout.valid_B)
+    total = torch.zeros((), device=hidden.device)
+    for view, (camera, logits_BP) in enumerate(
+        zip(network.config.cameras, logits, strict=True)
+    ):
+        target_BP = point_target(batch.points_BV2[:, view], camera)
+        total = total + point_loss(logits_BP, target_BP, batch.points_valid_BV[:, view])
+    return total / len(logits)

@@ -1,0 +1,82 @@
+"""The A1 network: vision, backbone, flow-matching expert and readouts."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from a1_model.backbone import Backbone, Layout
+from a1_model.batch import TrainBatch
+from a1_model.config import ModelConfig
+from a1_model.expert import Expert
+from a1_model.heads import PointHead, QueryHead
+from a1_model.losses import LOSSES, training_losses
+from a1_model.vision import Vision
+
+
+class A1Network(nn.Module):
+    """All weights of a policy. Both action heads are always there; a policy chooses one."""
+
+    def __init__(self, config: ModelConfig):
+        super().__init__()
+        self.config = config
+        self.vision = Vision(config)
+        self.backbone = Backbone(config.backbone)
+        self.expert = Expert(config)
+        self.query_head = QueryHead(config)
+        self.point_head = PointHead(config)
+
+    def losses(
+        self,
+        batch: TrainBatch,
+        generator: torch.Generator | None,
+        wanted: Collection[str] = LOSSES,
+    ) -> dict[str, Tensor]:
+        """See `training_losses`."""
+        return training_losses(self, batch, generator, wanted)
+
+    def prefix(
+        self,
+        images_VNHWC: Sequence[Tensor],
+        text_ids_BT: Tensor,
+        text_mask_BT: Tensor,
+        *,
+        state_BD: Tensor | None,
+        image_tokens_BNC: Tensor | None = None,
+    ) -> tuple[Tensor, Layout]:
+        """The backbone's input [cameras][text], and [queries] when a state is given.
+
+        Args:
+            images_VNHWC: one uint8 [B, H, W, 3] per camera in model order.
+            state_BD: normalised state of the MLP head's queries, or None for no queries.
+            image_tokens_BNC: the vision tower's tokens, when the caller has them already.
+        """
+        if image_tokens_BNC is None:
+            image_tokens_BNC = self.vision(list(images_VNHWC))
+        parts = [image_tokens_BNC, self.backbone.embed_tokens(text_ids_BT)]
+        queries = 0
+        if state_BD is not None:
+            parts.append(self.query_head.tokens(state_BD))
+            queries = self.query_head.count
+        layout = self.backbone.layout(self.config.image_tokens, text_mask_BT, queries)
+        return torch.cat(parts, dim=1), layout
+
+    @torch.no_grad()
+    def point(self, batch: TrainBatch, camera: int = 0) -> Tensor:
+        """Where each exit points: x, y in [0, 1], the centre of its best patch, [K, B, 2]."""
+        hidden, layout = self.prefix(
+            batch.images_BVHWC.unbind(1), batch.text_ids_BT, batch.text_mask_BT, state_BD=None
+        )
+        grid = self.config.cameras[camera].grid
+        points = []
+        for block in range(self.config.exits[-1] + 1):
+            half = self.backbone.keys_values(block, hidden, layout)
+            hidden = self.backbone.finish(block, half, layout)
+            if block in self.config.exits:
+                exit_index = self.config.exits.index(block)
+                logits = self.point_head.logits(exit_index, hidden, layout.valid_B)[camera]
+                best_B = logits.argmax(-1)
+                points.append(torch.stack((best_B % grid, best_B // grid), dim=-1))
+        return (torch.stack(points) + 0.5) / grid

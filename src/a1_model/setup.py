@@ -1,0 +1,19 @@
+from setuptools import find_packages, setup
+
+package_name = "a1_model"
+
+setup(
+    name=package_name,
+    version="0.1.0",
+    packages=find_packages(exclude=["test"]),
+    data_files=[
+        ("share/ament_index/resource_index/packages", [f"resource/{package_name}"]),
+        (f"share/{package_name}", ["package.xml"]),
+    ],
+    install_requires=["setuptools"],
+    zip_safe=True,
+    maintainer="A1 for ROS 2 developers",
+    maintainer_email="a1-ros2@example.org",
+    description="The A1 network, adaptive inference and checkpoints",
+    license="Apache-2.0",
+)
