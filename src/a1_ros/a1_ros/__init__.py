@@ -1,0 +1,1 @@
+"""What every A1 node shares: lifecycle, parameters, conversions, QoS, diagnostics, composition."""
