@@ -1,0 +1,41 @@
+# `make demo` and `make test` set up everything they need. ARGS="..." is passed on to demo, test, eval and bench-NAME.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint eval train-tiny bench clean clean-all
+ARGS ?=
+EPISODES ?= 50
+IN_ENV := source setup/env.sh &&
+BENCHES := $(patsubst bench/%.py,bench-%,$(wildcard bench/[a-z]*.py))
+
+help:  ## what there is
+	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
+	@echo "bench-NAME  one measurement: $(BENCHES)"
+
+setup:  ## environment and workspace; done by every target below, within a second when nothing changed
+	@setup/setup.sh
+
+demo: setup  ## tasks with the simulated Franka, headless; writes out/demo
+	@./a1 run a1_sim demo $(ARGS)
+
+test: setup  ## every test
+	@$(IN_ENV) python -m pytest $(ARGS)
+
+lint: setup  ## ruff, mypy, import contracts
+	@$(IN_ENV) ruff check && ruff format --check && mypy && lint-imports --no-logo
+
+eval: setup  ## closed-loop evaluation over EPISODES=50
+	@./a1 run a1_sim evaluate --episodes $(EPISODES) $(ARGS)
+
+train-tiny: setup  ## train the shipped checkpoint again, from nothing
+	@./a1 run a1_training train_tiny $(ARGS)
+
+bench: $(BENCHES)  ## every measurement, one JSON line each
+
+bench-%: setup
+	@$(IN_ENV) python bench/$*.py $(ARGS)
+
+clean:  ## remove what was built
+	rm -rf build install log out
+
+clean-all: clean  ## remove the environment as well
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache
