@@ -12,6 +12,7 @@ class SetupError(RuntimeError):
 
 
 def say(text: str) -> None:
+    """One line for the person who waits."""
     print(f"setup: {text}", flush=True)
 
 
@@ -23,7 +24,7 @@ def run_logged(
     env: Mapping[str, str],
     progress: Callable[[str], str | None],
 ) -> int:
-    """Run a command with its output in `log`; shows what `progress` makes of a line (None: nothing).
+    """Run a command, its output into `log`; shows what `progress` makes of a line, None: nothing.
 
     On a terminal the progress stays on one line, elsewhere it is printed at most every ten seconds.
     """

@@ -1,4 +1,4 @@
-"""The virtual environment: made for an installed ROS 2 or with ROS 2 from wheels, filled from locked versions."""
+"""The virtual environment: for an installed ROS 2 or with ROS 2 from wheels, locked versions."""
 
 import json
 import os
@@ -45,7 +45,9 @@ def noted_ros(root: Path) -> Path | None:
 
 def ensure(environment: Environment) -> None:
     """Make, fill and mend the environment, as far as that is not done."""
-    identity = json.dumps([str(environment.root), str(environment.ros), sys.version, sys.base_prefix])
+    identity = json.dumps(
+        [str(environment.root), str(environment.ros), sys.version, sys.base_prefix]
+    )
     if not environment.stamps.holds("python", identity):
         _make(environment, identity)
     setup = environment.root / "setup"
@@ -95,7 +97,9 @@ def _install(environment: Environment, lists: list[Path], locks: list[Path]) -> 
     if code != 0:
         raise SetupError(f"pip could not install the packages; all of it: {log}\n{tail(log)}")
     broken = subprocess.run(
-        [str(environment.python), "-c", "import rclpy, torch, mujoco"], capture_output=True, text=True
+        [str(environment.python), "-c", "import rclpy, torch, mujoco"],
+        capture_output=True,
+        text=True,
     )
     if broken.returncode != 0:
         raise SetupError(f"the environment does not import its packages:\n{broken.stderr.strip()}")

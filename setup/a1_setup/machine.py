@@ -1,4 +1,4 @@
-"""What the machine itself has to bring: rendering libraries, a compiler, Python's venv and headers."""
+"""What the machine has to bring: rendering libraries, a compiler, Python's venv and headers."""
 
 import ctypes
 import importlib.util
@@ -69,7 +69,7 @@ def check_wheels_exist() -> None:
 
 
 def torch_index_options() -> list[str]:
-    """pip options that bring PyTorch's CPU build where no NVIDIA driver is; empty when not to be had."""
+    """Options of pip for PyTorch's CPU build where no NVIDIA driver is; empty without an answer."""
     if platform.system() != "Linux" or Path("/proc/driver/nvidia/version").exists():
         return []
     if shutil.which("nvidia-smi"):
@@ -102,6 +102,9 @@ def _has_software_driver() -> bool:
 def _privilege() -> list[str] | None:
     if os.geteuid() == 0:
         return []
-    if shutil.which("sudo") and subprocess.run(["sudo", "-n", "true"], capture_output=True).returncode == 0:
+    if (
+        shutil.which("sudo")
+        and subprocess.run(["sudo", "-n", "true"], capture_output=True).returncode == 0
+    ):
         return ["sudo", "-n"]
     return None

@@ -1,4 +1,4 @@
-"""Stamps: a stage is done when the digest of what went into it is the one noted when it last succeeded."""
+"""A stage is done when the digest of its inputs is the one noted at its last success."""
 
 import hashlib
 from collections.abc import Iterable
@@ -21,9 +21,6 @@ class Stamps:
         self._folder.mkdir(parents=True, exist_ok=True)
         (self._folder / stage).write_text(digest, encoding="utf-8")
 
-    def forget(self, stage: str) -> None:
-        (self._folder / stage).unlink(missing_ok=True)
-
 
 def digest_of(*parts: str | Path) -> str:
     """SHA-256 over texts, files and whole folders (names and contents, caches left out)."""
@@ -41,6 +38,4 @@ def digest_of(*parts: str | Path) -> str:
 def _files(path: Path) -> Iterable[Path]:
     if path.is_file():
         return [path]
-    return sorted(
-        p for p in path.rglob("*") if p.is_file() and not _IGNORED.intersection(p.parts)
-    )
+    return sorted(p for p in path.rglob("*") if p.is_file() and not _IGNORED.intersection(p.parts))

@@ -15,7 +15,7 @@ _ASK = (
 
 
 def mend(python: Path, prefix: Path) -> int:
-    """Name this environment in every CMake and index file under prefix/share; returns files changed."""
+    """Name this environment in every CMake and index file under prefix/share; files changed."""
     answer = subprocess.run(
         [str(python), "-c", _ASK], check=True, capture_output=True, text=True
     ).stdout
