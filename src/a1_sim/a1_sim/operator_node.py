@@ -1,0 +1,239 @@
+"""The operator: resets the world, arms, hands out a task, watches, disarms. For scripts.
+
+Its callbacks run in whatever executor it is given to; its methods are called from another thread
+and wait there.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from a1_core.errors import A1Error
+from a1_msgs.action import RunTask
+from a1_msgs.msg import ChunkVerdict, EpisodeState, ExitState
+from a1_msgs.srv import ResetWorld
+from a1_ros.qos import RELIABLE
+from a1_ros.times import stamp_to_ns
+from rclpy.action import ActionClient
+from rclpy.action.client import ClientGoalHandle
+from rclpy.client import Client
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+from rclpy.parameter_client import AsyncParameterClient
+from rclpy.task import Future
+from std_srvs.srv import SetBool
+
+from a1_sim.records import EpisodePlan, EpisodeRecord, ExitSample
+
+ANSWER_S = 20.0
+SILENCE_S = 30.0
+OUTCOMES = {
+    RunTask.Result.SUCCEEDED: "the policy called it done",
+    RunTask.Result.TIMED_OUT: "timeout",
+    RunTask.Result.CANCELED: "canceled",
+    RunTask.Result.FAILED: "the policy failed",
+    RunTask.Result.BLOCKED: "the controller does not follow",
+}
+
+
+class Operator(Node):
+    """Runs episodes on a simulated robot; `health` is asked while it waits and may raise."""
+
+    def __init__(self, **node_kwargs: Any) -> None:
+        super().__init__("operator", **node_kwargs)
+        self.health: Callable[[], None] = lambda: None
+        self._news = threading.Condition()
+        self._episode: EpisodeState | None = None
+        self._heard_s = time.monotonic()
+        self._samples: list[ExitSample] = []
+        self._begin_ns = 0
+        self._refused = 0
+        self.create_subscription(EpisodeState, "sim/episode", self._on_episode, RELIABLE)
+        self.create_subscription(ExitState, "a1/exit_state", self._on_exit, RELIABLE)
+        self.create_subscription(ChunkVerdict, "a1/chunk_verdict", self._on_verdict, RELIABLE)
+        self._reset = self.create_client(ResetWorld, "sim/reset")
+        self._arm = self.create_client(SetBool, "a1/arm")
+        self._task = ActionClient(self, RunTask, "a1/run_task")
+        self._policy = AsyncParameterClient(self, "policy")
+
+    def wait_ready(self, *, policy: bool = True, timeout_s: float = 120.0) -> None:
+        """Wait until simulator, controller and policy answer; A1Error says who does not."""
+        end_s = time.monotonic() + timeout_s
+        while True:
+            missing = [
+                name
+                for name, there in (
+                    ("simulator (sim/reset)", self._reset.service_is_ready()),
+                    ("controller (a1/arm)", self._arm.service_is_ready()),
+                    ("policy (a1/run_task)", not policy or self._task.server_is_ready()),
+                    ("simulator's clock (sim/episode)", self._episode is not None),
+                )
+                if not there
+            ]
+            if not missing:
+                self._heard_s = time.monotonic()
+                return
+            self.health()
+            if time.monotonic() > end_s:
+                raise A1Error(f"no answer within {timeout_s:.0f} s from {', '.join(missing)}")
+            time.sleep(0.05)
+
+    def set_policy(self, **parameters: Any) -> None:
+        """Set parameters of the policy node; A1Error repeats its reason for refusing."""
+        wanted = [Parameter(key, value=value) for key, value in parameters.items()]
+        for result in self._answer(self._policy.set_parameters(wanted), "policy").results:
+            if not result.successful:
+                raise A1Error(f"policy refused {parameters}: {result.reason}")
+
+    def run(self, plan: EpisodePlan, *, policy: bool = True) -> EpisodeRecord:
+        """One episode from reset to disarm; without `policy` somebody else sends the chunks."""
+        began_s = time.monotonic()
+        self.arm(False)
+        instruction, number = self._start_episode(plan)
+        self.arm(True)
+        with self._news:
+            self._samples, self._refused = [], 0
+            assert self._episode is not None
+            self._begin_ns = stamp_to_ns(self._episode.header.stamp)
+        goal = self._start_task(instruction) if policy else None
+        reason = self._watch(plan, number, goal)
+        if goal is not None:
+            self._answer(goal.cancel_goal_async(), "policy (cancel)")
+        self.arm(False)
+        with self._news:
+            state, samples, refused = self._episode, tuple(self._samples), self._refused
+        return EpisodeRecord(
+            task=plan.task,
+            kind=plan.kind,
+            seed=plan.seed,
+            colour=state.colour,
+            instruction=instruction,
+            success=state.success,
+            failed=state.failed,
+            reason=reason,
+            elapsed_s=stamp_to_ns(state.header.stamp) * 1e-9 - self._begin_ns * 1e-9,
+            wall_s=time.monotonic() - began_s,
+            refused=refused,
+            exits=samples,
+        )
+
+    def arm(self, on: bool, timeout_s: float = 20.0) -> None:
+        """Arm or disarm; arming is tried until `timeout_s`, as the arm may still have to rest."""
+        end_s = time.monotonic() + timeout_s
+        while True:
+            response = self._call(self._arm, SetBool.Request(data=on))
+            if response.success:
+                return
+            if not on or time.monotonic() > end_s:
+                raise A1Error(f"controller refused to {'' if on else 'dis'}arm: {response.message}")
+            time.sleep(0.05)
+
+    @property
+    def episode(self) -> EpisodeState | None:
+        """The newest episode state."""
+        return self._episode
+
+    def wait_for(self, condition: Callable[[], bool], what: str, timeout_s: float) -> None:
+        """Wait until `condition`, looked at with every message; A1Error names `what`."""
+        end_s = time.monotonic() + timeout_s
+        with self._news:
+            while not condition():
+                self._news.wait(0.2)
+                self.health()
+                if time.monotonic() > end_s:
+                    raise A1Error(f"{what}: did not happen within {timeout_s:.0f} s")
+
+    def _start_episode(self, plan: EpisodePlan) -> tuple[str, int]:
+        request = ResetWorld.Request(seed=plan.seed, kind=plan.kind, colour=plan.colour)
+        response = self._call(self._reset, request)
+        if not response.success:
+            raise A1Error(f"simulator refused the reset: {response.message}")
+        state = lambda: self._episode  # noqa: E731
+        self.wait_for(
+            lambda: state() is not None
+            and (state().seed, state().instruction) == (plan.seed, response.instruction)
+            and state().running,
+            "the new episode on sim/episode",
+            ANSWER_S,
+        )
+        assert self._episode is not None
+        return response.instruction, self._episode.episode
+
+    def _start_task(self, instruction: str) -> ClientGoalHandle:
+        goal = RunTask.Goal(instruction=instruction)
+        handle = self._answer(self._task.send_goal_async(goal), "policy (a1/run_task)")
+        if not handle.accepted:
+            raise A1Error("policy refused the task; its log says why")
+        return handle
+
+    def _watch(self, plan: EpisodePlan, number: int, goal: ClientGoalHandle | None) -> str:
+        ended: list[str] = []
+        if goal is not None:
+            goal.get_result_async().add_done_callback(
+                lambda future: ended.append(_outcome(future.result().result))
+            )
+
+        def reason() -> str | None:
+            state = self._episode
+            assert state is not None
+            if state.episode != number:
+                raise A1Error("somebody else reset the simulator during the episode")
+            if state.success or state.failed:
+                return "success" if state.success else "failed"
+            if (stamp_to_ns(state.header.stamp) - self._begin_ns) * 1e-9 >= plan.timeout_s:
+                return "timeout"
+            return ended[0] if ended else None
+
+        with self._news:
+            while (why := reason()) is None:
+                self._news.wait(0.2)
+                self.health()
+                if time.monotonic() - self._heard_s > SILENCE_S:
+                    raise A1Error(f"simulator silent for {SILENCE_S:.0f} s: sim/episode stopped")
+        return why
+
+    def _call(self, client: Client, request: Any) -> Any:
+        return self._answer(client.call_async(request), client.srv_name)
+
+    def _answer(self, future: Future, who: str) -> Any:
+        done = threading.Event()
+        future.add_done_callback(lambda _: done.set())
+        end_s = time.monotonic() + ANSWER_S
+        while not done.wait(0.2):
+            self.health()
+            if time.monotonic() > end_s:
+                raise A1Error(f"{who} did not answer within {ANSWER_S:.0f} s")
+        return future.result()
+
+    def _on_episode(self, msg: EpisodeState) -> None:
+        with self._news:
+            self._episode = msg
+            self._heard_s = time.monotonic()
+            self._news.notify_all()
+
+    def _on_exit(self, msg: ExitState) -> None:
+        with self._news:
+            stamp_s = (stamp_to_ns(msg.header.stamp) - self._begin_ns) * 1e-9
+            if self._episode is None or stamp_s < 0:
+                return
+            self._samples.append(
+                ExitSample(
+                    time_s=stamp_s,
+                    phase=self._episode.phase,
+                    exit_layer=msg.exit_layer,
+                    num_layers=msg.num_layers,
+                    depth_fraction=msg.depth_fraction,
+                    flops_fraction=msg.flops_fraction,
+                    inference_ms=msg.total_ms,
+                    chunk_ms=msg.observation_age_ms + msg.total_ms,
+                )
+            )
+            self._news.notify_all()
+
+    def _on_verdict(self, msg: ChunkVerdict) -> None:
+        self._refused += msg.code != ChunkVerdict.ACCEPTED
+
+
+def _outcome(result: RunTask.Result) -> str:
+    return f"{OUTCOMES.get(result.outcome, 'ended')}: {result.message}".rstrip(": ")

@@ -1,0 +1,58 @@
+"""The simulated arm: physics driven by the trajectory controller. No ROS."""
+
+from collections.abc import Callable
+
+import numpy as np
+from a1_world.tasks import Task
+from a1_world.world import World
+
+from a1_sim.jtc import JtcState, TrajectoryController
+
+NS_PER_S = 1_000_000_000
+
+
+class SimulatedRobot:
+    """A world whose arm follows `controller`; keeps the simulated clock `now_ns`.
+
+    The clock begins at one second, because zero means 'no time yet' to ROS.
+    """
+
+    def __init__(self, world: World, controller: TrajectoryController) -> None:
+        self.world = world
+        self.controller = controller
+        self.step_ns = round(world.model.opt.timestep * NS_PER_S)
+        self.now_ns = NS_PER_S
+        self.gripper_unit = 1.0
+        self.last: JtcState | None = None
+        controller.activate(world.joint_positions)
+
+    def reset(self, seed: int, kind: str, colour: str) -> Task:
+        """Pose layout and arm anew and hold there; the clock goes on. Empty: the seed decides."""
+        task = self.world.reset(seed, kind=kind or None, colour=colour or None)
+        self.controller.activate(self.world.joint_positions)
+        self.gripper_unit = float(self.world.state_D[7])
+        return task
+
+    def step(self) -> None:
+        """One step of physics, with one update of the controller before it."""
+        world = self.world
+        self.last = self.controller.update(
+            self.now_ns, world.joint_positions, world.joint_velocities
+        )
+        world.set_command(self.last.command.positions, self.gripper_unit)
+        world.step(self.step_ns / NS_PER_S)
+        self.now_ns += self.step_ns
+
+    def advance(self, until_ns: int, each: Callable[[], None] | None = None) -> None:
+        """Step until the clock reads `until_ns`; `each` is called after every step."""
+        while self.now_ns < until_ns:
+            self.step()
+            if each is not None:
+                each()
+
+    @property
+    def following_error_rad(self) -> float:
+        """Largest distance between a joint and its command."""
+        if self.last is None:
+            return 0.0
+        return float(np.abs(self.last.command.positions - self.world.joint_positions).max())
