@@ -1,0 +1,126 @@
+"""Streams of samples, each fully determined by its seed: pointing, demonstrations, DAgger."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from a1_core.errors import A1Error
+from a1_world.drive import Disturbance, Driver
+from a1_world.expert import Expert
+from a1_world.layout import CUBE_HALF_M, FIRST_EVAL_SEED, NUM_CUBES
+from a1_world.poses import PoseSampler
+from a1_world.sample import PERIOD_S, Sample, labelled_sample, look, point_at_named
+from a1_world.tasks import KINDS, make_task
+from a1_world.world import World
+
+LONGEST_EPISODE_S = {"touch": 8.0, "bowl": 14.0}
+TICKS_AFTER_SUCCESS = 3
+
+
+def pointing_samples(
+    n: int, seed: int, *, image_size: int = 128, names_per_scene: int = NUM_CUBES
+) -> Iterator[Sample]:
+    """`n` samples without actions: a random layout, a random arm pose, where the named cube is.
+
+    `names_per_scene` (1..3) samples in a row share their images and name different cubes.
+    """
+    if not 1 <= names_per_scene <= NUM_CUBES:
+        raise A1Error(f"names_per_scene is {names_per_scene}; use 1..{NUM_CUBES}")
+    rng = np.random.default_rng([seed, 1])
+    with World(image_size) as world:
+        poses = PoseSampler(world, rng)
+        made = scene = 0
+        while made < n:
+            world.reset(_layout_seed(rng))
+            _disorder(world, rng, poses)
+            images, state_D = look(world), world.state_D
+            for index in rng.permutation(NUM_CUBES)[: min(names_per_scene, n - made)]:
+                kind = str(rng.choice(KINDS))
+                world.task = make_task(kind, world.layout.colours[index])
+                yield Sample(
+                    images=images,
+                    state_D=state_D,
+                    instruction=world.task.instruction,
+                    actions_HD=None,
+                    end=False,
+                    points=point_at_named(world),
+                    episode=scene,
+                    tick=0,
+                    seed=world.layout.seed,
+                )
+                made += 1
+            scene += 1
+
+
+def demonstration_samples(
+    episodes: int,
+    seed: int,
+    noise: float = 1.0,
+    *,
+    image_size: int = 128,
+    every_s: float = 0.2,
+    kinds: tuple[str, ...] = KINDS,
+) -> Iterator[Sample]:
+    """The expert drives, disturbed in proportion to `noise` (0: not at all); labels are clean.
+
+    One sample every `every_s` (a multiple of 0.1 s); episodes take `kinds` in turn.
+    """
+    rng = np.random.default_rng([seed, 2])
+    with World(image_size) as world:
+        expert = Expert(world)
+        for episode in range(episodes):
+            _begin(world, rng, kinds[episode % len(kinds)], noise)
+            disturbance = Disturbance(rng, noise) if noise > 0.0 else None
+            driver = Driver(world, disturbance)
+            yield from _episode(world, expert, driver, episode, every_s)
+
+
+def _episode(
+    world: World, expert: Expert, driver: Driver, episode: int, every_s: float
+) -> Iterator[Sample]:
+    start_s, tick, after = world.time_s, 0, 0
+    while world.time_s - start_s < LONGEST_EPISODE_S[world.task.kind]:
+        yield labelled_sample(world, expert, episode=episode, tick=tick)
+        if world.failed() or after == TICKS_AFTER_SUCCESS:
+            return
+        for _ in range(max(round(every_s / PERIOD_S), 1)):
+            driver.play(expert.rows(), PERIOD_S, stop_when_over=False)
+        after += world.success()
+        tick += 1
+
+
+def _begin(world: World, rng: np.random.Generator, kind: str, noise: float) -> None:
+    """A training layout; with noise most episodes start away from where real ones do."""
+    world.reset(_layout_seed(rng), kind=kind, colour_index=int(rng.integers(NUM_CUBES)))
+    choice = rng.random()
+    if noise <= 0.0 or choice < 0.4:
+        return
+    poses = PoseSampler(world, rng)
+    if kind == "bowl" and choice < 0.55:
+        poses.holding(world.named)
+    else:
+        poses.somewhere()
+
+
+def _disorder(world: World, rng: np.random.Generator, poses: PoseSampler) -> None:
+    """As a scene looks in the middle of an episode: arm anywhere, a cube held or in the bowl."""
+    choice = rng.random()
+    if choice < 0.2:
+        poses.holding(int(rng.integers(NUM_CUBES)))
+        return
+    if choice < 0.3:
+        spot = world.bowl_xy + rng.uniform(-0.01, 0.01, 2)
+        yaw = rng.uniform(-np.pi, np.pi)
+        quat = np.array([np.cos(yaw / 2), 0.0, 0.0, np.sin(yaw / 2)])
+        index = int(rng.integers(NUM_CUBES))
+        world.pose_cube(index, np.array([*spot, CUBE_HALF_M + 0.007]), quat)
+    if choice < 0.4:
+        world.refresh()
+    else:
+        poses.somewhere()
+
+
+def _layout_seed(rng: np.random.Generator) -> int:
+    return int(rng.integers(FIRST_EVAL_SEED))

@@ -1,0 +1,188 @@
+"""What the expert wants next, decided from the present state alone, and the tip's motion towards it.
+
+Nothing here remembers: the same state always gives the same aim, so any state can be labelled.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from a1_world.layout import CUBE_HALF_M
+from a1_world.scene import BOWL_HEIGHT_M, FINGER_OPEN_M
+from a1_world.world import GRIPPER_SPEED_UNIT_S
+
+TRAVEL_Z_M = 0.14
+CARRY_Z_M = 0.15
+RELEASE_Z_M = 0.10
+RETREAT_Z_M = 0.20
+# The fingers reach this far below the tip; a touch presses by PRESS_M.
+FINGER_BELOW_TIP_M = 0.009
+PRESS_M = 0.004
+LOWEST_TIP_M = 0.016
+MAX_SPEED_M_S = 0.25
+MIN_SPEED_M_S = 0.03
+APPROACH_GAIN_1_S = 4.0
+YAW_SPEED_RAD_S = 1.2
+MAX_YAW_RAD = math.radians(52.0)
+GRASP_OPENING = CUBE_HALF_M / FINGER_OPEN_M
+
+
+@dataclass(slots=True)
+class TipState:
+    """The state that decides: tip, opening, the named cube, the bowl (m, rad, base frame)."""
+
+    kind: str
+    x: float
+    y: float
+    z: float
+    yaw: float
+    opening: float
+    cube_x: float
+    cube_y: float
+    cube_z: float
+    cube_yaw: float
+    bowl_x: float
+    bowl_y: float
+    held: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Aim:
+    """Where the tip should go: over (x, y), down to `z` along a funnel, at `yaw`.
+
+    `travel_z` is the height kept while further than `wide` from (x, y); inside `narrow` the
+    height wanted is `z`. `gripper` is the target opening, `floor_z` a height not to go below.
+    """
+
+    phase: str
+    x: float
+    y: float
+    z: float
+    yaw: float
+    gripper: float
+    travel_z: float = TRAVEL_Z_M
+    narrow: float = 0.006
+    wide: float = 0.030
+    floor_z: float = LOWEST_TIP_M
+    clearance: float = 0.03
+
+
+def decide(s: TipState) -> Aim:
+    """The aim for a state."""
+    return _decide_touch(s) if s.kind == "touch" else _decide_bowl(s)
+
+
+def _decide_touch(s: TipState) -> Aim:
+    top = s.cube_z + CUBE_HALF_M + FINGER_BELOW_TIP_M
+    gap = math.hypot(s.x - s.cube_x, s.y - s.cube_y)
+    open_hand = s.opening > 0.3
+    near = gap < 0.02 and s.z < top + 0.05
+    return Aim(
+        phase="touch" if near else "approach",
+        x=s.cube_x,
+        y=s.cube_y,
+        z=top - PRESS_M,
+        yaw=0.0,
+        gripper=0.0,
+        narrow=0.008,
+        wide=0.040,
+        floor_z=top + 0.05 if open_hand else LOWEST_TIP_M,
+    )
+
+
+def _decide_bowl(s: TipState) -> Aim:
+    to_bowl = math.hypot(s.x - s.bowl_x, s.y - s.bowl_y)
+    if s.held:
+        release = to_bowl < 0.018 and s.z < RELEASE_Z_M + 0.015
+        return Aim(
+            phase="release" if release else "carry",
+            x=s.bowl_x,
+            y=s.bowl_y,
+            z=RELEASE_Z_M,
+            yaw=s.yaw,
+            gripper=1.0 if release else 0.0,
+            travel_z=CARRY_Z_M,
+            narrow=0.012,
+            wide=0.040,
+            clearance=0.05,
+        )
+    if math.hypot(s.cube_x - s.bowl_x, s.cube_y - s.bowl_y) < 0.05 and s.cube_z < 0.12:
+        leave = s.opening > 0.85
+        return Aim(
+            phase="retreat" if leave else "release",
+            x=s.x,
+            y=s.y,
+            z=RETREAT_Z_M if leave else max(s.z, RELEASE_Z_M),
+            yaw=s.yaw,
+            gripper=1.0,
+            travel_z=RELEASE_Z_M,
+        )
+    grasp_z = max(s.cube_z, LOWEST_TIP_M)
+    yaw = grasp_yaw(s.cube_yaw, s.yaw)
+    gap, height = math.hypot(s.x - s.cube_x, s.y - s.cube_y), abs(s.z - grasp_z)
+    closing = GRASP_OPENING - 0.06 < s.opening < 0.93
+    ready = gap < 0.011 and height < 0.012 and abs(s.yaw - yaw) < 0.15 and s.opening > 0.5
+    keep = closing and gap < 0.018 and height < 0.018
+    if ready or keep:
+        return Aim(
+            phase="grasp", x=s.cube_x, y=s.cube_y, z=grasp_z, yaw=yaw, gripper=0.0, wide=0.05
+        )
+    near = gap < 0.02 and s.z < grasp_z + 0.08
+    return Aim(
+        phase="descend" if near else "approach",
+        x=s.cube_x,
+        y=s.cube_y,
+        z=grasp_z,
+        yaw=yaw,
+        gripper=1.0,
+        floor_z=s.cube_z + 0.075 if s.opening < 0.85 or abs(s.yaw - yaw) > 0.4 else LOWEST_TIP_M,
+    )
+
+
+def grasp_yaw(cube_yaw: float, hand: float) -> float:
+    """Cube yaw modulo 90 degrees: the turn nearest to the hand's, within the wrist's reach."""
+    quarter = math.pi / 2.0
+    first = (cube_yaw + quarter / 2.0) % quarter - quarter / 2.0
+    choices = [
+        c for c in (first - quarter, first, first + quarter) if abs(c) <= MAX_YAW_RAD or c == first
+    ]
+    return min(choices, key=lambda c: abs(c - hand))
+
+
+def advance(s: TipState, aim: Aim, dt_s: float) -> None:
+    """Move `s` (in place) towards the aim for dt_s at limited speed; the cube goes along."""
+    dx, dy = aim.x - s.x, aim.y - s.y
+    gap = math.hypot(dx, dy)
+    share = min(max((gap - aim.narrow) / (aim.wide - aim.narrow), 0.0), 1.0)
+    share = share * share * (3.0 - 2.0 * share)
+    wanted_z = max(aim.z + (max(aim.travel_z, aim.z) - aim.z) * share, aim.floor_z)
+    # Rise before moving sideways: no side motion while far below the height wanted.
+    free = min(max(1.0 + (s.z - wanted_z) / aim.clearance, 0.0), 1.0)
+    side = min(_speed(gap) * free * dt_s, gap)
+    rise = wanted_z - s.z
+    step_z = math.copysign(min(_speed(abs(rise)) * dt_s, abs(rise)), rise)
+    step_x, step_y = (dx / gap * side, dy / gap * side) if gap > 1e-9 else (0.0, 0.0)
+    s.x, s.y, s.z = s.x + step_x, s.y + step_y, s.z + step_z
+    turn = aim.yaw - s.yaw
+    s.yaw += math.copysign(min(YAW_SPEED_RAD_S * dt_s, abs(turn)), turn)
+    _move_fingers(s, aim, dt_s)
+    if s.held:
+        s.cube_x, s.cube_y, s.cube_z = s.cube_x + step_x, s.cube_y + step_y, s.cube_z + step_z
+
+
+def _speed(distance: float) -> float:
+    return min(MAX_SPEED_M_S, MIN_SPEED_M_S + APPROACH_GAIN_1_S * distance)
+
+
+def _move_fingers(s: TipState, aim: Aim, dt_s: float) -> None:
+    reach = GRIPPER_SPEED_UNIT_S * dt_s
+    s.opening += min(max(aim.gripper - s.opening, -reach), reach)
+    if aim.phase == "grasp" and s.opening <= GRASP_OPENING:
+        s.opening, s.held = GRASP_OPENING, True
+    elif s.held:
+        if aim.gripper > 0.5 and s.opening > GRASP_OPENING + 0.05:
+            s.held = False
+            s.cube_z = BOWL_HEIGHT_M / 2.0 if aim.phase == "release" else CUBE_HALF_M
+        else:
+            s.opening = max(s.opening, GRASP_OPENING)
