@@ -13,7 +13,7 @@ def sample_tau(shape: tuple[int, ...], generator: torch.Generator | None) -> Ten
     return 0.999 * (1.0 - uniform ** (1.0 / 1.5))
 
 
-def noisy_actions(actions: Tensor, noise: Tensor, tau: Tensor) -> Tensor:
+def noisy_actions(actions: Tensor, noise: Tensor, tau: Tensor | float) -> Tensor:
     """The point at `tau` on the straight path from noise to actions."""
     return tau * actions + (1.0 - tau) * noise
 

@@ -1,0 +1,205 @@
+"""One pass over one observation (or a batch) that goes deeper exit by exit.
+
+Nothing is computed twice: blocks keep their keys and values, the last block's second half
+waits until it is needed, and with the shared start the first Euler node of the expert, which is
+the same at every exit, is carried from exit to exit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from a1_model.blocks import HalfBlock
+from a1_model.expert import Context
+from a1_model.flops import FlopTable
+from a1_model.flow import euler_step, noisy_actions
+from a1_model.network import A1Network
+from a1_model.stopwatch import Stopwatch
+
+
+# With these starts A_k depends on which exits were looked at before it.
+CHAINED = ("direct", "renoise")
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeadSettings:
+    """How actions are made at an exit.
+
+    Attributes:
+        head: "fm" or "mlp".
+        num_steps: Euler steps of the flow-matching head.
+        start: "cold", "shared", "direct" or "renoise".
+        renoise_tau: where "renoise" begins.
+    """
+
+    head: str
+    num_steps: int
+    start: str
+    renoise_tau: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class PassInput:
+    """B observations, normalised and on the network's device.
+
+    Attributes:
+        images_VNHWC: one uint8 [B, h, w, 3] per camera in model order.
+        noise_KBHD: standard normal; one an exit with the cold start, else the first is shared.
+    """
+
+    images_VNHWC: Sequence[Tensor]
+    text_ids_BT: Tensor
+    text_mask_BT: Tensor
+    state_BD: Tensor
+    noise_KBHD: Tensor
+
+
+class ExitPass:
+    """State of one tick; thrown away with it, so no tick can leak into the next.
+
+    Args:
+        watch: receives the stages "vision", "backbone" and "head".
+    """
+
+    def __init__(
+        self, network: A1Network, settings: HeadSettings, given: PassInput, watch: Stopwatch
+    ):
+        self._network = network
+        self._settings = settings
+        self._watch = watch
+        self._queries = settings.head == "mlp"
+        tokens = network.vision(list(given.images_VNHWC))
+        watch.mark("vision")
+        self._hidden, self._layout = network.prefix(
+            given.images_VNHWC,
+            given.text_ids_BT,
+            given.text_mask_BT,
+            state_BD=given.state_BD if self._queries else None,
+            image_tokens_BNC=tokens,
+        )
+        self._table = FlopTable(
+            network.config,
+            given.text_ids_BT.shape[1],
+            network.query_head.count if self._queries else 0,
+        )
+        self.flops = self._table.vision
+        self.blocks = 0
+        self._half: HalfBlock | None = None
+        if not self._queries:
+            self._noise_KBHD = given.noise_KBHD
+            self._suffix = network.expert.suffix(self._layout)
+            self._state = network.expert.embed_state(given.state_BD)
+            self._contexts: list[Context] = []
+            self._carried: Tensor | None = None
+            self._carried_layers = 0
+            self._previous: Tensor | None = None
+        watch.mark("backbone")
+
+    @property
+    def flops_fraction(self) -> float:
+        """FLOPs so far over those of a pass that runs its head once at the last exit."""
+        return self.flops / self._table.full(self._settings.head, self._settings.num_steps)
+
+    def actions(self, exit_index: int) -> Tensor:
+        """Normalised actions [B, H, D] of exit number `exit_index`; exits must ascend."""
+        block = self._network.config.exits[exit_index]
+        if self._queries:
+            self._finish_up_to(block)
+            self._watch.mark("backbone")
+            actions = self._network.query_head.actions(exit_index, self._query_hidden())
+            self.flops += self._table.query_readout
+        else:
+            self._keys_values_up_to(block)
+            self._watch.mark("backbone")
+            self._state_up_to_here()
+            actions = self._integrate(exit_index, block)
+        self._watch.mark("head")
+        return actions
+
+    def end_probability(self, exit_index: int) -> Tensor:
+        """Probability [B] that the substep ends within the next row, after `actions`."""
+        if self._queries:
+            logit = self._network.query_head.end_logit(exit_index, self._query_hidden())
+        else:
+            logit = self._network.expert.end_logit(exit_index, self._state)
+        return logit.sigmoid()
+
+    def _query_hidden(self) -> Tensor:
+        return self._hidden[:, self._layout.prefix :]
+
+    def _keys_values_up_to(self, block: int) -> None:
+        backbone = self._network.backbone
+        self._fresh: list[HalfBlock] = []
+        while self.blocks <= block:
+            if self._half is not None:
+                self._finish_half()
+            self._half = backbone.keys_values(self.blocks, self._hidden, self._layout)
+            self._fresh.append(self._half)
+            self.flops += self._table.block_keys_values
+            self.blocks += 1
+
+    def _finish_up_to(self, block: int) -> None:
+        self._keys_values_up_to(block)
+        if self._half is not None:
+            self._finish_half()
+
+    def _finish_half(self) -> None:
+        self._hidden = self._network.backbone.finish(self.blocks - 1, self._half, self._layout)
+        self._half = None
+        self.flops += self._table.block_rest
+
+    def _state_up_to_here(self) -> None:
+        for half in self._fresh:
+            self._state, context = self._network.expert.state_layer(
+                len(self._contexts), self._state, half, self._suffix, self._layout.prefix
+            )
+            self._contexts.append(context)
+            self.flops += self._table.state_layer
+
+    def _integrate(self, exit_index: int, block: int) -> Tensor:
+        expert, steps = self._network.expert, self._settings.num_steps
+        noisy, first_tau = self._start(exit_index)
+        step_size = (1.0 - first_tau) / steps
+        for step in range(steps):
+            if step == 0 and self._settings.start == "shared":
+                hidden = self._carry_to(block, noisy)
+            else:
+                hidden = self._embed(noisy, first_tau + step * step_size)
+                hidden = self._through(hidden, 0, block)
+            velocity = expert.velocity(exit_index, hidden)
+            noisy = euler_step(noisy, velocity, step_size)
+            self.flops += self._table.evaluation
+        self._previous = noisy
+        return noisy
+
+    def _start(self, exit_index: int) -> tuple[Tensor, float]:
+        noise = self._noise_KBHD[exit_index if self._settings.start == "cold" else 0]
+        if self._previous is None or self._settings.start in ("cold", "shared"):
+            return noise, 0.0
+        if self._settings.start == "direct":
+            return self._previous, 0.0
+        tau = self._settings.renoise_tau
+        return noisy_actions(self._previous, noise, tau), tau
+
+    def _carry_to(self, block: int, noise: Tensor) -> Tensor:
+        if self._carried is None:
+            self._carried = self._embed(noise, 0.0)
+        self._carried = self._through(self._carried, self._carried_layers, block)
+        self._carried_layers = block + 1
+        return self._carried
+
+    def _embed(self, noisy: Tensor, tau: float) -> Tensor:
+        tau_BS = torch.full((noisy.shape[0], 1), tau, device=noisy.device)
+        return self._network.expert.embed_actions(noisy[:, None], tau_BS)
+
+    def _through(self, hidden: Tensor, first: int, block: int) -> Tensor:
+        for index in range(first, block + 1):
+            hidden = self._network.expert.action_layer(
+                index, hidden, self._contexts[index], self._suffix
+            )
+            self.flops += self._table.action_layer
+        return hidden

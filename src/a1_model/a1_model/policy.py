@@ -1,0 +1,323 @@
+"""A policy that leaves the backbone as soon as its chunk has settled."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from a1_core.errors import ObservationRefused
+from a1_core.exit_rule import decide, discrepancy
+from a1_core.normaliser import Normaliser
+from a1_core.observation import Observation
+from a1_core.policy import ExitReason, ExitSetting, ExitTrace, PolicyOutput
+from numpy.typing import NDArray
+
+from a1_model.exit_pass import CHAINED, ExitPass, HeadSettings, PassInput
+from a1_model.exit_study import ExitStudy
+from a1_model.network import A1Network
+from a1_model.noise import tick_noise
+from a1_model.stopwatch import Stopwatch
+from a1_model.tokenizer import InstructionTokenizer
+
+_NONE = float("nan")
+
+
+class AdaptivePolicy:
+    """Implements `a1_core.policy.Policy` for both heads.
+
+    Nothing is kept from tick to tick but measured times; the noise of a tick depends on seed
+    and stamp only.
+
+    Args:
+        network: in eval mode; its device is used.
+        digest: of the checkpoint.
+        spec_digest: of the robot spec the policy acts for.
+        seed: of the noise.
+        settings: how the head is run; by default as the configuration says.
+        rows: rows of a chunk over which discrepancies are taken; by default all.
+        clock: steady seconds, for deadlines and traces.
+    """
+
+    def __init__(
+        self,
+        network: A1Network,
+        tokenizer: InstructionTokenizer,
+        normaliser: Normaliser,
+        *,
+        digest: str,
+        spec_digest: str,
+        seed: int = 0,
+        settings: HeadSettings | None = None,
+        rows: slice = slice(None),
+        clock: Callable[[], float] = time.perf_counter,
+    ):
+        config = network.config
+        self.network = network
+        self.tokenizer = tokenizer
+        self.normaliser = normaliser
+        self.digest = digest
+        self.spec_digest = spec_digest
+        self.seed = seed
+        self.rows = rows
+        self.settings = settings or HeadSettings(
+            head=config.head,
+            num_steps=config.num_steps,
+            start=config.start,
+            renoise_tau=config.renoise_tau,
+        )
+        self.clock = clock
+        self.device = next(network.parameters()).device
+        # Seconds from the start of a tick to the chunk of exit k when exit j was the last one
+        # made (j = -1: none); filled by `measure_segments`, refined by every tick.
+        self.segments_s: dict[tuple[int, int], float] = {}
+
+    def reset(self) -> None:
+        """Nothing to forget: every tick starts from its observation alone."""
+
+    @torch.inference_mode()
+    def act(
+        self,
+        observation: Observation,
+        *,
+        setting: ExitSetting,
+        deadline_s: float | None = None,
+    ) -> PolicyOutput:
+        """One chunk.
+
+        Args:
+            setting: adaptive, a fixed exit (block index), or full depth.
+            deadline_s: budget from the call on. Adaptive ticks stop at the best chunk so far
+                when the next exit would miss it; the others choose their depth beforehand.
+                The first exit is always computed.
+        """
+        watch = Stopwatch(self.device, self.clock)
+        given = self.prepare([observation])
+        watch.mark("preprocess")
+        going = ExitPass(self.network, self.settings, given, watch)
+        plan = self._plan(setting)
+        if len(plan) == 1:
+            return self._single(going, plan[0], setting, deadline_s, watch)
+        return self._adaptive(going, plan, setting, deadline_s, watch)
+
+    def _single(
+        self,
+        going: ExitPass,
+        wanted: int,
+        setting: ExitSetting,
+        deadline_s: float | None,
+        watch: Stopwatch,
+    ) -> PolicyOutput:
+        reason = ExitReason.FULL if setting.mode == "full" else ExitReason.FIXED
+        chosen = wanted
+        if deadline_s is not None:
+            while chosen > 0 and self.segments_s.get((-1, chosen), 0.0) > deadline_s:
+                chosen -= 1
+            if chosen < wanted:
+                reason = ExitReason.DEADLINE
+        actions_HD = going.actions(chosen)[0].cpu().numpy()
+        self._learn(-1, chosen, watch.elapsed_s())
+        steps = _Steps()
+        steps.add(chosen, actions_HD, _NONE, _NONE)
+        return self._output(going, steps, reason, watch)
+
+    def _adaptive(
+        self,
+        going: ExitPass,
+        plan: Sequence[int],
+        setting: ExitSetting,
+        deadline_s: float | None,
+        watch: Stopwatch,
+    ) -> PolicyOutput:
+        thresholds = setting.thresholds
+        steps = _Steps()
+        last = -1
+        for number, exit_index in enumerate(plan):
+            began_s = watch.elapsed_s()
+            if (
+                steps.exits
+                and deadline_s is not None
+                and began_s + self._segment(last, exit_index) > deadline_s
+            ):
+                return self._output(going, steps, ExitReason.DEADLINE, watch)
+            # Reading the actions is the one synchronisation with a GPU that an exit costs.
+            actions_HD = going.actions(exit_index)[0].cpu().numpy()
+            delta = _NONE if last < 0 else self.delta(actions_HD, steps.actions_HD)
+            steps.add(exit_index, actions_HD, delta, float(thresholds.eta[number]))
+            if last < 0:
+                self._learn(-1, exit_index, watch.elapsed_s())
+            else:
+                self._learn(last, exit_index, watch.elapsed_s() - began_s)
+            last = exit_index
+            is_last = number == len(plan) - 1
+            if decide(
+                delta, thresholds.eta[number], is_first=number == 0, is_last=is_last
+            ):
+                break
+        reason = ExitReason.LAST_EXIT if is_last else ExitReason.CONVERGED
+        return self._output(going, steps, reason, watch)
+
+    def delta(self, actions_HD: NDArray[np.float32], before_HD: NDArray[np.float32]) -> float:
+        """The discrepancy that thresholds are compared with; normalised space."""
+        return discrepancy(
+            actions_HD, before_HD, metric=self.network.config.metric, steps=self.rows
+        )
+
+    def _segment(self, before: int, exit_index: int) -> float:
+        """Expected seconds from the chunk of one exit to that of a deeper one."""
+        known = self.segments_s.get((before, exit_index))
+        if known is not None:
+            return known
+        return sum(
+            self.segments_s.get((j, j + 1), 0.0) for j in range(before, exit_index)
+        )
+
+    def _learn(self, before: int, exit_index: int, seconds: float) -> None:
+        # Rises at once and falls slowly: a deadline is missed by the slow ticks, not the mean.
+        old = self.segments_s.get((before, exit_index), seconds)
+        self.segments_s[before, exit_index] = max(seconds, 0.95 * old + 0.05 * seconds)
+
+    def _output(
+        self, going: ExitPass, steps: _Steps, reason: ExitReason, watch: Stopwatch
+    ) -> PolicyOutput:
+        exit_index = steps.exits[-1]
+        end = float(going.end_probability(exit_index)[0])
+        watch.mark("head")
+        config = self.network.config
+        times_ms = watch.totals_ms()
+        block = config.exits[exit_index]
+        trace = ExitTrace(
+            exit_layer=block,
+            num_layers=config.backbone.layers,
+            exit_index=exit_index,
+            depth_fraction=(block + 1) / config.backbone.layers,
+            flops_fraction=going.flops_fraction,
+            discrepancy=steps.deltas[-1],
+            threshold=steps.thresholds[-1],
+            reason=reason,
+            preprocess_ms=times_ms["preprocess"],
+            vision_ms=times_ms["vision"],
+            backbone_ms=times_ms["backbone"],
+            head_ms=times_ms["head"],
+            total_ms=1e3 * watch.elapsed_s(),
+            exits_evaluated=tuple(config.exits[i] for i in steps.exits),
+            discrepancies=tuple(steps.deltas),
+            thresholds=tuple(steps.thresholds),
+        )
+        return PolicyOutput(
+            actions_HD=self._decode(steps.actions_HD), end_of_substep=end, trace=trace
+        )
+
+    @torch.inference_mode()
+    def all_exits(self, observations: Sequence[Observation]) -> ExitStudy:
+        """Every exit of a batch of observations, with the noise their ticks would have."""
+        count = len(self.network.config.exits)
+        given = self.prepare(observations)
+        watch = Stopwatch(self.device, self.clock)
+        going = ExitPass(self.network, self.settings, given, watch)
+        actions, ends = [], []
+        for exit_index in range(count):
+            actions.append(going.actions(exit_index).cpu().numpy())
+            ends.append(going.end_probability(exit_index).cpu().numpy())
+        normalised_KNHD = np.stack(actions)
+        full_NHD = normalised_KNHD[-1]
+        if self.settings.head == "fm" and self.settings.start in CHAINED:
+            again = ExitPass(self.network, self.settings, given, watch)
+            full_NHD = again.actions(count - 1).cpu().numpy()
+        deltas_KN = np.full((count, len(observations)), _NONE)
+        for k in range(1, count):
+            for n in range(len(observations)):
+                deltas_KN[k, n] = self.delta(normalised_KNHD[k, n], normalised_KNHD[k - 1, n])
+        return ExitStudy(
+            normalised_KNHD=normalised_KNHD,
+            actions_KNHD=self._decode(normalised_KNHD),
+            full_NHD=self._decode(full_NHD),
+            deltas_KN=deltas_KN,
+            end_KN=np.stack(ends),
+        )
+
+    def prepare(self, observations: Sequence[Observation]) -> PassInput:
+        """Normalised tensors on the network's device, with the noise of each tick.
+
+        Raises:
+            ObservationRefused: a camera of the model is missing.
+        """
+        config, device = self.network.config, self.device
+        ids_BT, mask_BT = self.tokenizer.encode([o.instruction for o in observations])
+        state_BD = self.normaliser.encode_state(np.stack([o.state_D for o in observations]))
+        cold = self.settings.head == "fm" and self.settings.start == "cold"
+        draws = len(config.exits) if cold else 1
+        noise_KBHD = np.stack(
+            [
+                tick_noise(self.seed, o.stamp_ns, draws, config.horizon, config.dim)
+                for o in observations
+            ],
+            axis=1,
+        )
+        return PassInput(
+            images_VNHWC=[
+                torch.from_numpy(_images(observations, camera.name)).to(device)
+                for camera in config.cameras
+            ],
+            text_ids_BT=ids_BT.to(device),
+            text_mask_BT=mask_BT.to(device),
+            state_BD=torch.from_numpy(state_BD.astype(np.float32)).to(device),
+            noise_KBHD=torch.from_numpy(noise_KBHD).to(device),
+        )
+
+    def _decode(self, normalised: NDArray[np.float32]) -> NDArray[np.float32]:
+        return self.normaliser.decode_actions(normalised).astype(np.float32)
+
+    def _plan(self, setting: ExitSetting) -> list[int]:
+        """Numbers of the exits to look at, in order."""
+        exits = self.network.config.exits
+        if setting.mode == "full":
+            return [len(exits) - 1]
+        if setting.mode == "fixed":
+            return [self._exit_index(setting.fixed_exit, "fixed_exit")]
+        if setting.thresholds is None:
+            raise ValueError("setting.thresholds: none; adaptive mode needs calibrated thresholds")
+        blocks = setting.thresholds.exits
+        plan = [self._exit_index(block, "thresholds.exits") for block in blocks]
+        chained = self.settings.head == "fm" and self.settings.start in CHAINED
+        if chained and plan != list(range(len(exits))):
+            raise ValueError(
+                f"setting.thresholds.exits: {blocks}; with the start {self.settings.start} every "
+                f"exit must be looked at, {exits}"
+            )
+        return plan
+
+    def _exit_index(self, block: int | None, field: str) -> int:
+        exits = self.network.config.exits
+        if block not in exits:
+            raise ValueError(f"setting.{field}: block {block} is no exit; one of {exits}")
+        return exits.index(block)
+
+
+class _Steps:
+    """The exits looked at so far; only the newest actions are kept."""
+
+    def __init__(self) -> None:
+        self.exits: list[int] = []
+        self.deltas: list[float] = []
+        self.thresholds: list[float] = []
+        self.actions_HD: NDArray[np.float32]
+
+    def add(
+        self, exit_index: int, actions_HD: NDArray[np.float32], delta: float, threshold: float
+    ) -> None:
+        self.exits.append(exit_index)
+        self.deltas.append(delta)
+        self.thresholds.append(threshold)
+        self.actions_HD = actions_HD
+
+
+def _images(observations: Sequence[Observation], camera: str) -> NDArray[np.uint8]:
+    for observation in observations:
+        if camera not in observation.images:
+            raise ObservationRefused(
+                "CAMERA_MISSING",
+                f"the model needs camera {camera}, got {sorted(observation.images)}",
+            )
+    return np.stack([observation.images[camera] for observation in observations])
