@@ -55,9 +55,7 @@ class Disturbance:
         self._shove_left = self._slip_left = 0
         self._slip_to = 0.0
 
-    def apply(
-        self, q: np.ndarray, offset: np.ndarray, gripper: float
-    ) -> tuple[np.ndarray, float]:
+    def apply(self, q: np.ndarray, offset: np.ndarray, gripper: float) -> tuple[np.ndarray, float]:
         """The next offset from command `q` (both [7] rad) and the gripper target that arrives."""
         rng, noise = self._rng, self._noise
         self._wander = 0.95 * self._wander + rng.normal(0.0, 0.010 * noise, 7)

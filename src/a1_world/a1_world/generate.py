@@ -3,20 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from a1_core.errors import A1Error
+from a1_core.observation import Observation
 from a1_world.drive import Disturbance, Driver
 from a1_world.expert import Expert
 from a1_world.layout import CUBE_HALF_M, FIRST_EVAL_SEED, NUM_CUBES
 from a1_world.poses import PoseSampler
-from a1_world.sample import PERIOD_S, Sample, labelled_sample, look, point_at_named
+from a1_world.sample import (
+    PERIOD_S,
+    Sample,
+    labelled_sample,
+    look,
+    point_at_named,
+    rows_from_actions,
+)
 from a1_world.tasks import KINDS, make_task
 from a1_world.world import World
 
+if TYPE_CHECKING:
+    from a1_core.policy import ExitSetting, Policy
+
+NS_PER_S = 1_000_000_000
 LONGEST_EPISODE_S = {"touch": 8.0, "bowl": 14.0}
 TICKS_AFTER_SUCCESS = 3
+# Where a cube can still be fetched (m, base frame).
+FETCH_LOWER_M = np.array([0.37, -0.33, 0.0])
+FETCH_UPPER_M = np.array([0.72, 0.33, 0.45])
 
 
 def pointing_samples(
@@ -77,13 +93,67 @@ def demonstration_samples(
             yield from _episode(world, expert, driver, episode, every_s)
 
 
+def dagger_samples(
+    policy: Policy,
+    episodes: int,
+    seed: int,
+    beta: float,
+    *,
+    setting: ExitSetting,
+    image_size: int = 128,
+    replan_s: float = 0.3,
+    kinds: tuple[str, ...] = KINDS,
+) -> Iterator[Sample]:
+    """The policy drives, the expert labels: one sample every `replan_s`.
+
+    At each replanning the expert's rows are followed instead with probability `beta`. Most
+    episodes start where real ones do, every fourth anywhere in reach.
+    """
+    rng = np.random.default_rng([seed, 3])
+    with World(image_size) as world:
+        expert = Expert(world)
+        for episode in range(episodes):
+            _begin(world, rng, kinds[episode % len(kinds)], float(rng.random() < 0.4))
+            policy.reset()
+            driver = Driver(world)
+            start_s, tick, after = world.time_s, 0, 0
+            while world.time_s - start_s < LONGEST_EPISODE_S[world.task.kind]:
+                sample = labelled_sample(world, expert, episode=episode, tick=tick)
+                yield sample
+                if hopeless(world) or after == TICKS_AFTER_SUCCESS:
+                    break
+                rows_HD = expert.rows()
+                if rng.random() >= beta:
+                    output = policy.act(_observation(world, sample), setting=setting)
+                    rows_HD = rows_from_actions(output.actions_HD, sample.state_D)
+                driver.play(rows_HD, replan_s, stop_when_over=False)
+                after += world.success()
+                tick += 1
+
+
+def hopeless(world: World) -> bool:
+    """Whether the task has failed or its cube lies where the arm cannot fetch it."""
+    centre, _ = world.cube_pose(world.named)
+    inside = (centre > FETCH_LOWER_M).all() and (centre < FETCH_UPPER_M).all()
+    return world.failed() or not bool(inside)
+
+
+def _observation(world: World, sample: Sample) -> Observation:
+    return Observation(
+        stamp_ns=round(world.time_s * NS_PER_S),
+        images=sample.images,
+        state_D=sample.state_D,
+        instruction=sample.instruction,
+    )
+
+
 def _episode(
     world: World, expert: Expert, driver: Driver, episode: int, every_s: float
 ) -> Iterator[Sample]:
     start_s, tick, after = world.time_s, 0, 0
     while world.time_s - start_s < LONGEST_EPISODE_S[world.task.kind]:
         yield labelled_sample(world, expert, episode=episode, tick=tick)
-        if world.failed() or after == TICKS_AFTER_SUCCESS:
+        if hopeless(world) or after == TICKS_AFTER_SUCCESS:
             return
         for _ in range(max(round(every_s / PERIOD_S), 1)):
             driver.play(expert.rows(), PERIOD_S, stop_when_over=False)

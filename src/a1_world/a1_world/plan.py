@@ -1,4 +1,4 @@
-"""What the expert wants next, decided from the present state alone, and the tip's motion towards it.
+"""What the expert wants next, from the present state alone, and the tip's motion towards it.
 
 Nothing here remembers: the same state always gives the same aim, so any state can be labelled.
 """

@@ -198,8 +198,9 @@ def _add_bowl(spec: mujoco.MjSpec) -> None:
 
 
 def _add_cameras(spec: mujoco.MjSpec) -> None:
-    add_camera(spec.worldbody, "front", eye=(1.26, 0.0, 0.90), target=(0.505, 0.0, 0.065), fovy=31.0)
-    add_camera(spec.worldbody, "overview", eye=(1.45, -0.95, 0.85), target=(0.36, 0.0, 0.20), fovy=36.0)
+    world = spec.worldbody
+    add_camera(world, "front", eye=(1.26, 0.0, 0.90), target=(0.505, 0.0, 0.065), fovy=31.0)
+    add_camera(world, "overview", eye=(1.40, -0.90, 0.80), target=(0.36, 0.0, 0.19), fovy=35.0)
     add_camera(
         spec.body("hand"),
         "wrist",

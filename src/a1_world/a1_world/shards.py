@@ -99,7 +99,7 @@ class Shards:
     def __len__(self) -> int:
         return int(self._starts[-1])
 
-    def images_NVHWC(self, index: np.ndarray | slice) -> np.ndarray:
+    def images_NVHWC(self, index: np.ndarray | slice) -> np.ndarray:  # noqa: N802
         """uint8 [n, 2, h, w, 3] of the samples asked for, in model order of cameras."""
         wanted = np.arange(len(self))[index]
         which = np.searchsorted(self._starts, wanted, side="right") - 1

@@ -138,7 +138,7 @@ class World:
         return float(self.data.qpos[self._fingers].mean())
 
     @property
-    def state_D(self) -> np.ndarray:
+    def state_D(self) -> np.ndarray:  # noqa: N802
         """float32 [8]: joints (rad) and gripper opening 0..1."""
         opening = min(max(self.finger_position / FINGER_OPEN_M, 0.0), 1.0)
         return np.array([*self.joint_positions, opening], np.float32)
@@ -230,7 +230,10 @@ class World:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
     ) -> None:
         self.close()
 
