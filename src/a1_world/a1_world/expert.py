@@ -8,7 +8,7 @@ import numpy as np
 
 from a1_world.kinematics import ArmKinematics, down, hand_yaw, rotation_matrix, rotation_vector
 from a1_world.layout import CUBE_HALF_M
-from a1_world.plan import FINGER_BELOW_TIP_M, Aim, TipState, advance, decide
+from a1_world.plan import FINGER_BELOW_TIP_M, GRASP_OPENING, Aim, TipState, advance, decide
 from a1_world.world import World
 
 SUBSTEP_S = 0.025
@@ -77,21 +77,27 @@ class Expert:
         position, rotation = world.tip_pose
         centre, cube = world.cube_pose(world.named)
         bowl = world.bowl_xy
+        opening = float(world.state_D[7])
         return TipState(
             kind=world.task.kind,
             x=float(position[0]),
             y=float(position[1]),
             z=float(position[2]),
             yaw=hand_yaw(rotation),
-            opening=float(world.state_D[7]),
+            opening=opening,
             cube_x=float(centre[0]),
             cube_y=float(centre[1]),
             cube_z=float(centre[2]),
             cube_yaw=upright_yaw(cube),
             bowl_x=float(bowl[0]),
             bowl_y=float(bowl[1]),
-            held=all(world.fingers_on(world.named)),
+            held=self._holds(opening),
         )
+
+    def _holds(self, opening: float) -> bool:
+        """Whether the named cube is between the fingers; closed fingers may stand on it too."""
+        wide = abs(opening - GRASP_OPENING) < 0.15
+        return wide and all(self._world.fingers_on(self._world.named))
 
 
 def upright_yaw(rotation: np.ndarray) -> float:

@@ -1,0 +1,151 @@
+"""Sample streams and their files."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from a1_core.errors import A1Error
+from a1_world.drive import Driver
+from a1_world.expert import Expert
+from a1_world.generate import dagger_samples, demonstration_samples, pointing_samples
+from a1_world.layout import FIRST_EVAL_SEED
+from a1_world.sample import rows_from_actions
+from a1_world.shards import open_shards, write_shards
+from a1_world.tasks import parse
+from a1_world.world import World
+
+
+def same(first, second):
+    assert (first.instruction, first.end, first.seed) == (
+        second.instruction,
+        second.end,
+        second.seed,
+    )
+    assert first.points == second.points
+    np.testing.assert_array_equal(first.state_D, second.state_D)
+    for camera, image in first.images.items():
+        np.testing.assert_array_equal(second.images[camera], image)
+    if first.actions_HD is not None:
+        np.testing.assert_array_equal(first.actions_HD, second.actions_HD)
+
+
+def test_pointing_names_different_cubes_of_one_scene():
+    samples = list(pointing_samples(31, seed=5))
+    assert len(samples) == 31
+    assert samples[0].images is samples[1].images
+    assert len({s.instruction.split("the ")[1] for s in samples[:3]}) == 3
+    assert all(s.seed < FIRST_EVAL_SEED and s.actions_HD is None for s in samples)
+    seen = [s.points["front"] for s in samples if s.points["front"] is not None]
+    assert len(seen) > 20
+    assert all(0.0 <= value < 1.0 for point in seen for value in point)
+    again = list(pointing_samples(7, seed=5))
+    for first, second in zip(samples, again, strict=False):
+        same(first, second)
+
+
+def test_demonstrations_repeat_and_end():
+    samples = list(demonstration_samples(2, seed=9, noise=0.0))
+    for first, second in zip(samples, demonstration_samples(2, seed=9, noise=0.0), strict=True):
+        same(first, second)
+    for episode, kind in enumerate(["touch", "bowl"]):
+        ours = [s for s in samples if s.episode == episode]
+        assert {parse(s.instruction).kind for s in ours} == {kind}
+        assert not ours[0].end
+        assert ours[-1].end
+        assert [s.tick for s in ours] == list(range(len(ours)))
+
+
+def test_labels_are_offsets_that_lead_back_to_the_experts_rows():
+    sample = next(iter(demonstration_samples(1, seed=4, noise=0.0)))
+    rows_HD = rows_from_actions(sample.actions_HD, sample.state_D)
+    np.testing.assert_allclose(rows_HD[0, :7], sample.state_D[:7], atol=1e-6)
+    assert sample.actions_HD.dtype == np.float32
+    with World(render=False) as world:
+        task = parse(sample.instruction)
+        world.reset(sample.seed, task)
+        np.testing.assert_allclose(world.state_D, sample.state_D, atol=1e-6)
+        np.testing.assert_allclose(Expert(world).rows()[:, :7], rows_HD[:, :7], atol=1e-5)
+        Driver(world).play(rows_HD, 1.5)
+        if not world.success():
+            np.testing.assert_allclose(world.joint_positions, rows_HD[15, :7], atol=0.05)
+
+
+class Still:
+    """A policy that stays where it is with an open hand, and counts what it was asked."""
+
+    def __init__(self):
+        self.resets, self.instructions = 0, []
+
+    def reset(self):
+        self.resets += 1
+
+    def act(self, observation, *, setting, deadline_s=None):
+        self.instructions.append(observation.instruction)
+        actions_HD = np.zeros((16, 8), np.float32)
+        actions_HD[:, 7] = 1.0
+        return SimpleNamespace(actions_HD=actions_HD)
+
+
+def test_dagger_lets_the_policy_drive_and_the_expert_label():
+    policy = Still()
+    samples = list(dagger_samples(policy, 1, seed=3, beta=0.0, setting=None, kinds=("touch",)))
+    assert policy.resets == 1
+    assert policy.instructions == [s.instruction for s in samples]
+    assert len(samples) == 27
+    assert np.ptp([s.state_D[:7] for s in samples], axis=0).max() < 0.01
+    assert np.abs(samples[-1].actions_HD[15, :7]).max() > 0.05
+    assert not samples[-1].end
+    driven = list(dagger_samples(Still(), 1, seed=3, beta=1.0, setting=None, kinds=("touch",)))
+    assert driven[-1].end
+
+
+def test_shards_keep_every_sample(tmp_path):
+    samples = [*pointing_samples(5, seed=1, image_size=32)]
+    samples += list(demonstration_samples(1, seed=1, noise=0.0, image_size=32))[:4]
+    made_by = {"generator": "test", "seed": 1}
+    assert write_shards(samples, tmp_path / "a", manifest=made_by, shard_size=4) == 9
+    shards = open_shards([tmp_path / "a", tmp_path / "a"])
+    assert len(shards) == 18
+    order = np.array([8, 0, 12])
+    images = shards.images_NVHWC(order)
+    for place, index in enumerate(order):
+        sample = samples[index % 9]
+        np.testing.assert_array_equal(images[place, 0], sample.images["front"])
+        np.testing.assert_array_equal(images[place, 1], sample.images["wrist"])
+        np.testing.assert_array_equal(shards.state_ND[index], sample.state_D)
+        assert shards.instructions[index] == sample.instruction
+        assert shards.action_valid_N[index] == (sample.actions_HD is not None)
+        assert shards.end_N[index] == sample.end
+        for camera, point in zip(("front", "wrist"), shards.points_NV2[index], strict=True):
+            if sample.points[camera] is None:
+                assert np.isnan(point).all()
+            else:
+                np.testing.assert_allclose(point, sample.points[camera], rtol=1e-6)
+
+
+def test_a_completed_directory_is_left_alone_and_another_manifest_is_refused(tmp_path):
+    def never():
+        raise AssertionError("samples were asked for")
+        yield
+
+    one = pointing_samples(2, seed=1, image_size=32)
+    assert write_shards(one, tmp_path / "a", manifest={"seed": 1}) == 2
+    assert write_shards(never(), tmp_path / "a", manifest={"seed": 1}) == 2
+    with pytest.raises(A1Error, match=r"made_by is .*wanted .*delete the directory"):
+        write_shards(never(), tmp_path / "a", manifest={"seed": 2})
+    with pytest.raises(A1Error, match="holds no manifest"):
+        open_shards(tmp_path / "b")
+
+
+def test_an_interrupted_writing_leaves_nothing_that_opens(tmp_path):
+    def broken():
+        yield from pointing_samples(2, seed=1, image_size=32)
+        raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        write_shards(broken(), tmp_path / "a", manifest={"seed": 1}, shard_size=1)
+    with pytest.raises(A1Error, match="holds no manifest"):
+        open_shards(tmp_path / "a")
+    fresh = pointing_samples(2, seed=1, image_size=32)
+    assert write_shards(fresh, tmp_path / "a", manifest={"seed": 1}, shard_size=1) == 2
