@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from a1_model.network import A1Network
 
+from a1_model.network import A1Network
 from a1_training.samples import BatchSampler
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +71,6 @@ class Recipe:
     brightness: float = 0.1
     ema_decay: float = 0.999
     seed: int = 0
-    extra: Mapping[str, float] = field(default_factory=dict)
 
 
 _ACT = {"fm": 1.0, "mlp": 0.5, "end": 0.05, "point": 0.1}
@@ -80,13 +79,13 @@ _ACT = {"fm": 1.0, "mlp": 0.5, "end": 0.05, "point": 0.1}
 def tiny_recipe() -> Recipe:
     """The recipe of the shipped checkpoint: point, clone, then two rounds of DAgger."""
     return Recipe(
-        pointing_samples=12_000,
-        demonstration_episodes=900,
+        pointing_samples=24_000,
+        demonstration_episodes=1_600,
         noise=1.0,
         stages=(
             Stage(
                 name="point",
-                steps=1_500,
+                steps=800,
                 mixture={"pointing": 1.0},
                 loss_weights={"fm": 0.0, "mlp": 0.0, "end": 0.0, "point": 1.0},
                 learning_rate=1e-3,
@@ -94,7 +93,7 @@ def tiny_recipe() -> Recipe:
             ),
             Stage(
                 name="clone",
-                steps=5_000,
+                steps=2_400,
                 mixture={"demonstrations": 0.85, "pointing": 0.15},
                 loss_weights=_ACT,
                 learning_rate=8e-4,
@@ -103,11 +102,11 @@ def tiny_recipe() -> Recipe:
         ),
         dagger=(
             DaggerRound(
-                episodes=200,
+                episodes=120,
                 beta=0.3,
                 stage=Stage(
                     name="dagger-1",
-                    steps=2_500,
+                    steps=800,
                     mixture={"demonstrations": 0.6, "dagger": 0.35, "pointing": 0.05},
                     loss_weights=_ACT,
                     learning_rate=5e-4,
@@ -115,11 +114,11 @@ def tiny_recipe() -> Recipe:
                 ),
             ),
             DaggerRound(
-                episodes=300,
+                episodes=160,
                 beta=0.0,
                 stage=Stage(
                     name="dagger-2",
-                    steps=3_500,
+                    steps=1_400,
                     mixture={"demonstrations": 0.5, "dagger": 0.45, "pointing": 0.05},
                     loss_weights=_ACT,
                     learning_rate=4e-4,

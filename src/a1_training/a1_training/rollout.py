@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
+
 from a1_core.observation import Observation
 from a1_core.policy import ExitSetting, Policy
 from a1_world.tasks import Task

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+
 from a1_core.normaliser import Normaliser
 from a1_model.batch import TrainBatch
 from a1_model.tokenizer import InstructionTokenizer

@@ -12,6 +12,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
 from a1_core.normaliser import Normaliser
 from a1_core.policy import ExitSetting
 from a1_core.spec import RobotSpec, load_spec
@@ -19,16 +22,13 @@ from a1_model.checkpoint import load_checkpoint, save_checkpoint
 from a1_model.config import tiny
 from a1_model.network import A1Network
 from a1_model.tokenizer import InstructionTokenizer
-from a1_world import generate
-from a1_world.shards import Shards, open_shards, write_shards
-from a1_world.tasks import vocabulary
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
 from a1_training.grounding import measure_grounding
 from a1_training.recipe import DaggerRound, Recipe, Stage, tiny_recipe
 from a1_training.samples import Augmentation, BatchSampler, fit_normaliser
 from a1_training.trainer import Trainer
+from a1_world import generate
+from a1_world.shards import Shards, open_shards, write_shards
+from a1_world.tasks import COLOURS, TEMPLATES
 
 LOG_EVERY = 50
 # Layouts of the sources must not meet: each source and round has seeds of its own, all below
@@ -66,7 +66,7 @@ class TinyRun:
         self._spec: RobotSpec = load_spec(paths.spec)
         self._log_path = paths.work / "log.jsonl"
         torch.manual_seed(recipe.seed)
-        self._tokenizer = InstructionTokenizer.from_words(vocabulary())
+        self._tokenizer = InstructionTokenizer.from_words(_words())
         self._trainer = Trainer(A1Network(tiny(vocab_size=len(self._tokenizer))), recipe)
 
     def run(self) -> None:
@@ -135,9 +135,7 @@ class TinyRun:
             for job in [pool.submit(_fill, *job, arguments) for job in jobs]:
                 job.result()
         shards = open_shards([job[0] for job in jobs])
-        self._console.print(
-            f"{source}: {len(shards)} samples ({time.monotonic() - began:.0f} s)"
-        )
+        self._console.print(f"{source}: {len(shards)} samples ({time.monotonic() - began:.0f} s)")
         return shards
 
     def _relabel(self, index: int, dagger: DaggerRound) -> Shards:
@@ -219,6 +217,11 @@ def _dagger_samples(episodes: int, seed: int, *, checkpoint: Path, spec: Path, b
     policy = load_checkpoint(checkpoint, load_spec(spec)).policy
     setting = ExitSetting(mode="full", fixed_exit=None, thresholds=None)
     return generate.dagger_samples(policy, episodes, seed, beta=beta, setting=setting)
+
+
+def _words() -> set[str]:
+    sentences = [template.format(colour=c) for template in TEMPLATES.values() for c in COLOURS]
+    return {word for sentence in sentences for word in sentence.split()}
 
 
 def main() -> None:

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
-from a1_model.network import A1Network
 
+from a1_model.network import A1Network
 from a1_training.recipe import Recipe, Stage
 from a1_training.samples import BatchSampler
 
@@ -72,9 +72,7 @@ class Trainer:
         total = sum(stage.loss_weights[name] * losses[name] for name in wanted)
         self._optimiser.zero_grad(set_to_none=True)
         total.backward()
-        norm = torch.nn.utils.clip_grad_norm_(
-            self.network.parameters(), self._recipe.gradient_clip
-        )
+        norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), self._recipe.gradient_clip)
         if not torch.isfinite(norm):
             raise FloatingPointError(
                 f"stage {stage.name}, step {step}: the gradient is not finite; "
