@@ -1,0 +1,11 @@
+# Every robot has a launch file, and the parameter files that launch files name exist.
+file(GLOB robots "${repository}/config/robots/*.yaml")
+if(NOT robots)
+  message(FATAL_ERROR "no robot specs in ${repository}/config/robots")
+endif()
+foreach(robot ${robots})
+  get_filename_component(name "${robot}" NAME_WE)
+  if(NOT EXISTS "${repository}/launch/${name}.launch.xml")
+    message(FATAL_ERROR "robot ${name} has no launch/${name}.launch.xml")
+  endif()
+endforeach()

@@ -1,0 +1,58 @@
+"""From a node's description to the process that `ros2 launch` would start."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from a1_ros.launch_reader.description import NodeRun
+from a1_ros.launch_reader.document import LaunchError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Command:
+    """A process to start; `label` marks its output."""
+
+    label: str
+    argv: tuple[str, ...]
+    environment: dict[str, str]
+    stops_all: bool
+
+
+def command_for(node: NodeRun, *, index: int, folder: Path) -> Command:
+    """The process of `node`; parameters given by value are written to a file in `folder`."""
+    argv = [str(find_executable(node)), *node.arguments, "--ros-args"]
+    if node.name:
+        argv += ["-r", f"__node:={node.name}"]
+    if node.namespace:
+        argv += ["-r", f"__ns:=/{node.namespace.strip('/')}"]
+    for number, parameters in enumerate(node.parameters):
+        if isinstance(parameters, Path):
+            path = parameters
+        else:
+            path = folder / f"{index}_{number}.yaml"
+            content = {"/**": {"ros__parameters": dict(parameters)}}
+            path.write_text(yaml.safe_dump(content), encoding="utf-8")
+        argv += ["--params-file", str(path)]
+    for old, new in node.remappings:
+        argv += ["-r", f"{old}:={new}"]
+    return Command(
+        label=node.name or node.executable,
+        argv=tuple(argv),
+        environment={**os.environ, "PYTHONUNBUFFERED": "1", **node.environment},
+        stops_all=node.stops_all,
+    )
+
+
+def find_executable(node: NodeRun) -> Path:
+    """Where `ros2 run` would find it: lib/PACKAGE/EXECUTABLE of the first prefix that has it."""
+    prefixes = [p for p in os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep) if p]
+    for prefix in prefixes:
+        path = Path(prefix) / "lib" / node.package / node.executable
+        if path.is_file() and os.access(path, os.X_OK):
+            return path
+    raise LaunchError(
+        f"{node.place}: package '{node.package}' has no executable '{node.executable}' in "
+        f"AMENT_PREFIX_PATH ({os.pathsep.join(prefixes)}); is it built and sourced?"
+    )
