@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from a1_sim.jtc import TrajectoryController
 from a1_sim.trajectory import JtcParameters, Point, Trajectory, refusal
 

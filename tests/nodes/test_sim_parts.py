@@ -3,6 +3,7 @@
 import math
 
 import pytest
+
 from a1_sim.episode import Episode
 from a1_sim.gripper import GripperGoal, GripperStatus
 from a1_sim.lockstep import Barrier
@@ -33,6 +34,18 @@ def test_barrier_waits_until_the_chunk_is_judged() -> None:
     barrier.ack("policy", 20 * MS, 4)
     assert barrier.missing == ("controller",)
     barrier.ack("controller", 20 * MS, 4)
+    assert barrier.open
+
+
+def test_barrier_knows_the_first_chunk_of_a_new_session() -> None:
+    barrier = Barrier(("policy", "controller"))
+    barrier.ack("policy", 20 * MS, 7)
+    barrier.ack("controller", 20 * MS, 7)
+    barrier.close(40 * MS, camera_tick=True)
+    barrier.ack("controller", 40 * MS, 7)
+    barrier.ack("policy", 40 * MS, 1)
+    assert barrier.missing == ("controller",)
+    barrier.ack("controller", 40 * MS, 1)
     assert barrier.open
 
 
@@ -80,7 +93,7 @@ def test_wilson_against_known_values() -> None:
     low, high = wilson(45, 50)
     assert (round(low, 4), round(high, 4)) == (0.7864, 0.9565)
     assert wilson(0, 0) == (0.0, 1.0)
-    assert wilson(10, 10)[1] == 1.0
+    assert wilson(10, 10)[1] == pytest.approx(1.0)
 
 
 def test_paired_difference_against_newcombes_example() -> None:

@@ -1,13 +1,13 @@
-"""The scripted expert as a source of chunks, in place of a policy: it looks into the world itself."""
+"""The scripted expert as a source of chunks in place of a policy; it looks into the world itself."""
 
 import uuid
 
 import numpy as np
+
 from a1_core.chunk import ActionChunk, ActionSpace, DeltaBase, RotationKind, Source
 from a1_core.spec import RobotSpec
-from a1_world.expert import Expert
-
 from a1_sim.robot import SimulatedRobot
+from a1_world.expert import Expert
 
 
 class ExpertSource:

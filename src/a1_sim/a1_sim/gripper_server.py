@@ -4,12 +4,12 @@ As Franka's own server: a position out of range aborts, a cancel stops the hand.
 on something ends as stalled and keeps squeezing; a new goal takes the place of the old one.
 """
 
-from a1_core.spec import RobotSpec
 from control_msgs.action import GripperCommand
 from rclpy.action import ActionServer, CancelResponse, GoalResponse
 from rclpy.action.server import ServerGoalHandle
 from rclpy.node import Node
 
+from a1_core.spec import RobotSpec
 from a1_sim.gripper import GripperGoal, GripperStatus
 from a1_sim.robot import SimulatedRobot
 
@@ -74,12 +74,15 @@ class GripperServer:
     def _end(self, *, reached: bool, stalled: bool, good: bool) -> None:
         handle, self._handle, self._goal = self._handle, None, None
         assert handle is not None
-        handle.execute(lambda handle, outcome=(reached, stalled, good): self._finish(handle, outcome))
+        handle.execute(lambda handle: self._finish(handle, reached, stalled, good))
 
     def _finish(
-        self, handle: ServerGoalHandle, outcome: tuple[bool, bool, bool] = (False, False, False)
+        self,
+        handle: ServerGoalHandle,
+        reached: bool = False,
+        stalled: bool = False,
+        good: bool = False,
     ) -> GripperCommand.Result:
-        reached, stalled, good = outcome
         if handle.is_cancel_requested:
             handle.canceled()
         elif good:

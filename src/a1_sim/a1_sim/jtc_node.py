@@ -4,15 +4,15 @@ from array import array
 from typing import Any
 
 import numpy as np
-from a1_core.errors import A1Error
-from a1_core.spec import RobotSpec
-from a1_ros.qos import RELIABLE
-from a1_ros.times import ns_to_duration, ns_to_stamp, stamp_to_ns
 from control_msgs.msg import JointTrajectoryControllerState
 from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.node import Node
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
+from a1_core.errors import A1Error
+from a1_core.spec import RobotSpec
+from a1_ros.qos import RELIABLE
+from a1_ros.times import ns_to_duration, ns_to_stamp, stamp_to_ns
 from a1_sim.jtc import TrajectoryController
 from a1_sim.robot import SimulatedRobot
 from a1_sim.trajectory import JtcParameters, Motion, Point, Trajectory

@@ -8,20 +8,23 @@ POLICY, CONTROLLER = "policy", "controller"
 class Barrier:
     """Closed at every control tick, opened by acknowledgements of that tick.
 
-    On camera ticks the policy has to acknowledge; at every tick the controller, and it must have
-    judged every chunk that the policy's acknowledgement (or `chunk_sent`) names.
+    On camera ticks the policy has to acknowledge; at every tick the controller, and when a chunk
+    was sent during the tick (the policy's acknowledgement or `chunk_sent` names another one than
+    before), the controller must have judged that one. Numbers may begin anew with a new session.
     """
 
     def __init__(self, nodes: Iterable[str]) -> None:
         self._nodes = frozenset(nodes)
         self._tick_ns = 0
         self._camera_tick = False
+        self._known_seq = 0
         self._stamp_ns: dict[str, int] = {}
         self._seq: dict[str, int] = {}
 
     def close(self, tick_ns: int, *, camera_tick: bool) -> None:
         """Wait for the tick at `tick_ns`."""
         self._tick_ns, self._camera_tick = tick_ns, camera_tick
+        self._known_seq = self._seq.get(POLICY, 0)
 
     def ack(self, node: str, stamp_ns: int, seq: int) -> None:
         """Take an acknowledgement; an older one than the newest is without effect on the stamp."""
@@ -52,4 +55,5 @@ class Barrier:
         return self._stamp_ns.get(node, 0) >= self._tick_ns
 
     def _judged(self) -> bool:
-        return self._seq.get(CONTROLLER, 0) >= self._seq.get(POLICY, 0)
+        sent = self._seq.get(POLICY, 0)
+        return sent in (self._known_seq, self._seq.get(CONTROLLER, 0))

@@ -1,7 +1,6 @@
 """Console script `simulator`."""
 
 from a1_ros.executor import run_node
-
 from a1_sim.node import SimNode
 
 

@@ -2,23 +2,21 @@
 
 from typing import Any
 
-from a1_core.errors import A1Error
-from a1_core.spec import load_spec
 from a1_msgs.msg import ActionChunk, EpisodeState, LockstepAck
 from a1_msgs.srv import ResetWorld
+from rclpy.clock import Clock, ClockType
+from rclpy.parameter import Parameter
+from rosgraph_msgs.msg import Clock as ClockMsg
+from sensor_msgs.msg import JointState
+
+from a1_core.errors import A1Error
+from a1_core.spec import load_spec
 from a1_ros.diagnostics import Level, Status
 from a1_ros.guard import refuse_foreign_endpoints
 from a1_ros.lifecycle import A1LifecycleNode
 from a1_ros.messages import chunk_to_msg
 from a1_ros.qos import RELIABLE
 from a1_ros.times import NS_PER_S, ns_to_stamp, stamp_to_ns, steady_now_ns
-from a1_world.expert import Expert
-from a1_world.world import World
-from rclpy.clock import Clock, ClockType
-from rclpy.parameter import Parameter
-from rosgraph_msgs.msg import Clock as ClockMsg
-from sensor_msgs.msg import JointState
-
 from a1_sim.episode import Episode
 from a1_sim.expert_source import ExpertSource
 from a1_sim.faults import Faults, names
@@ -29,6 +27,8 @@ from a1_sim.pacing import RealTimePacer
 from a1_sim.robot import SimulatedRobot
 from a1_sim.sensors import Cameras, JointStates
 from a1_sim.settings import SPECS
+from a1_world.expert import Expert
+from a1_world.world import World
 
 # Who may send to the robot besides the simulator's own nodes.
 CONTROLLER = "controller"
@@ -127,7 +127,7 @@ class SimNode(A1LifecycleNode):
         tick_ns = self._tick_steps * self._robot.step_ns
         while self._robot.now_ns + tick_ns <= target_ns:
             for _ in range(self._tick_steps):
-                self._step()
+                self._step_once()
                 self._joint_states.publish(self._faults, step=self._steps)
                 if self._steps % self._camera_steps == 0:
                     self._look()
@@ -138,7 +138,7 @@ class SimNode(A1LifecycleNode):
         if self._timer is None or not self._barrier.open:
             return
         for _ in range(self._tick_steps):
-            self._step()
+            self._step_once()
         camera_tick = self._steps % self._camera_steps == 0
         self._joint_states.publish(self._faults)
         self._after_motion()
@@ -164,7 +164,7 @@ class SimNode(A1LifecycleNode):
             self._barrier.close(0, camera_tick=False)
             self._next.trigger()
 
-    def _step(self) -> None:
+    def _step_once(self) -> None:
         self._robot.step()
         self._steps += 1
 

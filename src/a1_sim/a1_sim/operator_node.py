@@ -9,12 +9,9 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from a1_core.errors import A1Error
 from a1_msgs.action import RunTask
 from a1_msgs.msg import ChunkVerdict, EpisodeState, ExitState
 from a1_msgs.srv import ResetWorld
-from a1_ros.qos import RELIABLE
-from a1_ros.times import stamp_to_ns
 from rclpy.action import ActionClient
 from rclpy.action.client import ClientGoalHandle
 from rclpy.client import Client
@@ -24,6 +21,9 @@ from rclpy.parameter_client import AsyncParameterClient
 from rclpy.task import Future
 from std_srvs.srv import SetBool
 
+from a1_core.errors import A1Error
+from a1_ros.qos import RELIABLE
+from a1_ros.times import stamp_to_ns
 from a1_sim.records import EpisodePlan, EpisodeRecord, ExitSample
 
 ANSWER_S = 20.0

@@ -1,4 +1,4 @@
-"""Real time: how far the simulated clock should have come by now, and how well it keeps up. Pure."""
+"""Real time: how far the simulated clock should be by now, and how well it keeps up. Pure."""
 
 from collections import deque
 

@@ -3,10 +3,10 @@
 from collections.abc import Callable
 
 import numpy as np
-from a1_world.tasks import Task
-from a1_world.world import World
 
 from a1_sim.jtc import JtcState, TrajectoryController
+from a1_world.tasks import Task
+from a1_world.world import World
 
 NS_PER_S = 1_000_000_000
 

@@ -1,14 +1,14 @@
 """What the simulated robot publishes: joint states and pictures, on the spec's topics and types."""
 
+from rclpy.node import Node
+from rclpy.publisher import Publisher
+from sensor_msgs.msg import CompressedImage, Image, JointState
+
 from a1_core.spec import CameraSpec, RobotSpec, StateSpec
 from a1_ros.images import to_image, to_jpeg
 from a1_ros.messages import to_joint_state
 from a1_ros.qos import RELIABLE
 from a1_ros.times import NS_PER_S, ns_to_stamp
-from rclpy.node import Node
-from rclpy.publisher import Publisher
-from sensor_msgs.msg import CompressedImage, Image, JointState
-
 from a1_sim.faults import Faults
 from a1_sim.robot import SimulatedRobot
 

@@ -144,7 +144,7 @@ def in_controller_order(
 
 
 def segment_polynomial(a: Motion, b: Motion, span_s: float) -> NDArray[np.float64]:
-    """Coefficients [6, J] of the spline from `a` to `b`: quintic, cubic or linear, by what both give.
+    """Coefficients [6, J] of the spline from `a` to `b`, of the degree that both allow.
 
     Quintic needs velocities and accelerations of both, cubic velocities; else linear.
     """

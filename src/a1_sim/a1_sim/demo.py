@@ -1,0 +1,123 @@
+"""Console script `demo`: five tasks with the simulated Franka, in real time, filmed."""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from a1_core.errors import A1Error
+from a1_core.spec import load_spec
+from a1_sim import assets
+from a1_sim.film import write_film
+from a1_sim.plans import demonstration_plans
+from a1_sim.plots import plot_exits
+from a1_sim.records import EpisodePlan, EpisodeRecord
+from a1_sim.spectator import Footage, Spectator
+from a1_sim.stage import Stage, launched_stage
+from a1_sim.statistics import percentile
+from a1_sim.system import isolate
+
+
+def parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Command line."""
+    parser = argparse.ArgumentParser(prog="demo", description=__doc__)
+    parser.add_argument("--episodes", type=int, default=5)
+    parser.add_argument("--robot", type=Path, help="robot spec")
+    parser.add_argument("--checkpoint", type=Path, help="directory of the checkpoint")
+    parser.add_argument("--thresholds", type=Path, help="thresholds file; without it: full depth")
+    parser.add_argument("--out", type=Path, default=Path("out/demo"))
+    parser.add_argument("--domain", type=int, help="ROS domain; one of its own by default")
+    return parser.parse_args(argv)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the tasks and write film, plot and summary; exits with 1 and one line on a mistake."""
+    options = parse(argv)
+    console = Console()
+    try:
+        _demo(options, console)
+    except A1Error as error:
+        console.print(f"[red]demo:[/red] {error}", highlight=False)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        console.print("demo: interrupted; every node is ended")
+        sys.exit(130)
+
+
+def _demo(options: argparse.Namespace, console: Console) -> None:
+    isolate(options.domain)
+    thresholds = options.thresholds or assets.find_or_empty(assets.THRESHOLDS)
+    stage = Stage(
+        robot=(options.robot or assets.find(assets.ROBOT, "robot spec")).resolve(),
+        checkpoint=(options.checkpoint or assets.find(assets.CHECKPOINT, "checkpoint")).resolve(),
+        thresholds=Path(thresholds).resolve() if thresholds else None,
+    )
+    options.out.mkdir(parents=True, exist_ok=True)
+    plans = demonstration_plans(options.episodes)
+    records, footages = _play(stage, plans, options.out, console)
+    summary = summarise(records)
+    (options.out / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
+    plot_exits(options.out / "exits.png", records)
+    with console.status("writing the film"):
+        write_film(options.out / "run.mp4", footages)
+    console.print(
+        f"{summary['successes']} of {summary['episodes']} tasks done; chunk latency "
+        f"{summary['chunk_latency_ms_p50']:.0f} ms (p95 {summary['chunk_latency_ms_p95']:.0f} ms)"
+    )
+    console.print(f"written: {options.out}/summary.json, run.mp4, exits.png")
+
+
+def _play(
+    stage: Stage, plans: list[EpisodePlan], out: Path, console: Console
+) -> tuple[list[EpisodeRecord], list[Footage]]:
+    records: list[EpisodeRecord] = []
+    footages: list[Footage] = []
+    spec = load_spec(stage.robot)
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        bar = progress.add_task("starting simulator, policy and controller", total=None)
+        with launched_stage(stage, out, lambda: Spectator(spec)) as (operator, spectator):
+            assert isinstance(spectator, Spectator)
+            for index, plan in enumerate(plans, start=1):
+                verb = "touch" if plan.kind == "touch" else "put in the bowl"
+                progress.update(
+                    bar, description=f"{index} of {len(plans)}: {plan.colour} cube, {verb}"
+                )
+                spectator.cut()
+                record = operator.run(plan)
+                records.append(record)
+                footages.append(spectator.cut())
+                mark = "[green]done[/green]" if record.success else f"[red]{record.reason}[/red]"
+                progress.console.print(
+                    f"  {record.instruction}: {mark} in {record.elapsed_s:.1f} s, "
+                    f"mean depth {record.mean('depth_fraction'):.2f}",
+                    highlight=False,
+                )
+    return records, footages
+
+
+def summarise(records: Sequence[EpisodeRecord]) -> dict[str, Any]:
+    """The figures of a demonstration."""
+    latencies_ms = [sample.chunk_ms for record in records for sample in record.exits]
+    return {
+        "episodes": len(records),
+        "successes": sum(record.success for record in records),
+        "chunk_latency_ms_p50": percentile(latencies_ms, 50),
+        "chunk_latency_ms_p95": percentile(latencies_ms, 95),
+        "runs": [
+            {
+                "instruction": record.instruction,
+                "success": record.success,
+                "reason": record.reason,
+                "seconds": round(record.elapsed_s, 2),
+                "mean_depth_fraction": record.mean("depth_fraction"),
+                "exit_layers": [sample.exit_layer for sample in record.exits],
+            }
+            for record in records
+        ],
+    }

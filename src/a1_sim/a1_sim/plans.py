@@ -1,0 +1,46 @@
+"""Which episodes are run: layouts of the evaluation's seeds, and what is asked for on each."""
+
+from collections.abc import Iterator
+
+from a1_sim.records import EpisodePlan
+from a1_world.layout import FIRST_EVAL_SEED, make_layout
+
+TIMEOUT_S = {"touch": 10.0, "bowl": 25.0}
+# `touch_exchanged` asks for another cube on the very layouts of `touch`: only the word differs.
+TASKS = {"touch": "touch", "touch_exchanged": "touch", "bowl": "bowl"}
+
+
+def evaluation_plans(task: str, episodes: int) -> Iterator[EpisodePlan]:
+    """The first `episodes` layouts of the evaluation's seeds, with the task asked for on each."""
+    kind = TASKS[task]
+    for index in range(episodes):
+        seed = FIRST_EVAL_SEED + index
+        layout = make_layout(seed)
+        named = layout.named
+        if task == "touch_exchanged":
+            named = (named + 1) % len(layout.colours)
+        yield EpisodePlan(
+            task=task,
+            kind=kind,
+            seed=seed,
+            colour=layout.colours[named],
+            timeout_s=TIMEOUT_S[kind],
+        )
+
+
+def demonstration_plans(episodes: int) -> list[EpisodePlan]:
+    """Touch and bowl in turn, with a colour that was not asked for yet wherever there is one."""
+    plans: list[EpisodePlan] = []
+    asked: list[str] = []
+    for index in range(episodes):
+        kind = ("touch", "bowl")[index % 2]
+        seed = FIRST_EVAL_SEED + index
+        colours = make_layout(seed).colours
+        colour = min(colours, key=asked.count)
+        asked.append(colour)
+        plans.append(
+            EpisodePlan(
+                task=kind, kind=kind, seed=seed, colour=colour, timeout_s=TIMEOUT_S[kind]
+            )
+        )
+    return plans

@@ -1,0 +1,108 @@
+"""Pictures of figures: exits against the phases of a task, and success against cost."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+from matplotlib.axes import Axes
+
+from a1_sim.records import EpisodeRecord
+
+PHASE_COLOURS = {
+    "approach": "#dbe7f5",
+    "descend": "#c9e4d8",
+    "touch": "#f6dcc0",
+    "grasp": "#f6dcc0",
+    "carry": "#e3d6f0",
+    "release": "#f8d3d8",
+    "retreat": "#e8e8e8",
+    "done": "#d5f0d0",
+}
+SETTING_COLOURS = {"full": "#444444", "adaptive": "#e07b00", "fixed": "#2a78c2"}
+
+
+def plot_exits(path: Path, records: Sequence[EpisodeRecord]) -> None:
+    """Exit layer of every inference over time, one strip an episode, phases as background."""
+    rows = max(1, len(records))
+    figure, strips = plt.subplots(
+        rows, 1, figsize=(9.5, 1.0 + 1.55 * rows), squeeze=False, layout="constrained"
+    )
+    used: dict[str, str] = {}
+    for axes, record in zip(strips[:, 0], records, strict=False):
+        _shade_phases(axes, record, used)
+        times = [sample.time_s for sample in record.exits]
+        layers = [sample.exit_layer for sample in record.exits]
+        axes.step(times, layers, where="post", color="#333333", linewidth=1.0, zorder=2)
+        axes.plot(times, layers, "o", color="#c2410c", markersize=4.5, zorder=3)
+        deepest = max((sample.num_layers for sample in record.exits), default=1)
+        axes.set_ylim(0.5, deepest + 0.5)
+        axes.set_yticks(range(2, deepest + 1, 2))
+        axes.set_xlim(0.0, max(record.elapsed_s, 0.5))
+        outcome = "success" if record.success else record.reason
+        axes.set_title(f"{record.instruction}: {outcome}", fontsize=10, loc="left")
+        axes.set_ylabel("exit layer", fontsize=9)
+        axes.grid(axis="y", color="white", linewidth=0.8)
+        axes.tick_params(labelsize=8)
+    strips[-1, 0].set_xlabel("time of the observation [s]", fontsize=9)
+    handles = [plt.Rectangle((0, 0), 1, 1, color=colour) for colour in used.values()]
+    if handles:
+        figure.legend(
+            handles, list(used), loc="outside lower center", ncols=len(used), fontsize=8,
+            frameon=False,
+        )
+    figure.savefig(path, dpi=130)
+    plt.close(figure)
+
+
+def _shade_phases(axes: Axes, record: EpisodeRecord, used: dict[str, str]) -> None:
+    starts = [sample.time_s for sample in record.exits]
+    ends = [*starts[1:], record.elapsed_s]
+    for sample, start, end in zip(record.exits, starts, ends, strict=True):
+        colour = PHASE_COLOURS.get(sample.phase, "#eeeeee")
+        used[sample.phase] = colour
+        axes.axvspan(start, max(end, start), color=colour, linewidth=0, zorder=0)
+
+
+def plot_summary(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Success rate with its 95% interval against compute, one panel a task."""
+    tasks = list(dict.fromkeys(row["task"] for row in rows))
+    figure, panels = plt.subplots(
+        1, max(1, len(tasks)), figsize=(1.2 + 3.6 * max(1, len(tasks)), 3.8), squeeze=False,
+        sharey=True, layout="constrained",
+    )
+    for axes, task in zip(panels[0], tasks, strict=False):
+        for row in rows:
+            if row["task"] != task:
+                continue
+            low, high = row["interval95"]
+            rate, cost = row["success_rate"], row["flops_fraction"]
+            axes.errorbar(
+                cost,
+                rate,
+                yerr=[[max(0.0, rate - low)], [max(0.0, high - rate)]],
+                fmt="o" if row["clock"] == "lockstep" else "s",
+                markerfacecolor="white" if row["clock"] != "lockstep" else None,
+                color=SETTING_COLOURS.get(row["setting"], "#888888"),
+                capsize=4,
+                label=f"{row['setting']}, {row['clock']}",
+            )
+        axes.set_title(task.replace("_", " "), fontsize=11)
+        axes.set_xlabel("compute, share of full depth")
+        axes.set_xlim(0.0, 1.08)
+        axes.set_ylim(-0.02, 1.04)
+        axes.grid(color="#e5e5e5")
+    panels[0, 0].set_ylabel("success rate, 95% interval")
+    handles: dict[str, Any] = {}
+    for axes in panels[0]:
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
+            handles.setdefault(label, handle)
+    figure.legend(
+        handles.values(), handles.keys(), loc="outside lower center", ncols=3, fontsize=9,
+        frameon=False,
+    )
+    figure.savefig(path, dpi=130)
+    plt.close(figure)

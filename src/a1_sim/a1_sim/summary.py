@@ -1,0 +1,151 @@
+"""The evaluation's table: one row a cell, and the differences between settings. Pure but `write`."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from a1_sim.ledger import Cell, Ledger
+from a1_sim.plots import plot_summary
+from a1_sim.records import EpisodeRecord
+from a1_sim.statistics import paired_difference, percentile, wilson
+
+COLUMNS = {
+    "task": "task",
+    "setting": "setting",
+    "clock": "clock",
+    "episodes": "n",
+    "success_rate": "success",
+    "interval95": "95%",
+    "mean_depth_fraction": "depth",
+    "flops_fraction": "FLOPs",
+    "latency_ms_p50": "ms p50",
+    "latency_ms_p95": "ms p95",
+    "mean_seconds": "s/episode",
+}
+COMPARED = (("adaptive", "full"), ("fixed", "full"), ("adaptive", "fixed"))
+
+
+def row_of(cell: Cell, records: Sequence[EpisodeRecord]) -> dict[str, Any]:
+    """Figures of one cell. Latency: inference alone (`latency`), and chunk from capture (`chunk`)."""
+    successes = sum(record.success for record in records)
+    exits = [sample for record in records for sample in record.exits]
+    inference = [sample.inference_ms for sample in exits]
+    chunk = [sample.chunk_ms for sample in exits]
+    return {
+        "task": cell.task,
+        "setting": cell.setting,
+        "clock": cell.clock,
+        "episodes": len(records),
+        "successes": successes,
+        "success_rate": successes / len(records) if records else float("nan"),
+        "interval95": list(wilson(successes, len(records))),
+        "mean_depth_fraction": _mean([sample.depth_fraction for sample in exits]),
+        "flops_fraction": _mean([sample.flops_fraction for sample in exits]),
+        "latency_ms_p50": percentile(inference, 50),
+        "latency_ms_p95": percentile(inference, 95),
+        "chunk_latency_ms_p50": percentile(chunk, 50),
+        "chunk_latency_ms_p95": percentile(chunk, 95),
+        "mean_seconds": _mean([record.elapsed_s for record in records]),
+        "wall_seconds": _mean([record.wall_s for record in records]),
+        "chunks": len(exits),
+        "refused_chunks": sum(record.refused for record in records),
+        "fixed_exit": cell.fixed_exit if cell.setting == "fixed" else None,
+        "ended": _counts([record.reason for record in records]),
+    }
+
+
+def comparisons(ledger: Ledger) -> list[dict[str, Any]]:
+    """Differences of success between settings on the layouts that both have run, per task."""
+    found = []
+    cells = ledger.cells()
+    for task, clock in dict.fromkeys((cell.task, cell.clock) for cell in cells):
+        by_setting = {c.setting: c for c in cells if (c.task, c.clock) == (task, clock)}
+        for first, second in COMPARED:
+            if first not in by_setting or second not in by_setting:
+                continue
+            a, b = ledger.records(by_setting[first]), ledger.records(by_setting[second])
+            seeds = sorted(set(a) & set(b))
+            difference, interval = paired_difference(
+                [a[seed].success for seed in seeds], [b[seed].success for seed in seeds]
+            )
+            found.append(
+                {
+                    "task": task,
+                    "clock": clock,
+                    "first": first,
+                    "second": second,
+                    "episodes": len(seeds),
+                    "difference": difference,
+                    "interval95": list(interval),
+                }
+            )
+    return found
+
+
+def equal_cost_exit(records: Sequence[EpisodeRecord], blocks: Sequence[int]) -> int:
+    """The exit (a block index) whose cost is nearest to the mean cost of the given episodes.
+
+    What an exit costs is read off the inferences that left there, and interpolated between them.
+    """
+    exits = [sample for record in records for sample in record.exits]
+    assert exits
+    cost = {sample.exit_layer: sample.flops_fraction for sample in exits}
+    cost.setdefault(exits[0].num_layers, 1.0)
+    layers = sorted(cost)
+    wanted = np.mean([sample.flops_fraction for sample in exits])
+    of_blocks = np.interp(
+        [block + 1 for block in blocks], layers, [cost[layer] for layer in layers]
+    )
+    return int(blocks[int(np.argmin(np.abs(of_blocks - wanted)))])
+
+
+def write(out: Path, ledger: Ledger, about: dict[str, Any]) -> dict[str, Any]:
+    """Write summary.json, summary.md and summary.png; returns the summary."""
+    rows = [row_of(cell, list(ledger.records(cell).values())) for cell in ledger.cells()]
+    summary = {**about, "rows": rows, "comparisons": comparisons(ledger)}
+    (out / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
+    (out / "summary.md").write_text(markdown(summary))
+    plot_summary(out / "summary.png", rows)
+    return summary
+
+
+def cells_of_table(row: dict[str, Any]) -> list[str]:
+    """The row as text, column by column."""
+    return [_text(key, row[key]) for key in COLUMNS]
+
+
+def sentence(comparison: dict[str, Any]) -> str:
+    """One comparison as a line of text."""
+    low, high = (100 * value for value in comparison["interval95"])
+    return (
+        f"{comparison['task']}, {comparison['clock']}: {comparison['first']} less "
+        f"{comparison['second']} {100 * comparison['difference']:+.0f} points "
+        f"(95%: {low:+.0f} to {high:+.0f}, {comparison['episodes']} pairs)"
+    )
+
+
+def markdown(summary: dict[str, Any]) -> str:
+    """The table and the differences as Markdown."""
+    lines = ["| " + " | ".join(COLUMNS.values()) + " |", "|" + "---|" * len(COLUMNS)]
+    lines += ["| " + " | ".join(cells_of_table(row)) + " |" for row in summary["rows"]]
+    lines += ["", *(f"- {sentence(one)}" for one in summary["comparisons"])]
+    return "\n".join(lines) + "\n"
+
+
+def _text(key: str, value: Any) -> str:
+    if key == "interval95":
+        return f"{value[0]:.2f} to {value[1]:.2f}"
+    if isinstance(value, float):
+        return f"{value:.1f}" if key.startswith("latency") or key == "mean_seconds" else f"{value:.2f}"
+    return str(value)
+
+
+def _mean(values: Sequence[float]) -> float:
+    return float(np.mean(values)) if len(values) else float("nan")
+
+
+def _counts(values: Sequence[str]) -> dict[str, int]:
+    return {value: values.count(value) for value in dict.fromkeys(values)}
