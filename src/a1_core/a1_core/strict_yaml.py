@@ -65,7 +65,7 @@ class Fields:
         self._taken.append(key)
         if key not in self._left:
             raise self._error(
-                f"{self.where}: key '{key}' is missing; it has {sorted(self._left)}, write '{key}' too"
+                f"{self.where}: key '{key}' is missing; write it (left over: {sorted(self._left)})"
             )
         return self._left.pop(key)
 
@@ -101,7 +101,8 @@ class Fields:
 
     def whole_or_none(self, key: str, *, least: int) -> int | None:
         if self._left.get(key, 0) is None:
-            return self.raw(key)  # type: ignore[no-any-return]
+            self.raw(key)
+            return None
         return self.whole(key, least=least)
 
     def numbers(self, key: str, size: int) -> NDArray[np.float64]:

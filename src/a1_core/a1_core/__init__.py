@@ -1,0 +1,1 @@
+"""Everything between sensors and robot commands that needs neither ROS nor torch nor a clock."""

@@ -1,0 +1,104 @@
+"""When to leave the network: one discrepancy for calibration and inference, one decision."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from a1_core.errors import ThresholdsError
+
+METRICS = ("cosine", "l2", "mad", "max")
+
+
+def discrepancy(
+    a_HD: NDArray[np.floating],
+    b_HD: NDArray[np.floating],
+    metric: str,
+    steps: slice = slice(None),
+    weights: NDArray[np.floating] | None = None,
+) -> float:
+    """One number for how far two chunks are apart.
+
+    Args:
+        a_HD, b_HD: chunks [H, D], real dimensions only, normalised (default) or robot units.
+        metric: cosine (1 - cosine similarity of the flattened chunks, 0..2), l2 (root mean
+            square), mad (mean absolute deviation) or max (largest absolute deviation).
+        steps: rows that will be executed and are not committed.
+        weights: per-dimension factors [D] applied to both chunks.
+
+    Returns NaN when a value is not finite or no row is left; `decide` never leaves on NaN.
+    """
+    a = np.asarray(a_HD, dtype=np.float64)[steps]
+    b = np.asarray(b_HD, dtype=np.float64)[steps]
+    if weights is not None:
+        a, b = a * weights, b * weights
+    if a.size == 0:
+        return math.nan
+    if metric == "cosine":
+        norm = math.sqrt(float(np.vdot(a, a)) * float(np.vdot(b, b)))
+        if norm == 0.0:
+            return 0.0 if not (a.any() or b.any()) else 1.0
+        return max(0.0, 1.0 - float(np.vdot(a, b)) / norm)
+    difference = a - b
+    if metric == "l2":
+        return math.sqrt(float(np.mean(difference * difference)))
+    if metric == "mad":
+        return float(np.mean(np.abs(difference)))
+    if metric == "max":
+        return float(np.max(np.abs(difference)))
+    raise ThresholdsError(f"metric '{metric}' is unknown; use one of {', '.join(METRICS)}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Thresholds:
+    """Thresholds of every exit and what they are bound to.
+
+    Attributes:
+        exits: block index of every exit, counted from 0, ascending.
+        eta: threshold of every exit, units of the metric; the last is +inf (always leaves), an
+            exit that never fires has -inf.
+        metric: one of METRICS.
+        bindings: what the thresholds belong to, e.g. {"checkpoint": SHA-256, "head": "fm"}.
+        digest: SHA-256 of the file they came from; empty when they came from none.
+    """
+
+    exits: tuple[int, ...]
+    eta: tuple[float, ...]
+    metric: str
+    bindings: Mapping[str, str | int] = field(default_factory=dict)
+    digest: str = ""
+
+    def __post_init__(self) -> None:
+        if self.metric not in METRICS:
+            raise ThresholdsError(f"metric is '{self.metric}'; write one of {', '.join(METRICS)}")
+        if not self.exits or list(self.exits) != sorted(set(self.exits)) or self.exits[0] < 0:
+            raise ThresholdsError(f"exits is {self.exits}; write ascending block indices from 0")
+        if len(self.eta) != len(self.exits):
+            raise ThresholdsError(
+                f"eta has {len(self.eta)} values for {len(self.exits)} exits; write one each"
+            )
+        if any(math.isnan(value) for value in self.eta):
+            raise ThresholdsError(f"eta is {self.eta}; NaN is no threshold: calibrate again")
+        if self.eta[-1] != math.inf:
+            raise ThresholdsError(
+                f"eta of the last exit is {self.eta[-1]}; write .inf, the last exit always leaves"
+            )
+        object.__setattr__(self, "bindings", MappingProxyType(dict(self.bindings)))
+
+
+def decide(delta: float, eta: float, is_first: bool, is_last: bool) -> bool:
+    """Whether to leave at this exit.
+
+    The last exit always leaves, the first one has no predecessor and never does (unless it is
+    the last). Between them: delta <= eta; a NaN discrepancy does not leave.
+    """
+    if is_last:
+        return True
+    if is_first:
+        return False
+    return delta <= eta
