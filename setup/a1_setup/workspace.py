@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 from a1_setup.console import SetupError, run_logged, say, tail
@@ -31,10 +32,8 @@ def ensure(environment: Environment) -> None:
     if not changed:
         return
     say(f"building {len(changed)} of {len(packages)} packages: {', '.join(changed)}")
-    _build(environment, changed)
     stamps.note("environment", made_for)
-    for name in changed:
-        stamps.note(name, digests[name])
+    _build(environment, changed, built=lambda name: stamps.note(name, digests[name]))
 
 
 def _packages(environment: Environment) -> dict[str, list[Path]]:
@@ -54,7 +53,7 @@ def _installed_control_msgs(root: Path) -> bool:
     return any(p and p != ours and (Path(p) / "share/control_msgs").is_dir() for p in prefixes)
 
 
-def _build(environment: Environment, names: list[str]) -> None:
+def _build(environment: Environment, names: list[str], built: Callable[[str], None]) -> None:
     root = environment.root
     log = root / "log" / "colcon.log"
     total, finished, failed = len(names), 0, ""
@@ -65,6 +64,7 @@ def _build(environment: Environment, names: list[str]) -> None:
             failed = match.group(1)
         if match := _FINISHED.match(line):
             finished += 1
+            built(match.group(1))
             return f"{finished} of {total} built: {match.group(1)}"
         return None
 

@@ -79,7 +79,7 @@ class _Runner:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            preexec_fn=_die_with_parent,  # noqa: PLW1509: this process has one thread
+            preexec_fn=_die_with_parent,  # noqa: PLW1509  (this process has one thread)
         )
         assert child.stdout is not None
         os.set_blocking(child.stdout.fileno(), False)
