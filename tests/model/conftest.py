@@ -4,6 +4,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+
+from a1_core.exit_rule import Thresholds
 from a1_core.normaliser import Normaliser
 from a1_core.observation import Observation
 from a1_model.batch import TrainBatch
@@ -75,6 +77,14 @@ def make_observation():
             state_D=rng.uniform(-1, 1, 8).astype(np.float32),
             instruction=instruction,
         )
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def make_thresholds():
+    def make(exits, eta):
+        return Thresholds(exits=tuple(exits), eta=tuple(eta), metric="l2")
 
     return make
 

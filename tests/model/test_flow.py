@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+
 from a1_model.exit_pass import ExitPass, HeadSettings, PassInput
 from a1_model.flow import euler_step, noisy_actions, sample_tau, target_velocity
 from a1_model.stopwatch import Stopwatch
@@ -58,9 +59,7 @@ def test_the_policy_integrates_the_trainers_field_to_the_data(
 ):
     goal = torch.randn(16, 8)
     ExactField(goal).install(network, monkeypatch)
-    going = ExitPass(
-        network, settings(start, num_steps), given, Stopwatch(torch.device("cpu"))
-    )
+    going = ExitPass(network, settings(start, num_steps), given, Stopwatch(torch.device("cpu")))
     for exit_index in range(3):
         actions = going.actions(exit_index)
         torch.testing.assert_close(actions, goal.expand_as(actions), rtol=1e-4, atol=1e-4)
@@ -78,7 +77,7 @@ def test_the_trainers_loss_of_the_exact_field_is_zero(network, make_batch, monke
 def test_tau_has_its_mass_on_the_noisy_side():
     tau = sample_tau((20_000,), torch.Generator().manual_seed(0))
     assert tau.dtype == torch.float32
-    assert 0 <= tau.min() and tau.max() <= 0.999
+    assert tau.min() >= 0 and tau.max() <= 0.999
     # The mean of Beta(1.5, 1) is 0.6.
     assert abs(tau.mean() - 0.999 * 0.4) < 0.01
 

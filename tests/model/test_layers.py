@@ -2,10 +2,11 @@
 
 import pytest
 import torch
+from transformers.models.qwen2.modeling_qwen2 import Qwen2Model
+
 from a1_model.backbone import qwen2_config
 from a1_model.blocks import finish, keys_values
 from a1_model.expert import Context
-from transformers.models.qwen2.modeling_qwen2 import Qwen2Model
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ import dataclasses
 
 import pytest
 import torch
+
 from a1_model.heads import point_target
 
 
@@ -20,9 +21,7 @@ def test_gradients_reach_every_parameter(make_network, make_batch):
 
 
 @pytest.mark.parametrize("insulate", [False, True])
-def test_insulation_stops_the_flow_gradient_before_the_backbone(
-    make_network, make_batch, insulate
-):
+def test_insulation_stops_the_flow_gradient_before_the_backbone(make_network, make_batch, insulate):
     network = make_network(insulate=insulate)
     losses(network, make_batch(), ("fm",))["fm"].backward()
     behind = [*network.vision.parameters(), *network.backbone.parameters()]

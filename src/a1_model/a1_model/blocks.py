@@ -10,13 +10,17 @@ Shapes: B batch, N tokens, C channels, G KV heads, d head_dim.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from transformers.models.qwen2.modeling_qwen2 import rotate_half
+from transformers.models.qwen2.modeling_qwen2 import Qwen2DecoderLayer, rotate_half
+from transformers.models.qwen3.modeling_qwen3 import Qwen3DecoderLayer
 
 MAX_POSITIONS = 4096
+
+DecoderLayer: TypeAlias = Qwen2DecoderLayer | Qwen3DecoderLayer
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +73,7 @@ def _heads(x_BNC: Tensor, head_dim: int) -> Tensor:
     return x_BNC.view(*x_BNC.shape[:-1], -1, head_dim)
 
 
-def keys_values(layer: nn.Module, hidden_BNC: Tensor, rope: Rope) -> HalfBlock:
+def keys_values(layer: DecoderLayer, hidden_BNC: Tensor, rope: Rope) -> HalfBlock:
     """Runs the first half of `layer`."""
     attention = layer.self_attn
     normed_BNC = layer.input_layernorm(hidden_BNC)
@@ -77,13 +81,11 @@ def keys_values(layer: nn.Module, hidden_BNC: Tensor, rope: Rope) -> HalfBlock:
     if hasattr(attention, "k_norm"):
         key = attention.k_norm(key)
     value = _heads(attention.v_proj(normed_BNC), attention.head_dim)
-    return HalfBlock(
-        hidden_BNC, normed_BNC, rope.turn(key.transpose(1, 2)), value.transpose(1, 2)
-    )
+    return HalfBlock(hidden_BNC, normed_BNC, rope.turn(key.transpose(1, 2)), value.transpose(1, 2))
 
 
 def finish(
-    layer: nn.Module,
+    layer: DecoderLayer,
     half: HalfBlock,
     rope: Rope,
     *,

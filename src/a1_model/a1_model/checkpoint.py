@@ -18,13 +18,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from a1_core.errors import CheckpointError
-from a1_core.normaliser import Normaliser
-from a1_core.spec import RobotSpec
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
+from a1_core.errors import CheckpointError
+from a1_core.normaliser import Normaliser
+from a1_core.spec import RobotSpec
 from a1_model.config import ModelConfig
 from a1_model.network import A1Network
 from a1_model.policy import AdaptivePolicy
@@ -71,7 +71,7 @@ def save_checkpoint(
     content = {
         "config.json": _json(config),
         "model.safetensors": save_tensors(tensors),
-        "normaliser.json": _json(normaliser.to_json()),
+        "normaliser.json": _json(normaliser.to_arrays()),
         "tokenizer.json": tokenizer.to_json().encode(),
     }
     digest = content_digest(content)
@@ -115,22 +115,23 @@ def load_checkpoint(directory: Path | str, spec: RobotSpec) -> LoadedCheckpoint:
         )
     try:
         model_config = ModelConfig.from_json(config["model"])
-        normaliser = Normaliser.from_json(
+        normaliser = Normaliser.from_arrays(
             _parse_json(directory / "normaliser.json", content["normaliser.json"])
         )
         tokenizer = InstructionTokenizer.from_json(content["tokenizer.json"].decode())
-    except (KeyError, TypeError, ValueError) as error:
+        made_for = {key: config["robot"][key] for key in ("names", "period_s")}
+    except KeyError as error:
+        raise CheckpointError(
+            f"{directory / 'config.json'}: the key {error} is missing; write the checkpoint again"
+        ) from error
+    except (TypeError, ValueError) as error:
         raise CheckpointError(f"{directory}: {error}; write the checkpoint again") from error
-    _check_robot(directory, config["robot"], model_config, normaliser, spec)
+    _check_robot(directory, made_for, model_config, normaliser, spec)
     network = A1Network(model_config)
     _fill(directory / "model.safetensors", network, content["model.safetensors"])
     network.eval().requires_grad_(False)
-    metadata = _parse_json(
-        directory / "metadata.json", _read(directory / "metadata.json")
-    )
-    policy = AdaptivePolicy(
-        network, tokenizer, normaliser, digest=digest, spec_digest=spec.digest
-    )
+    metadata = _parse_json(directory / "metadata.json", _read(directory / "metadata.json"))
+    policy = AdaptivePolicy(network, tokenizer, normaliser, digest=digest, spec_digest=spec.digest)
     return LoadedCheckpoint(
         policy=policy,
         network=network,
@@ -153,17 +154,17 @@ def content_digest(content: Mapping[str, bytes]) -> str:
 
 def _check_robot(
     directory: Path,
-    robot: Mapping[str, Any],
+    made_for: Mapping[str, Any],
     config: ModelConfig,
     normaliser: Normaliser,
     spec: RobotSpec,
 ) -> None:
     wanted = (
-        ("names", list(robot["names"]), list(spec.action_names)),
+        ("names", list(made_for["names"]), list(spec.action_names)),
         ("normaliser names", list(normaliser.names), list(spec.action_names)),
         ("dim", config.dim, spec.dim),
         ("horizon", config.horizon, spec.policy.horizon),
-        ("period_s", robot["period_s"], spec.policy.period_s),
+        ("period_s", made_for["period_s"], spec.policy.period_s),
         (
             "cameras",
             [camera.name for camera in config.cameras],

@@ -20,7 +20,6 @@ from a1_model.flow import euler_step, noisy_actions
 from a1_model.network import A1Network
 from a1_model.stopwatch import Stopwatch
 
-
 # With these starts A_k depends on which exits were looked at before it.
 CHAINED = ("direct", "renoise")
 
@@ -148,6 +147,7 @@ class ExitPass:
             self._finish_half()
 
     def _finish_half(self) -> None:
+        assert self._half is not None
         self._hidden = self._network.backbone.finish(self.blocks - 1, self._half, self._layout)
         self._half = None
         self.flops += self._table.block_rest

@@ -91,9 +91,7 @@ class Expert(nn.Module):
             row_rope = self.rope.at(first_B1 + 1 + steps)
             seen = functional.pad(layout.key_valid_BN, (0, 1), value=True)[:, None, None]
             state_mask = additive(seen)
-        action_rope = Rope(
-            row_rope.cos.repeat(1, 1, draws, 1), row_rope.sin.repeat(1, 1, draws, 1)
-        )
+        action_rope = Rope(row_rope.cos.repeat(1, 1, draws, 1), row_rope.sin.repeat(1, 1, draws, 1))
         if state_mask is None and draws == 1:
             return Suffix(
                 state_rope=state_rope, action_rope=action_rope, state_mask=None, action_mask=None

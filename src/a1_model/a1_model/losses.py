@@ -70,7 +70,7 @@ def training_losses(
             logits = [flow.end_logit(exit_index)] if flow is not None else []
             if with_queries:
                 logits.append(network.query_head.end_logit(exit_index, queries))
-            by_exit["end"].append(sum(_end_loss(x, batch) for x in logits) / len(logits))
+            by_exit["end"].append(torch.stack([_end_loss(x, batch) for x in logits]).mean())
         if "point" in wanted:
             by_exit["point"].append(_point_loss(network, exit_index, hidden, layout, batch))
     losses: dict[str, Tensor] = {}
@@ -120,12 +120,11 @@ class _Flow:
             block, self._state, half, self._suffix, self._prefix
         )
         if self._actions is not None:
-            self._actions = self._expert.action_layer(
-                block, self._actions, context, self._suffix
-            )
+            self._actions = self._expert.action_layer(block, self._actions, context, self._suffix)
 
     def loss(self, exit_index: int) -> Tensor:
         """Mean squared error of the velocity over the valid rows of all draws."""
+        assert self._actions is not None
         velocity = self._expert.velocity(exit_index, self._actions)
         velocity = velocity.unflatten(1, self._target_BSHD.shape[1:3])
         error_BH = (velocity - self._target_BSHD).square().mean((1, 3))
@@ -158,9 +157,7 @@ def _point_loss(
 ) -> Tensor:
     logits = network.point_head.logits(exit_index, hidden, layout.valid_B)
     total = torch.zeros((), device=hidden.device)
-    for view, (camera, logits_BP) in enumerate(
-        zip(network.config.cameras, logits, strict=True)
-    ):
+    for view, (camera, logits_BP) in enumerate(zip(network.config.cameras, logits, strict=True)):
         target_BP = point_target(batch.points_BV2[:, view], camera)
         total = total + point_loss(logits_BP, target_BP, batch.points_valid_BV[:, view])
     return total / len(logits)

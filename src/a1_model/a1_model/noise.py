@@ -8,9 +8,7 @@ from numpy.typing import NDArray
 _WORD = 2**64
 
 
-def tick_noise(
-    seed: int, stamp_ns: int, draws: int, horizon: int, dim: int
-) -> NDArray[np.float32]:
+def tick_noise(seed: int, stamp_ns: int, draws: int, horizon: int, dim: int) -> NDArray[np.float32]:
     """Standard normal [draws, H, D] from Philox keyed by (seed, stamp).
 
     The first draw is the same however many are asked for.

@@ -7,13 +7,13 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+
 from a1_core.errors import ObservationRefused
-from a1_core.exit_rule import decide, discrepancy
+from a1_core.exit_rule import Thresholds, decide, discrepancy
 from a1_core.normaliser import Normaliser
 from a1_core.observation import Observation
 from a1_core.policy import ExitReason, ExitSetting, ExitTrace, PolicyOutput
-from numpy.typing import NDArray
-
 from a1_model.exit_pass import CHAINED, ExitPass, HeadSettings, PassInput
 from a1_model.exit_study import ExitStudy
 from a1_model.network import A1Network
@@ -97,9 +97,10 @@ class AdaptivePolicy:
         watch.mark("preprocess")
         going = ExitPass(self.network, self.settings, given, watch)
         plan = self._plan(setting)
-        if len(plan) == 1:
+        if setting.mode != "adaptive":
             return self._single(going, plan[0], setting, deadline_s, watch)
-        return self._adaptive(going, plan, setting, deadline_s, watch)
+        assert setting.thresholds is not None
+        return self._adaptive(going, plan, setting.thresholds, deadline_s, watch)
 
     def _single(
         self,
@@ -126,11 +127,10 @@ class AdaptivePolicy:
         self,
         going: ExitPass,
         plan: Sequence[int],
-        setting: ExitSetting,
+        thresholds: Thresholds,
         deadline_s: float | None,
         watch: Stopwatch,
     ) -> PolicyOutput:
-        thresholds = setting.thresholds
         steps = _Steps()
         last = -1
         for number, exit_index in enumerate(plan):
@@ -143,35 +143,34 @@ class AdaptivePolicy:
                 return self._output(going, steps, ExitReason.DEADLINE, watch)
             # Reading the actions is the one synchronisation with a GPU that an exit costs.
             actions_HD = going.actions(exit_index)[0].cpu().numpy()
-            delta = _NONE if last < 0 else self.delta(actions_HD, steps.actions_HD)
-            steps.add(exit_index, actions_HD, delta, float(thresholds.eta[number]))
+            delta = (
+                _NONE if last < 0 else self.delta(actions_HD, steps.actions_HD, thresholds.metric)
+            )
+            eta = float(thresholds.eta[number])
+            steps.add(exit_index, actions_HD, delta, _NONE if last < 0 else eta)
             if last < 0:
                 self._learn(-1, exit_index, watch.elapsed_s())
             else:
                 self._learn(last, exit_index, watch.elapsed_s() - began_s)
             last = exit_index
             is_last = number == len(plan) - 1
-            if decide(
-                delta, thresholds.eta[number], is_first=number == 0, is_last=is_last
-            ):
+            if decide(delta, eta, is_first=number == 0, is_last=is_last):
                 break
         reason = ExitReason.LAST_EXIT if is_last else ExitReason.CONVERGED
         return self._output(going, steps, reason, watch)
 
-    def delta(self, actions_HD: NDArray[np.float32], before_HD: NDArray[np.float32]) -> float:
+    def delta(
+        self, actions_HD: NDArray[np.float32], before_HD: NDArray[np.float32], metric: str
+    ) -> float:
         """The discrepancy that thresholds are compared with; normalised space."""
-        return discrepancy(
-            actions_HD, before_HD, metric=self.network.config.metric, steps=self.rows
-        )
+        return discrepancy(actions_HD, before_HD, metric=metric, steps=self.rows)
 
     def _segment(self, before: int, exit_index: int) -> float:
         """Expected seconds from the chunk of one exit to that of a deeper one."""
         known = self.segments_s.get((before, exit_index))
         if known is not None:
             return known
-        return sum(
-            self.segments_s.get((j, j + 1), 0.0) for j in range(before, exit_index)
-        )
+        return sum(self.segments_s.get((j, j + 1), 0.0) for j in range(before, exit_index))
 
     def _learn(self, before: int, exit_index: int, seconds: float) -> None:
         # Rises at once and falls slowly: a deadline is missed by the slow ticks, not the mean.
@@ -188,7 +187,7 @@ class AdaptivePolicy:
         times_ms = watch.totals_ms()
         block = config.exits[exit_index]
         trace = ExitTrace(
-            exit_layer=block,
+            exit_layer=block + 1,
             num_layers=config.backbone.layers,
             exit_index=exit_index,
             depth_fraction=(block + 1) / config.backbone.layers,
@@ -201,7 +200,7 @@ class AdaptivePolicy:
             backbone_ms=times_ms["backbone"],
             head_ms=times_ms["head"],
             total_ms=1e3 * watch.elapsed_s(),
-            exits_evaluated=tuple(config.exits[i] for i in steps.exits),
+            exits_evaluated=tuple(steps.exits),
             discrepancies=tuple(steps.deltas),
             thresholds=tuple(steps.thresholds),
         )
@@ -210,8 +209,15 @@ class AdaptivePolicy:
         )
 
     @torch.inference_mode()
-    def all_exits(self, observations: Sequence[Observation]) -> ExitStudy:
-        """Every exit of a batch of observations, with the noise their ticks would have."""
+    def all_exits(
+        self, observations: Sequence[Observation], metric: str | None = None
+    ) -> ExitStudy:
+        """Every exit of a batch of observations, with the noise their ticks would have.
+
+        Args:
+            metric: of the discrepancies; by default the configuration's.
+        """
+        metric = metric or self.network.config.metric
         count = len(self.network.config.exits)
         given = self.prepare(observations)
         watch = Stopwatch(self.device, self.clock)
@@ -228,7 +234,9 @@ class AdaptivePolicy:
         deltas_KN = np.full((count, len(observations)), _NONE)
         for k in range(1, count):
             for n in range(len(observations)):
-                deltas_KN[k, n] = self.delta(normalised_KNHD[k, n], normalised_KNHD[k - 1, n])
+                deltas_KN[k, n] = self.delta(
+                    normalised_KNHD[k, n], normalised_KNHD[k - 1, n], metric
+                )
         return ExitStudy(
             normalised_KNHD=normalised_KNHD,
             actions_KNHD=self._decode(normalised_KNHD),

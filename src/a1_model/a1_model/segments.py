@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+
 from a1_core.observation import Observation
 from a1_core.policy import ExitSetting
-
 from a1_model.exit_pass import ExitPass
 from a1_model.policy import AdaptivePolicy
 from a1_model.stopwatch import Stopwatch
@@ -44,7 +44,7 @@ def measure_segments(
     stages: list[tuple[float, float]] = []
     for repeat in range(repeats + 1):
         for k, block in enumerate(exits):
-            setting = ExitSetting(mode="fixed", fixed_exit=block, thresholds=None)
+            setting = ExitSetting(mode="fixed", fixed_exit=block)
             trace = policy.act(observation, setting=setting).trace
             first_KR[k, repeat] = trace.total_ms / 1e3
             stages.append((trace.preprocess_ms, trace.vision_ms))
@@ -72,7 +72,7 @@ def _walk(policy: AdaptivePolicy, observation: Observation) -> list[float]:
         began_s = watch.elapsed_s()
         actions_HD = going.actions(exit_index)[0].cpu().numpy()
         if before is not None:
-            policy.delta(actions_HD, before)
+            policy.delta(actions_HD, before, policy.network.config.metric)
         before = actions_HD
         times.append(watch.elapsed_s() - began_s if exit_index else 0.0)
     return times

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Callable
+from typing import Any
 
 import torch
 
@@ -22,7 +23,8 @@ class Stopwatch:
         self._cuda = device.type == "cuda"
         self.began = clock()
         self._last = self._now()
-        self._spans: list[tuple[str, float | torch.cuda.Event, float | torch.cuda.Event]] = []
+        # Moments are seconds or CUDA events.
+        self._spans: list[tuple[str, Any, Any]] = []
 
     def mark(self, stage: str) -> None:
         """Everything since the last mark belonged to `stage`."""
@@ -46,7 +48,7 @@ class Stopwatch:
                 totals[stage] += 1e3 * (end - start)
         return totals
 
-    def _now(self) -> float | torch.cuda.Event:
+    def _now(self) -> Any:
         if not self._cuda:
             return self._clock()
         event = torch.cuda.Event(enable_timing=True)

@@ -23,10 +23,10 @@ class InstructionTokenizer:
 
     def __init__(self, tokenizer: Tokenizer):
         self._tokenizer = tokenizer
-        self._pad = tokenizer.token_to_id(PAD)
-        self._end = tokenizer.token_to_id(END)
-        if self._pad is None or self._end is None:
+        pad, end = tokenizer.token_to_id(PAD), tokenizer.token_to_id(END)
+        if pad is None or end is None:
             raise ValueError(f"tokenizer: has no {PAD} or no {END} token")
+        self._pad, self._end = pad, end
 
     @classmethod
     def from_words(cls, words: Iterable[str]) -> InstructionTokenizer:

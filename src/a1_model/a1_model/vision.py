@@ -45,7 +45,8 @@ class ConvTower(nn.Module):
         for module in self.modules():
             if isinstance(module, nn.Conv2d | nn.Linear):
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
-                nn.init.zeros_(module.bias)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
 
     def forward(self, pixels_N3SS: Tensor) -> Tensor:
         features = self.embeddings(pixels_N3SS)
