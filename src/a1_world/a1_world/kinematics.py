@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import mujoco
 import numpy as np
 
@@ -20,7 +22,7 @@ class ArmKinematics:
     """Tip pose from joints and joints from tip pose; base frame, m and rad."""
 
     def __init__(self) -> None:
-        self._model = robot_spec(kinematic=True).compile()
+        self._model = _arm_model()
         self._data = mujoco.MjData(self._model)
         self._site = self._model.site("tip").id
         self._jacobian = np.zeros((6, 7))
@@ -82,6 +84,11 @@ class ArmKinematics:
             if done:
                 break
         return q, error
+
+
+@lru_cache(maxsize=1)
+def _arm_model() -> mujoco.MjModel:
+    return robot_spec(kinematic=True).compile()
 
 
 class ForwardKinematics:

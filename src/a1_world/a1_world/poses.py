@@ -9,8 +9,8 @@ from a1_world.layout import CUBE_HALF_M, NUM_CUBES, READY_Q
 from a1_world.plan import GRASP_OPENING, LOWEST_TIP_M
 from a1_world.world import World
 
-REACH_LOWER_M = np.array([0.36, -0.28, 0.02])
-REACH_UPPER_M = np.array([0.68, 0.28, 0.42])
+REACH_LOWER_M = np.array([0.30, -0.28, 0.02])
+REACH_UPPER_M = np.array([0.68, 0.28, 0.50])
 YAW_SPREAD_RAD = 0.9
 TILT_SPREAD_RAD = 0.05
 POSTURE_SPREAD_RAD = 0.12
