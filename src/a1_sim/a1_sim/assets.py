@@ -1,5 +1,6 @@
 """Where the files lie that come with the suite: beside the work, or in a1_bringup's share."""
 
+from contextlib import suppress
 from pathlib import Path
 
 from ament_index_python.packages import PackageNotFoundError, get_package_share_directory
@@ -14,10 +15,8 @@ THRESHOLDS = "config/thresholds/franka_tiny.yaml"
 def places() -> list[Path]:
     """Folders that are searched, in order."""
     found = [Path.cwd()]
-    try:
+    with suppress(PackageNotFoundError):
         found.append(Path(get_package_share_directory("a1_bringup")))
-    except PackageNotFoundError:
-        pass
     return found
 
 

@@ -1,4 +1,4 @@
-"""The scripted expert as a source of chunks in place of a policy; it looks into the world itself."""
+"""The scripted expert as a source of chunks in place of a policy; it looks into the world."""
 
 import uuid
 

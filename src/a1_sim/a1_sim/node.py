@@ -128,9 +128,12 @@ class SimNode(A1LifecycleNode):
         while self._robot.now_ns + tick_ns <= target_ns:
             for _ in range(self._tick_steps):
                 self._step_once()
-                self._joint_states.publish(self._faults, step=self._steps)
                 if self._steps % self._camera_steps == 0:
+                    # A picture comes with all joint states of its instant.
+                    self._joint_states.publish(self._faults)
                     self._look()
+                else:
+                    self._joint_states.publish(self._faults, step=self._steps)
             self._after_motion()
             self._publish_clock()
 

@@ -1,6 +1,7 @@
 """What an evaluation or a demonstration plays on: files, and the system brought up with them."""
 
 import json
+import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -77,10 +78,12 @@ def launched_stage(
     `spectator` makes one more node that is spun in this process.
     """
     arguments = {
-        "robot": str(stage.robot),
+        "spec": str(stage.robot),
         "checkpoint": str(stage.checkpoint),
-        "thresholds": str(stage.thresholds or ""),
+        "domain": os.environ["ROS_DOMAIN_ID"],
     }
+    if stage.thresholds is not None:
+        arguments["thresholds"] = str(stage.thresholds)
     with LaunchedSystem(LAUNCH_FILE, arguments, out / "system.log") as system, spinning() as spin:
         operator = Operator()
         spin(operator)

@@ -1,4 +1,4 @@
-"""The evaluation's table: one row a cell, and the differences between settings. Pure but `write`."""
+"""The evaluation's table: one row a cell, and differences between settings. Pure but `write`."""
 
 import json
 from collections.abc import Sequence
@@ -29,7 +29,7 @@ COMPARED = (("adaptive", "full"), ("fixed", "full"), ("adaptive", "fixed"))
 
 
 def row_of(cell: Cell, records: Sequence[EpisodeRecord]) -> dict[str, Any]:
-    """Figures of one cell. Latency: inference alone (`latency`), and chunk from capture (`chunk`)."""
+    """Figures of one cell; `latency` is of the inference alone, `chunk_latency` from capture on."""
     successes = sum(record.success for record in records)
     exits = [sample for record in records for sample in record.exits]
     inference = [sample.inference_ms for sample in exits]
@@ -139,7 +139,8 @@ def _text(key: str, value: Any) -> str:
     if key == "interval95":
         return f"{value[0]:.2f} to {value[1]:.2f}"
     if isinstance(value, float):
-        return f"{value:.1f}" if key.startswith("latency") or key == "mean_seconds" else f"{value:.2f}"
+        tenths = key.startswith("latency") or key == "mean_seconds"
+        return f"{value:.1f}" if tenths else f"{value:.2f}"
     return str(value)
 
 
