@@ -1,13 +1,17 @@
 """ROS for the tests of nodes: a domain of this process, this machine only, a spinning executor."""
 
 import os
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 os.environ["ROS_DOMAIN_ID"] = str(1 + os.getpid() % 100)
 os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
 os.environ.pop("ROS_STATIC_PEERS", None)
+# What tests of several files share lies beside them: policy_rig.
+sys.path.insert(0, str(Path(__file__).parent))
 
 import pytest
 import rclpy
@@ -70,3 +74,74 @@ def wait_for() -> Callable[..., bool]:
         return bool(predicate())
 
     return wait
+
+
+@pytest.fixture
+def spec_file(tmp_path):
+    """The Franka's spec for quick tests: 32x32 cameras at 20 Hz."""
+    from policy_rig import write_quick_spec
+
+    return write_quick_spec(tmp_path / "quick.yaml")
+
+
+@pytest.fixture
+def policy():
+    """A policy whose output is known."""
+    from policy_rig import KnownPolicy
+
+    return KnownPolicy()
+
+
+@pytest.fixture
+def robot(ros, spec_file) -> Iterator:
+    """A robot that streams what the spec says."""
+    from a1_core.spec import load_spec
+    from policy_rig import Robot
+
+    streaming = Robot(ros, load_spec(spec_file))
+    yield streaming
+    streaming.stop()
+
+
+@pytest.fixture
+def make_policy_node(ros, policy, spec_file, tmp_path) -> Callable[..., Node]:
+    """`make_policy_node(**parameters)`: an unconfigured policy node with the known policy."""
+    from a1_policy_node.node import PolicyNode
+    from policy_rig import known_checkpoint
+    from rclpy.parameter import Parameter
+
+    def make(**parameters: object) -> Node:
+        values = {
+            "robot": str(spec_file),
+            "checkpoint": str(tmp_path),
+            "replan_period": 0.05,
+            **parameters,
+        }
+        return ros.add(
+            PolicyNode(
+                load_checkpoint=lambda directory, spec, threads: known_checkpoint(policy),
+                parameter_overrides=[Parameter(k, value=v) for k, v in values.items()],
+                use_global_arguments=False,
+            )
+        )
+
+    return make
+
+
+@pytest.fixture
+def active(robot, policy, make_policy_node):
+    """(node, robot, policy): active and idle, the robot streaming."""
+    node = make_policy_node()
+    node.trigger_configure()
+    node.trigger_activate()
+    robot.start()
+    policy.observations.clear()
+    return node, robot, policy
+
+
+@pytest.fixture
+def running(active):
+    """(node, robot, policy): active, told to touch the red cube."""
+    response = active[1].ask("touch the red cube")
+    assert response.success, response.message
+    return active

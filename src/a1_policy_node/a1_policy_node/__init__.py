@@ -1,0 +1,1 @@
+"""The policy node: observation in, action chunk out."""

@@ -1,0 +1,285 @@
+"""The active policy node: ticks in, jobs to the worker, results out to status and task."""
+
+from collections import deque
+from collections.abc import Callable, Sequence
+
+from rclpy.clock import JumpThreshold, TimeJump
+from rclpy.duration import Duration
+from rclpy.node import Node
+
+from a1_core.assembler import Assembler
+from a1_core.errors import ObservationRefused
+from a1_core.verdict import VerdictCode
+from a1_msgs.msg import ChunkVerdict
+from a1_policy_node.blocking import BlockWatch
+from a1_policy_node.inference import Done, Inference, Job
+from a1_policy_node.inputs import Inputs
+from a1_policy_node.exit_choice import ExitChoice
+from a1_policy_node.loading import Loaded
+from a1_policy_node.outlet import Publications
+from a1_policy_node.run_task import LastChunk
+from a1_policy_node.settings import Settings
+from a1_policy_node.statistics import InferenceStatistics
+from a1_policy_node.status import inference_status, inputs_status, refusal_message
+from a1_policy_node.task import EndRule, Outcome, Task
+from a1_policy_node.worker import Worker
+from a1_ros.diagnostics import Status
+from a1_ros.messages import msg_to_uuid
+from a1_ros.times import NS_PER_MS, NS_PER_S, node_now_ns, steady_now_ns
+
+SILENCE_NS = 300_000_000
+
+
+class Run:
+    """Lives from activate to deactivate.
+
+    All of it runs in the executor's thread but the outlet's methods (chunk, ack, refused, changed),
+    which the worker calls: they publish, and leave the rest in `_events` for `drain`.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        loaded: Loaded,
+        choice: ExitChoice,
+        publications: Publications,
+        settings: Callable[[], Settings],
+        *,
+        drain_soon: Callable[[], None],
+        report: Callable[[], None],
+    ) -> None:
+        self._node = node
+        self._spec = loaded.spec
+        self._publications = publications
+        self._settings = settings
+        self._drain_soon = drain_soon
+        self._report = report
+        self._events: deque[Done | ObservationRefused] = deque()
+        self._statistics = InferenceStatistics()
+        self._blocking = BlockWatch()
+        self._refusal = ""
+        self.failure = ""
+        self._last_task: Task | None = None
+        self._submitted_ns: int | None = None
+        self._ticked_ns = steady_now_ns()
+        self.last = LastChunk()
+        self.inference = Inference(
+            loaded,
+            choice,
+            self,
+            now_ns=self._now_ns,
+            steady_ns=steady_now_ns,
+        )
+        self._worker: Worker[Job] = Worker(self.inference.run, self._worker_failed)
+        self._worker.start()
+        self._assembler = Assembler(loaded.spec)
+        self._inputs = Inputs(
+            node,
+            loaded.spec,
+            self._assembler,
+            steady_ns=steady_now_ns,
+            on_tick=self._tick,
+            complete_states=settings().lockstep,
+        )
+        self._jumps = node.get_clock().create_jump_callback(
+            JumpThreshold(min_forward=None, min_backward=Duration(nanoseconds=-1)),
+            post_callback=self._clock_jumped,
+        )
+
+    def stop(self) -> None:
+        """Stop listening, end the task, let the inference in hand finish."""
+        self._jumps.unregister()
+        self._inputs.destroy()
+        self.end(self.inference.task, Outcome.CANCELED, "the node was deactivated")
+        self._worker.stop()
+        self.drain()
+
+    # -- tasks
+
+    def begin(
+        self, substeps: Sequence[str], timeout_ns: int = 0, *, open_ended: bool = False
+    ) -> Task:
+        """Begin a task in a session of its own; the next observation is due at once."""
+        settings = self._settings()
+        task = Task(
+            substeps,
+            now_ns=self._now_ns(),
+            timeout_ns=timeout_ns,
+            end_rule=EndRule(probability=settings.end_probability, count=settings.end_votes),
+            open_ended=open_ended,
+        )
+        self._submitted_ns = None
+        self._last_task = task
+        self._blocking = BlockWatch()
+        self.inference.begin(task)
+        return task
+
+    def end(self, task: Task | None, outcome: Outcome, message: str) -> None:
+        """End a task unless it is over; nothing happens for None."""
+        if task is not None:
+            self.inference.end(task, outcome, message)
+
+    # -- observations, in the executor's thread
+
+    def _tick(self, tick_ns: int) -> None:
+        self._ticked_ns = steady_now_ns()
+        task = self.inference.task
+        if task is None or not self._due(tick_ns):
+            self.ack(tick_ns, self.inference.seq)
+            return
+        try:
+            self._inputs.raise_rejection()
+            observation = self._assembler.assemble(tick_ns, self._now_ns(), task.instruction)
+        except ObservationRefused as refusal:
+            self._note_refusal(refusal)
+            self.ack(tick_ns, self.inference.seq)
+            return
+        self._set_refusal("")
+        self._submitted_ns = tick_ns
+        self._worker.submit(
+            Job(
+                observation=observation,
+                task=task,
+                submitted_ns=steady_now_ns(),
+                camera_skew_ms=self._assembler.camera_skew_ns(tick_ns) / NS_PER_MS,
+            )
+        )
+
+    def _clock_jumped(self, jump: TimeJump) -> None:
+        """The clock went back or changed: what was heard belongs to another time."""
+        self._node.get_logger().warning("the clock jumped: all buffered observations are dropped")
+        self._assembler.clear()
+        self._inputs.forget()
+        self._submitted_ns = None
+
+    def _due(self, tick_ns: int) -> bool:
+        if self._submitted_ns is None:
+            return True
+        slack_s = 0.25 / self._spec.cameras[0].rate_hz
+        wanted_ns = (self._settings().replan_period - slack_s) * NS_PER_S
+        return tick_ns - self._submitted_ns >= wanted_ns
+
+    def watch(self) -> None:
+        """Ten times a second: what must be noticed although no observation comes."""
+        self.inference.check_time()
+        task = self.inference.task
+        blocked_after_ns = round(self._settings().blocked_after * NS_PER_S)
+        if task is not None and self._blocking.blocked(blocked_after_ns):
+            reason = f"the controller does not follow: {self._blocking.reason}"
+            self.end(task, Outcome.BLOCKED, reason)
+        elif steady_now_ns() - self._ticked_ns > SILENCE_NS and not self._worker.busy:
+            self._look_into_silence(task)
+
+    def _look_into_silence(self, task: Task | None) -> None:
+        """No tick has become complete for a while: say why, and let a lock-stepped clock go on."""
+        reference_ns = self._inputs.reference_ns()
+        try:
+            if task is not None:
+                self._inputs.raise_rejection()
+                self._assembler.assemble(reference_ns, self._now_ns(), task.instruction)
+        except ObservationRefused as refusal:
+            self._note_refusal(refusal)
+        self.ack(reference_ns, self.inference.seq)
+
+    def _note_refusal(self, refusal: ObservationRefused) -> None:
+        self._statistics.note_refusal(refusal.code)
+        self._set_refusal(refusal_message(refusal.code, refusal.detail))
+
+    def _set_refusal(self, message: str) -> None:
+        """What stands in the way of a chunk; said at once when it begins and when it ends."""
+        before, self._refusal = self._refusal, message
+        if bool(before) != bool(message):
+            self._report()
+            log = self._node.get_logger()
+            log.warning(f"no chunk: {message}") if message else log.info("chunks again")
+
+    def verdict(self, msg: ChunkVerdict) -> None:
+        """The controller's answer to a chunk."""
+        task = self.inference.task
+        if task is not None and msg_to_uuid(msg.session_id) == task.session_id:
+            self._blocking.note(VerdictCode(msg.code), msg.detail, self._now_ns())
+
+    # -- the outlet, called from the worker's thread
+
+    def chunk(self, done: Done) -> None:
+        """Publish; the rest waits for `drain`."""
+        self._publications.chunk(done)
+        self._events.append(done)
+
+    def ack(self, tick_ns: int, seq: int) -> None:
+        """Acknowledge a camera tick in lockstep."""
+        self._publications.ack(tick_ns, seq)
+
+    def refused(self, code: str, detail: str) -> None:
+        """The policy refused an observation, or its output is of no use."""
+        self._events.append(ObservationRefused(code, detail))
+
+    def changed(self) -> None:
+        """There is something to drain."""
+        self._drain_soon()
+
+    def _worker_failed(self, text: str) -> None:
+        self.failure = text.strip().splitlines()[-1]
+        self._node.get_logger().error(f"inference stopped:\n{text}")
+        self.end(self.inference.task, Outcome.FAILED, f"inference stopped: {self.failure}")
+        self._drain_soon()
+
+    # -- results, in the executor's thread
+
+    def drain(self) -> bool:
+        """Count what the worker left; whether a chunk was among it."""
+        published = False
+        while self._events:
+            event = self._events.popleft()
+            if isinstance(event, ObservationRefused):
+                self._note_refusal(event)
+            else:
+                self._note_chunk(event)
+                published = True
+        return published
+
+    def _note_chunk(self, done: Done) -> None:
+        trace, timing = done.trace, done.timing
+        self._statistics.note_chunk(
+            trace.exit_layer,
+            {
+                "observation age": timing.observation_age_ms,
+                "wait for worker": timing.wait_ms,
+                "inference": trace.total_ms,
+            },
+        )
+        self.last = LastChunk(
+            seq=done.chunk.seq,
+            exit_layer=trace.exit_layer,
+            depth_fraction=trace.depth_fraction,
+            end_of_substep=done.chunk.end_of_substep,
+        )
+
+    def thumbnails(self) -> None:
+        """The newest image of every camera, small."""
+        newest = self._inputs.images
+        if newest:
+            stamp_ns = max(stamp for stamp, _ in newest.values())
+            images = [rgb for _, rgb in newest.values()]
+            self._publications.thumbnails(images, stamp_ns, "|".join(newest))
+
+    def inputs_status(self) -> Status:
+        """The streams, for diagnostics."""
+        return inputs_status(
+            self._inputs.streams, self._inputs.rejections, self._inputs.limits_s, steady_now_ns()
+        )
+
+    def inference_status(self) -> Status:
+        """Inference and task, for diagnostics."""
+        return inference_status(
+            self._statistics,
+            task=self._last_task,
+            mode=self._settings().mode,
+            replaced=self._worker.replaced,
+            refusal=self._refusal,
+            failure=self.failure,
+            now_ns=self._now_ns(),
+        )
+
+    def _now_ns(self) -> int:
+        return node_now_ns(self._node)

@@ -1,0 +1,120 @@
+"""The policy node's parameters, and which of them may change while it runs."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from a1_ros.parameters import Change, ParameterSpec
+
+MODES = ("adaptive", "fixed", "full")
+
+SPECS = (
+    ParameterSpec(
+        name="robot",
+        default="",
+        description="File of the robot spec (config/robots/*.yaml)",
+        change=Change.UNCONFIGURED,
+    ),
+    ParameterSpec(
+        name="checkpoint",
+        default="",
+        description="Directory of the checkpoint",
+        change=Change.UNCONFIGURED,
+    ),
+    ParameterSpec(
+        name="thresholds",
+        default="",
+        description="Thresholds file written by calibration; empty: none, so full depth",
+    ),
+    ParameterSpec(
+        name="mode",
+        default="adaptive",
+        description="How the exit is chosen: by thresholds, always the same one, or full depth",
+        choices=MODES,
+    ),
+    ParameterSpec(
+        name="fixed_exit",
+        default=0,
+        description="Block of mode fixed, one of the checkpoint's exits",
+        range=(0, 1000),
+    ),
+    ParameterSpec(
+        name="deadline_ms",
+        default=0.0,
+        description="Time budget of one inference [ms]; 0: none",
+        range=(0.0, 60_000.0),
+    ),
+    ParameterSpec(
+        name="replan_period",
+        default=0.3,
+        description="Least time between the observations of two chunks [s], node's clock",
+        range=(0.01, 60.0),
+    ),
+    ParameterSpec(
+        name="lockstep",
+        default=False,
+        description="Acknowledge every camera tick to the lock-stepped simulator",
+        change=Change.UNCONFIGURED,
+    ),
+    ParameterSpec(
+        name="threads",
+        default=1,
+        description="CPU threads of the model",
+        range=(1, 256),
+        change=Change.UNCONFIGURED,
+    ),
+    ParameterSpec(
+        name="end_probability",
+        default=0.5,
+        description="End-of-substep probability from which a chunk votes to move on",
+        range=(0.0, 1.0),
+    ),
+    ParameterSpec(
+        name="end_votes",
+        default=2,
+        description="Chunks in a row that must vote to move on",
+        range=(1, 1000),
+    ),
+    ParameterSpec(
+        name="blocked_after",
+        default=3.0,
+        description="A task ends as BLOCKED when the controller refuses its chunks this long [s]",
+        range=(0.1, 3600.0),
+    ),
+    ParameterSpec(
+        name="thumbnail_rate",
+        default=1.0,
+        description="Rate of the thumbnails [Hz]; 0: none",
+        range=(0.0, 30.0),
+        change=Change.UNCONFIGURED,
+    ),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """The parameters' values; names and units as in SPECS."""
+
+    robot: str
+    checkpoint: str
+    thresholds: str
+    mode: str
+    fixed_exit: int
+    deadline_ms: float
+    replan_period: float
+    lockstep: bool
+    threads: int
+    end_probability: float
+    end_votes: int
+    blocked_after: float
+    thumbnail_rate: float
+
+    @property
+    def deadline_s(self) -> float | None:
+        """Time budget of one inference; None: none."""
+        return self.deadline_ms / 1e3 if self.deadline_ms > 0 else None
+
+
+def settings_from(values: Mapping[str, Any]) -> Settings:
+    """Settings from the parameters' values by name."""
+    return Settings(**values)

@@ -1,0 +1,94 @@
+"""What the policy node says on /diagnostics: what is wrong, and what to do."""
+
+from collections.abc import Mapping
+
+from a1_core.errors import ObservationRefused
+from a1_policy_node.statistics import InferenceStatistics, StreamStatistics
+from a1_policy_node.task import Task
+from a1_ros.diagnostics import Level, Status
+
+MENDS = {
+    "CAMERA_MISSING": "start the camera's driver, or mend its topic or qos in the robot spec",
+    "CAMERA_STALE": "the camera stopped or its stamps lag; look at its driver and the clocks",
+    "CAMERA_FROZEN": "the camera repeats one image; start its driver again",
+    "CAMERA_SKEW": "the cameras' stamps lie apart; synchronise their clocks or their rates",
+    "CAMERA_SIZE": "let the driver publish the size that the robot spec states",
+    "CAMERA_ENCODING": "let the driver publish rgb8, bgr8, rgba8, bgra8, mono8, JPEG or PNG",
+    "JOINT_MISSING": "let the joint state carry every joint of the robot spec",
+    "STATE_STALE": "start the joint state broadcaster, or mend its topic in the robot spec",
+    "STATE_NON_FINITE": "the joint state holds NaN or infinity; look at the robot's driver",
+    "OUTPUT_NON_FINITE": "the checkpoint gives no finite actions; load another",
+}
+
+
+def refusal_message(code: str, detail: str) -> str:
+    """A refusal with its mend."""
+    mend = MENDS.get(code)
+    return f"{code}: {detail}" + (f"; {mend}" if mend else "")
+
+
+def inputs_status(
+    streams: Mapping[str, StreamStatistics],
+    rejections: Mapping[str, ObservationRefused],
+    limits_s: Mapping[str, float],
+    now_ns: int,
+) -> Status:
+    """Rates, silence and drops of every stream; the first one that is ill gives the message."""
+    values: dict[str, object] = {}
+    problems = []
+    for name, stream in streams.items():
+        silence_s = stream.silence_s(now_ns)
+        values[f"{name} rate [Hz]"] = f"{stream.rate_hz(now_ns):.1f}"
+        values[f"{name} silence [s]"] = f"{silence_s:.2f}"
+        values[f"{name} dropped"] = stream.dropped
+        if name in rejections:
+            problems.append(f"{name}: {refusal_message(rejections[name].code, rejections[name].detail)}")
+        elif silence_s > max(1.0, limits_s[name]):
+            code = "CAMERA_MISSING" if name.startswith("camera") else "STATE_STALE"
+            problems.append(f"{name}: {refusal_message(code, f'nothing for {silence_s:.1f} s')}")
+    level = Level.WARN if problems else Level.OK
+    return Status(level=level, message="; ".join(problems) or "all streams arrive", values=values)
+
+
+def inference_status(
+    statistics: InferenceStatistics,
+    *,
+    task: Task | None,
+    mode: str,
+    replaced: int,
+    refusal: str,
+    failure: str,
+    now_ns: int,
+) -> Status:
+    """Chunks, exits, latencies and refusals; `refusal` is empty once observations are good."""
+    values: dict[str, object] = {
+        "mode": mode,
+        "chunks": statistics.chunks,
+        "exits taken (layer: count)": _counts(statistics.exits),
+        "refused (reason: count)": _counts(statistics.refusals),
+        "observations replaced by newer ones": replaced,
+        **statistics.quantiles_ms(),
+    }
+    if task is not None:
+        values["instruction"] = task.instruction
+        values["session"] = task.session_id
+        values["task time [s]"] = f"{task.elapsed_s(now_ns):.1f}"
+    if failure:
+        message = f"inference stopped: {failure}; deactivate and activate the node, and report it"
+        return Status(level=Level.ERROR, message=message, values=values)
+    if task is None or task.outcome is not None:
+        return Status(message=_idle(task), values=values)
+    if refusal:
+        return Status(level=Level.WARN, message=f"no chunk: {refusal}", values=values)
+    return Status(message="running", values=values)
+
+
+def _idle(last: Task | None) -> str:
+    message = "idle: send a1/run_task or a1/set_instruction"
+    if last is None or last.outcome is None:
+        return message
+    return f"{message} (last task {last.outcome.name}: {last.message})"
+
+
+def _counts(counter: Mapping) -> str:
+    return ", ".join(f"{key}: {counter[key]}" for key in sorted(counter)) or "none"

@@ -1,0 +1,112 @@
+"""The one thread that owns the model: newest job in, nothing waits for it."""
+
+import threading
+import traceback
+from collections.abc import Callable
+from types import TracebackType
+from typing import Generic, TypeVar
+
+Job = TypeVar("Job")
+
+
+class Worker(Generic[Job]):
+    """Runs `work(job)` in a thread of its own. The mailbox holds one job, the newest.
+
+    What `work` raises is a bug: it is reported through `failed(text)` and the worker takes no
+    further job.
+    """
+
+    def __init__(self, work: Callable[[Job], None], failed: Callable[[str], None]) -> None:
+        self._work = work
+        self._failed = failed
+        self._condition = threading.Condition()
+        self._mailbox: Job | None = None
+        self._busy = False
+        self._stopping = False
+        self._broken = False
+        self.replaced = 0
+        self._thread = threading.Thread(target=self._run, name="inference", daemon=True)
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def submit(self, job: Job) -> bool:
+        """Leave a job, in place of one that was not begun; False when the worker is broken."""
+        with self._condition:
+            if self._broken or self._stopping:
+                return False
+            if self._mailbox is not None:
+                self.replaced += 1
+            self._mailbox = job
+            self._condition.notify()
+            return True
+
+    def discard(self) -> None:
+        """Throw away a job that was not begun."""
+        with self._condition:
+            self._mailbox = None
+
+    @property
+    def busy(self) -> bool:
+        """Whether a job is running or waiting."""
+        with self._condition:
+            return self._busy or self._mailbox is not None
+
+    @property
+    def broken(self) -> bool:
+        """Whether `work` raised."""
+        return self._broken
+
+    def stop(self) -> None:
+        """Finish the job that runs, then end the thread. Fine on a worker that never started."""
+        with self._condition:
+            self._stopping = True
+            self._mailbox = None
+            self._condition.notify()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def _run(self) -> None:
+        while (job := self._next()) is not None:
+            with _Breaking(self):
+                self._work(job)
+            if self._broken:
+                return
+
+    def _next(self) -> Job | None:
+        with self._condition:
+            self._busy = False
+            while self._mailbox is None and not self._stopping:
+                self._condition.wait()
+            job, self._mailbox = self._mailbox, None
+            self._busy = job is not None
+            return job
+
+    def _break(self, text: str) -> None:
+        with self._condition:
+            self._broken = True
+            self._busy = False
+            self._mailbox = None
+        self._failed(text)
+
+
+class _Breaking:
+    """Marks the worker broken by what the work raised, so that the node can say so."""
+
+    def __init__(self, worker: Worker) -> None:
+        self._worker = worker
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> bool:
+        if error is None:
+            return False
+        self._worker._break("".join(traceback.format_exception(kind, error, trace)))
+        return True

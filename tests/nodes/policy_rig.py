@@ -1,0 +1,267 @@
+"""A robot that publishes over DDS, and a policy whose output is known: input of the policy tests."""
+
+import threading
+import time
+import uuid
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import yaml
+from a1_core.policy import ExitReason, ExitTrace, PolicyOutput
+from a1_msgs.action import RunTask
+from a1_msgs.msg import ActionChunk, ExitState
+from a1_msgs.srv import SetInstruction
+from a1_ros.images import to_image
+from a1_ros.messages import to_joint_state
+from a1_ros.qos import RELIABLE
+from a1_ros.times import NS_PER_S, ns_to_duration
+from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.action import ActionClient
+from sensor_msgs.msg import Image, JointState
+
+EXITS = (1, 2, 3, 4, 5, 6, 7)
+LAYERS = 8
+ARM = np.linspace(-0.3, 0.3, 7)
+CHECKPOINT_DIGEST = "c" * 64
+NORMALISER_DIGEST = "d" * 64
+
+
+FRANKA = Path(__file__).parents[2] / "config/robots/franka.yaml"
+
+
+def write_quick_spec(path: Path, **changes) -> Path:
+    """The Franka's spec with 32x32 cameras at 20 Hz; `changes` replace top-level keys."""
+    content = yaml.safe_load(FRANKA.read_text())
+    for camera in content["cameras"]:
+        camera.update(width=32, height=32, rate_hz=20.0, qos="reliable")
+    for source in content["state_sources"]:
+        source["qos"] = "reliable"
+    path.write_text(yaml.safe_dump({**content, **changes}))
+    return path
+
+
+def result_of(future, timeout_s: float = 10.0):
+    """The result of a future that the executor's thread completes."""
+    done = threading.Event()
+    future.add_done_callback(lambda _: done.set())
+    assert done.wait(timeout_s), "no answer"
+    return future.result()
+
+
+class KnownPolicy:
+    """Row r is the observed state plus r / 100; the exit follows the setting."""
+
+    def __init__(self, horizon: int = 16) -> None:
+        self.horizon = horizon
+        self.observations = []
+        self.settings = []
+        self.deadlines = []
+        self.resets = 0
+        self.end = 0.0
+        self.delay_s = 0.0
+        self.error: BaseException | None = None
+        self.poison = False
+
+    def reset(self) -> None:
+        self.resets += 1
+
+    def act(self, observation, *, setting, deadline_s=None) -> PolicyOutput:
+        self.observations.append(observation)
+        self.settings.append(setting)
+        self.deadlines.append(deadline_s)
+        if self.error is not None:
+            raise self.error
+        time.sleep(self.delay_s)
+        rows = np.arange(self.horizon)[:, None] / 100 + observation.state_D[None]
+        actions_HD = rows.astype(np.float32)
+        if self.poison:
+            actions_HD[3, 2] = np.nan
+        return PolicyOutput(actions_HD=actions_HD, end_of_substep=self.end, trace=self.trace(setting))
+
+    def trace(self, setting) -> ExitTrace:
+        block = {"full": EXITS[-1], "fixed": setting.fixed_exit, "adaptive": EXITS[2]}[setting.mode]
+        reason = {
+            "full": ExitReason.FULL,
+            "fixed": ExitReason.FIXED,
+            "adaptive": ExitReason.CONVERGED,
+        }[setting.mode]
+        return ExitTrace(
+            exit_layer=block + 1,
+            num_layers=LAYERS,
+            exit_index=EXITS.index(block),
+            depth_fraction=(block + 1) / LAYERS,
+            flops_fraction=(block + 1) / LAYERS,
+            discrepancy=0.5,
+            threshold=0.6,
+            reason=reason,
+            preprocess_ms=1.0,
+            vision_ms=2.0,
+            backbone_ms=3.0,
+            head_ms=4.0,
+            total_ms=10.0,
+            exits_evaluated=(0, 1),
+            discrepancies=(float("nan"), 0.5),
+            thresholds=(float("nan"), 0.6),
+        )
+
+
+def known_checkpoint(policy: KnownPolicy):
+    """What the node's loader gives, around a KnownPolicy."""
+    return SimpleNamespace(
+        policy=policy,
+        digest=CHECKPOINT_DIGEST,
+        normaliser=SimpleNamespace(digest=NORMALISER_DIGEST),
+        config=SimpleNamespace(
+            exits=EXITS, head="fm", num_steps=2, start="shared", metric="l2", renoise_tau=0.5
+        ),
+    )
+
+
+@dataclass
+class Faults:
+    """What is wrong with the robot's streams; all at rest by default."""
+
+    silent: set[str] = field(default_factory=set)
+    frozen: set[str] = field(default_factory=set)
+    skew_ns: dict[str, int] = field(default_factory=dict)
+    shape: tuple[int, int] = (32, 32)
+    shapes: dict[str, tuple[int, int]] = field(default_factory=dict)
+    encoding: str = "rgb8"
+    missing_joint: bool = False
+    not_a_number: bool = False
+    reversed_joints: bool = False
+    moving: bool = False
+
+
+class Robot:
+    """Publishes the spec's cameras at 20 Hz and joint states at 100 Hz, and hears the node."""
+
+    def __init__(self, ros, spec) -> None:
+        self.spec = spec
+        self.faults = Faults()
+        self.node = ros.node("robot")
+        self.images = {
+            camera.name: self.node.create_publisher(Image, camera.topic, RELIABLE)
+            for camera in spec.cameras
+        }
+        self.states = {
+            source.topic: self.node.create_publisher(JointState, source.topic, RELIABLE)
+            for source in spec.state_sources
+        }
+        self.chunks: list[ActionChunk] = []
+        self.exit_states: list[ExitState] = []
+        self.diagnostics: list = []
+        self.on_chunk = lambda chunk: None
+        self.node.create_subscription(ActionChunk, "a1/chunk", self._hear, RELIABLE)
+        self.node.create_subscription(ExitState, "a1/exit_state", self.exit_states.append, RELIABLE)
+        self.node.create_subscription(
+            DiagnosticArray, "/diagnostics", lambda msg: self.diagnostics.extend(msg.status), RELIABLE
+        )
+        self._instruct = self.node.create_client(SetInstruction, "a1/set_instruction")
+        self._tasks = ActionClient(self.node, RunTask, "a1/run_task")
+        self.sent_ns: list[int] = []
+        self._frame = 0
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._stream, daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def _hear(self, chunk: ActionChunk) -> None:
+        self.chunks.append(chunk)
+        self.on_chunk(chunk)
+
+    def now_ns(self) -> int:
+        return self.node.get_clock().now().nanoseconds
+
+    def mend(self, **changes) -> None:
+        """Exchange all faults at once."""
+        self.faults = replace(Faults(), **changes)
+
+    def _stream(self) -> None:
+        count = 0
+        while not self._stop.wait(0.01):
+            now_ns = self.now_ns()
+            self.send_state(now_ns)
+            if count % 5 == 0:
+                self.send_images(now_ns)
+            count += 1
+
+    def send_images(self, stamp_ns: int) -> None:
+        faults = self.faults
+        self._frame += 1
+        self.sent_ns.append(stamp_ns)
+        for name, publisher in self.images.items():
+            if name in faults.silent:
+                continue
+            height, width = faults.shapes.get(name, faults.shape)
+            shade = 1 if name in faults.frozen else self._frame % 250
+            pixels = np.full((height, width, 3), shade, np.uint8)
+            msg = to_image(pixels, stamp_ns - faults.skew_ns.get(name, 0), name)
+            msg.encoding = faults.encoding
+            publisher.publish(msg)
+
+    def send_state(self, stamp_ns: int) -> None:
+        faults = self.faults
+        positions = dict(zip(self.spec.joint_names, ARM, strict=True))
+        gripper = self.spec.gripper
+        positions[gripper.joint] = gripper.from_unit(0.25)
+        if faults.moving:
+            positions[self.spec.joint_names[0]] += 0.2 * np.sin(stamp_ns / 1e8)
+        for source in self.spec.state_sources:
+            if source.topic in faults.silent:
+                continue
+            names = list(source.joints)
+            values = [positions[name] for name in names]
+            if faults.not_a_number:
+                values[0] = float("nan")
+            if faults.missing_joint:
+                names, values = names[1:], values[1:]
+            if faults.reversed_joints:
+                names, values = names[::-1], values[::-1]
+            self.states[source.topic].publish(to_joint_state(names, values, stamp_ns))
+
+    def ask(self, instruction: str) -> SetInstruction.Response:
+        """Call a1/set_instruction."""
+        request = SetInstruction.Request(instruction=instruction)
+        assert self._instruct.wait_for_service(timeout_sec=10.0)
+        return result_of(self._instruct.call_async(request))
+
+    def run_task(self, timeout_s: float = 0.0, **goal):
+        """Send a goal to a1/run_task; the goal handle, and a list that feedback comes to."""
+        feedback = []
+        timeout = ns_to_duration(round(timeout_s * NS_PER_S))
+        assert self._tasks.wait_for_server(timeout_sec=10.0)
+        handle = result_of(
+            self._tasks.send_goal_async(
+                RunTask.Goal(timeout=timeout, **goal),
+                feedback_callback=lambda msg: feedback.append(msg.feedback),
+            )
+        )
+        return handle, feedback
+
+    def messages(self, name: str) -> list[str]:
+        """Messages of the node's status `name`, oldest first."""
+        return [s.message for s in list(self.diagnostics) if s.name == f"/policy: {name}"]
+
+    def sessions(self) -> list[str]:
+        """Session ids of the chunks heard, in order of appearance."""
+        return list(dict.fromkeys(str(uuid.UUID(bytes=bytes(c.session_id.uuid))) for c in list(self.chunks)))
+
+
+def lifecycle_messages(ros) -> list[str]:
+    """A list that the messages of the policy node's status `lifecycle` come to."""
+    messages: list[str] = []
+
+    def hear(msg: DiagnosticArray) -> None:
+        messages.extend(s.message for s in msg.status if s.name == "/policy: lifecycle")
+
+    ros.node("doctor").create_subscription(DiagnosticArray, "/diagnostics", hear, RELIABLE)
+    return messages

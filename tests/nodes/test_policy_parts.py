@@ -1,0 +1,141 @@
+"""The policy node's pure parts: task, worker, statistics, verdict watch."""
+
+import threading
+
+import pytest
+from a1_core.verdict import VerdictCode
+from a1_policy_node.blocking import BlockWatch
+from a1_policy_node.statistics import InferenceStatistics, StreamStatistics
+from a1_policy_node.task import EndRule, Outcome, Task
+from a1_policy_node.worker import Worker
+
+SECOND = 1_000_000_000
+TWO_VOTES = EndRule(probability=0.5, count=2)
+
+
+def task(*substeps, **options):
+    return Task(substeps, now_ns=0, end_rule=TWO_VOTES, **options)
+
+
+def test_a_substep_ends_after_votes_in_a_row():
+    going = task("first", "second")
+    for probability in (0.9, 0.1, 0.9):
+        going.note_chunk(probability, 0)
+    assert (going.instruction, going.substeps_done) == ("first", 0)
+    going.note_chunk(0.5, 0)
+    assert (going.instruction, going.substeps_done) == ("second", 1)
+    assert going.progress == 0.5
+
+
+def test_a_task_succeeds_when_all_substeps_are_done():
+    going = task("first", "second")
+    for _ in range(4):
+        going.note_chunk(1.0, 3 * SECOND)
+    assert going.outcome is Outcome.SUCCEEDED
+    assert (going.progress, going.instruction, going.chunks) == (1.0, "", 4)
+    assert going.elapsed_s(9 * SECOND) == 3.0
+
+
+def test_an_open_ended_task_goes_on():
+    going = task("hold", open_ended=True)
+    for _ in range(9):
+        going.note_chunk(1.0, 0)
+    assert going.outcome is None
+
+
+def test_a_task_times_out_on_the_clock_it_is_given():
+    going = task("slow", timeout_ns=2 * SECOND)
+    going.check_time(2 * SECOND - 1)
+    assert going.outcome is None
+    going.check_time(2 * SECOND)
+    assert going.outcome is Outcome.TIMED_OUT
+    assert "2 s" in going.message
+
+
+def test_the_first_outcome_stays():
+    going = task("x")
+    going.end(Outcome.CANCELED, "by the client", 0)
+    going.end(Outcome.FAILED, "later", 0)
+    assert (going.outcome, going.message) == (Outcome.CANCELED, "by the client")
+
+
+def test_sessions_differ():
+    assert task("x").session_id != task("x").session_id
+
+
+def test_the_worker_takes_the_newest_job():
+    begun, release, done = threading.Event(), threading.Event(), []
+
+    def work(job):
+        begun.set()
+        release.wait(5.0)
+        done.append(job)
+
+    worker = Worker(work, failed=done.append)
+    worker.start()
+    worker.submit(1)
+    assert begun.wait(5.0)
+    for job in (2, 3, 4):
+        assert worker.submit(job)
+    assert worker.busy
+    release.set()
+    while worker.busy:
+        release.wait(0.001)
+    worker.stop()
+    assert done == [1, 4]
+    assert worker.replaced == 2
+    assert not worker.submit(5)
+
+
+def test_a_worker_that_raises_says_so_and_stops():
+    told = []
+
+    def work(job):
+        raise KeyError(job)
+
+    worker = Worker(work, failed=told.append)
+    worker.start()
+    worker.submit("lost")
+    while not told:
+        threading.Event().wait(0.001)
+    assert "KeyError: 'lost'" in told[0]
+    assert worker.broken and not worker.busy
+    assert not worker.submit("again")
+    worker.stop()
+
+
+def test_a_worker_that_never_ran_stops():
+    Worker(print, print).stop()
+
+
+def test_a_stream_has_a_rate_that_falls_in_silence():
+    stream = StreamStatistics()
+    assert stream.rate_hz(0) == 0.0
+    assert stream.silence_s(0) == float("inf")
+    for k in range(11):
+        stream.note(k * SECOND // 10, accepted=k != 3)
+    assert stream.rate_hz(SECOND) == pytest.approx(10.0)
+    assert stream.rate_hz(5 * SECOND) < 3.0
+    assert stream.silence_s(3 * SECOND) == 2.0
+    assert (stream.received, stream.dropped) == (11, 1)
+
+
+def test_inferences_are_counted_by_exit_and_reason():
+    statistics = InferenceStatistics()
+    for layer, total_ms in ((3, 10.0), (3, 20.0), (8, 30.0)):
+        statistics.note_chunk(layer, {"inference": total_ms})
+    statistics.note_refusal("CAMERA_STALE")
+    assert (statistics.chunks, dict(statistics.exits)) == (3, {3: 2, 8: 1})
+    assert statistics.quantiles_ms() == {"inference p50 / p95 [ms]": "20.0 / 29.0"}
+
+
+def test_only_an_unbroken_row_of_refusals_is_a_block():
+    watch = BlockWatch()
+    watch.note(VerdictCode.NOT_ARMED, "", 0)
+    assert not watch.blocked(SECOND)
+    watch.note(VerdictCode.STEP, "too far", SECOND)
+    watch.note(VerdictCode.NOT_ARMED, "", 2 * SECOND)
+    assert not watch.blocked(SECOND)
+    watch.note(VerdictCode.STOPPED, "by hand", 3 * SECOND)
+    assert watch.blocked(SECOND)
+    assert watch.reason == "STOPPED: by hand"

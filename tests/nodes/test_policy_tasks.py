@@ -1,0 +1,145 @@
+"""Instructions and tasks of the policy node over DDS."""
+
+from a1_msgs.action import RunTask
+from a1_msgs.msg import ChunkVerdict
+from a1_ros.qos import RELIABLE
+from action_msgs.msg import GoalStatus
+from policy_rig import result_of
+from rclpy.parameter import Parameter
+
+Result = RunTask.Result
+
+
+def outcome(handle):
+    """Status and result of a goal."""
+    answer = result_of(handle.get_result_async())
+    return answer.status, answer.result
+
+
+def test_an_idle_node_infers_nothing(active, wait_for):
+    _, robot, policy = active
+    assert wait_for(lambda: len(robot.sent_ns) >= 10)
+    assert policy.observations == []
+    assert robot.chunks == []
+
+
+def test_an_empty_instruction_stops_and_a_new_one_is_a_new_session(running, wait_for):
+    _, robot, policy = running
+    assert wait_for(lambda: len(robot.chunks) >= 2)
+    assert robot.ask("").success
+    stopped = len(policy.observations)
+    frames = len(robot.sent_ns)
+    assert wait_for(lambda: len(robot.sent_ns) >= frames + 5)
+    assert len(policy.observations) == stopped
+    heard = len(robot.chunks)
+    assert robot.ask("touch the blue cube").success
+    assert wait_for(lambda: len(robot.chunks) > heard)
+    assert len(robot.sessions()) == 2
+    assert robot.chunks[heard].seq == 1
+    assert policy.observations[-1].instruction == "touch the blue cube"
+    assert policy.resets == 2
+
+
+def test_a_task_succeeds_substep_by_substep(active, wait_for):
+    _, robot, policy = active
+    policy.end = 0.9
+    handle, feedback = robot.run_task(substeps=["reach", "grasp"])
+    status, result = outcome(handle)
+    assert (status, result.outcome) == (GoalStatus.STATUS_SUCCEEDED, Result.SUCCEEDED)
+    assert (result.substeps_done, result.chunks) == (2, 4)
+    assert [o.instruction for o in policy.observations] == ["reach"] * 2 + ["grasp"] * 2
+    assert wait_for(lambda: feedback)
+    assert (feedback[0].seq, feedback[0].exit_layer, feedback[0].depth_fraction) == (1, 8, 1.0)
+    assert len(robot.sessions()) == 1
+    frames = len(robot.sent_ns)
+    assert wait_for(lambda: len(robot.sent_ns) >= frames + 5)
+    assert len(policy.observations) == 4
+
+
+def test_a_task_times_out(active):
+    _, robot, _ = active
+    handle, _ = robot.run_task(timeout_s=0.4, instruction="touch the red cube")
+    status, result = outcome(handle)
+    assert (status, result.outcome) == (GoalStatus.STATUS_ABORTED, Result.TIMED_OUT)
+    assert result.elapsed_s >= 0.4
+    assert "0.4 s" in result.message
+
+
+def test_a_task_is_cancelled_and_the_next_one_runs(active, wait_for):
+    _, robot, _ = active
+    handle, _ = robot.run_task(instruction="touch the red cube")
+    assert wait_for(lambda: robot.chunks)
+    result_of(handle.cancel_goal_async())
+    status, result = outcome(handle)
+    assert (status, result.outcome) == (GoalStatus.STATUS_CANCELED, Result.CANCELED)
+    heard = len(robot.chunks)
+    handle, _ = robot.run_task(instruction="touch the blue cube")
+    assert wait_for(lambda: len(robot.chunks) >= heard + 2)
+    assert len(robot.sessions()) == 2
+
+
+def test_a_newer_goal_and_an_instruction_take_over(active, wait_for):
+    _, robot, policy = active
+    first, _ = robot.run_task(instruction="first")
+    second, _ = robot.run_task(instruction="second")
+    assert outcome(first)[1].outcome == Result.CANCELED
+    assert wait_for(lambda: policy.observations and policy.observations[-1].instruction == "second")
+    assert robot.ask("third").success
+    status, result = outcome(second)
+    assert (status, result.outcome) == (GoalStatus.STATUS_ABORTED, Result.CANCELED)
+    assert "took its place" in result.message
+    assert wait_for(lambda: policy.observations[-1].instruction == "third")
+
+
+def test_a_goal_must_say_one_thing(active):
+    _, robot, _ = active
+    assert not robot.run_task()[0].accepted
+    assert not robot.run_task(instruction="x", substeps=["y"])[0].accepted
+    assert not robot.run_task(substeps=["x", ""])[0].accepted
+
+
+def test_a_node_that_is_not_active_says_so(robot, make_policy_node):
+    make_policy_node().trigger_configure()
+    answer = robot.ask("touch the red cube")
+    assert not answer.success
+    assert "activate it first" in answer.message
+    assert not robot.run_task(instruction="touch the red cube")[0].accepted
+
+
+def test_deactivation_ends_the_task(active, wait_for):
+    node, robot, _ = active
+    handle, _ = robot.run_task(instruction="touch the red cube")
+    assert wait_for(lambda: robot.chunks)
+    node.trigger_deactivate()
+    status, result = outcome(handle)
+    assert (status, result.outcome) == (GoalStatus.STATUS_ABORTED, Result.CANCELED)
+    assert "deactivated" in result.message
+
+
+def test_a_broken_policy_fails_the_task(active):
+    _, robot, policy = active
+    policy.error = RuntimeError("out of memory")
+    handle, _ = robot.run_task(instruction="touch the red cube")
+    status, result = outcome(handle)
+    assert (status, result.outcome) == (GoalStatus.STATUS_ABORTED, Result.FAILED)
+    assert "out of memory" in result.message
+    assert not robot.run_task(instruction="again")[0].accepted
+
+
+def test_a_controller_that_does_not_follow_blocks_the_task(active):
+    node, robot, _ = active
+    node.set_parameters([Parameter("blocked_after", value=0.3)])
+    verdicts = robot.node.create_publisher(ChunkVerdict, "a1/chunk_verdict", RELIABLE)
+
+    def refuse(chunk):
+        verdicts.publish(
+            ChunkVerdict(
+                session_id=chunk.session_id, seq=chunk.seq, code=ChunkVerdict.NOT_ARMED, detail="call a1/arm"
+            )
+        )
+
+    robot.on_chunk = refuse
+    handle, _ = robot.run_task(instruction="touch the red cube")
+    status, result = outcome(handle)
+    assert (status, result.outcome) == (GoalStatus.STATUS_ABORTED, Result.BLOCKED)
+    assert "NOT_ARMED: call a1/arm" in result.message
