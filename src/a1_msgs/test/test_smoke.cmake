@@ -1,0 +1,10 @@
+# Every definition in msg/, srv/ and action/ is generated.
+get_filename_component(package "${CMAKE_CURRENT_LIST_DIR}" DIRECTORY)
+file(READ "${package}/CMakeLists.txt" lists)
+file(GLOB definitions RELATIVE "${package}" "${package}/msg/*" "${package}/srv/*" "${package}/action/*")
+foreach(definition ${definitions})
+  string(FIND "${lists}" "\"${definition}\"" place)
+  if(place EQUAL -1)
+    message(FATAL_ERROR "${definition} is not in CMakeLists.txt")
+  endif()
+endforeach()

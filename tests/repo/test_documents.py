@@ -1,0 +1,58 @@
+"""What the documents promise is there: commands, files, links, folders."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(ROOT.glob("docs/**/*.md"))]
+LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
+BLOCK = re.compile(r"```(?:bash|sh|console)\n(.*?)```", re.DOTALL)
+FENCED = re.compile(r"^```\w*\n(.*?)^```", re.DOTALL | re.MULTILINE)
+
+each_document = pytest.mark.parametrize(
+    "path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT))
+)
+
+
+def commands(path: Path) -> list[str]:
+    lines = "\n".join(BLOCK.findall(path.read_text(encoding="utf-8"))).splitlines()
+    return [line.split("#")[0].strip() for line in lines]
+
+
+def targets() -> set[str]:
+    names = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    return names | {f"bench-{path.stem}" for path in ROOT.glob("bench/[a-z]*.py")}
+
+
+@each_document
+def test_links_lead_somewhere(path):
+    links = [link for link in LINK.findall(path.read_text(encoding="utf-8")) if "://" not in link]
+    assert [link for link in links if not (path.parent / link).exists()] == []
+
+
+@each_document
+def test_make_targets_exist(path):
+    named = [word for c in commands(path) for word in re.findall(r"\bmake ((?:[a-z-]+ ?)+)", c)]
+    assert {target for words in named for target in words.split()} - targets() == set()
+
+
+@each_document
+def test_launch_files_and_executables_exist(path):
+    for command in commands(path):
+        if match := re.search(r"(?:\./a1|ros2) launch (?:a1_bringup )?([\w.]+)", command):
+            assert (ROOT / "launch" / match.group(1)).is_file(), command
+        if match := re.search(r"(?:\./a1|ros2) run (a1_\w+) (\w+)", command):
+            setup = (ROOT / "src" / match.group(1) / "setup.py").read_text()
+            assert re.search(rf'"{match.group(2)} ?= ', setup), command
+
+
+def test_the_tree_in_the_readme_is_true():
+    blocks = FENCED.findall((ROOT / "README.md").read_text(encoding="utf-8"))
+    trees = [block for block in blocks if "src/a1_core" in block]
+    assert trees, "the README shows the tree, one path a line from the root"
+    named = [line.split()[0] for line in trees[0].splitlines() if line.strip()]
+    assert [name for name in named if not (ROOT / name).exists()] == []
+    packages = {f"src/{p.parent.name}" for p in ROOT.glob("src/*/package.xml")}
+    assert packages <= {name.rstrip("/") for name in named}

@@ -1,0 +1,73 @@
+"""Every launch file is read, starts executables that exist, and only the simulator's may arm."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from a1_ros.launch_reader.reader import declared_arguments, read
+
+ROOT = Path(__file__).resolve().parents[2]
+FILES = sorted(ROOT.glob("launch/*.launch.xml"))
+ROBOTS = sorted(p.stem for p in ROOT.glob("config/robots/*.yaml"))
+
+
+def nodes_of(share: Path, name: str, **arguments: str):
+    path = share / "launch" / name
+    for argument in declared_arguments(path):
+        if argument.default is None:
+            arguments.setdefault(argument.name, ROBOTS[0])
+    return read(path, arguments)
+
+
+def values_of(node) -> dict:
+    return {k: v for p in node.parameters if not isinstance(p, Path) for k, v in p.items()}
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_it_is_read_and_its_executables_exist(path, bringup_share):
+    nodes = nodes_of(bringup_share, path.name)
+    assert nodes
+    for node in nodes:
+        setup = (ROOT / "src" / node.package / "setup.py").read_text()
+        assert re.search(rf'"{node.executable} ?= ?{node.package}\.', setup), node
+        robot = values_of(node).get("robot")
+        assert robot is None or Path(robot).is_file()
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_only_the_simulator_arms_by_itself(path, bringup_share):
+    nodes = nodes_of(bringup_share, path.name)
+    arms = any(values_of(node).get("arm") for node in nodes)
+    hardware = [values_of(node)["hardware"] for node in nodes if node.name == "controller"]
+    if path.name != "sim.launch.xml":
+        assert not arms
+        return
+    assert arms
+    assert hardware == [False]
+    for node in nodes:
+        assert node.environment["ROS_AUTOMATIC_DISCOVERY_RANGE"] == "LOCALHOST", node.name
+        assert node.environment["ROS_STATIC_PEERS"] == ""
+        assert node.environment["ROS_DOMAIN_ID"] not in ("", "0")
+
+
+def test_the_lifecycle_nodes_are_those_that_are_started(bringup_share):
+    for path in FILES:
+        nodes = {node.name: node for node in nodes_of(bringup_share, path.name)}
+        managed = values_of(nodes["lifecycle_manager"])["nodes"]
+        assert sorted(managed) == sorted(set(nodes) - {"lifecycle_manager"}), path.name
+
+
+def test_every_robot_has_a_launch_file():
+    assert set(ROBOTS) <= {path.name.removesuffix(".launch.xml") for path in FILES}
+
+
+def test_every_argument_says_what_it_is(bringup_share):
+    for path in FILES:
+        for argument in declared_arguments(bringup_share / "launch" / path.name):
+            assert argument.description, f"{path.name}: {argument.name}"
+
+
+def test_the_namespace_reaches_every_node(bringup_share):
+    nodes = nodes_of(bringup_share, "a1.launch.xml", robot=ROBOTS[0], namespace="left")
+    assert {node.namespace for node in nodes} == {"left"}

@@ -1,0 +1,106 @@
+"""package.xml, import contracts and imports say the same."""
+
+import ast
+import sys
+import tomllib
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PYTHON = sorted(p.parent.name for p in ROOT.glob("src/*/setup.py"))
+DEPENDS = ("depend", "exec_depend", "build_depend")
+# Keys of rosdep for Python modules that Debian and Ubuntu package well enough.
+ROSDEP = {
+    "cv2": "python3-opencv",
+    "matplotlib": "python3-matplotlib",
+    "numpy": "python3-numpy",
+    "rich": "python3-rich",
+    "scipy": "python3-scipy",
+    "yaml": "python3-yaml",
+}
+# What setup/python.txt locks; the distributions' versions would not do.
+LOCKED = {
+    "av": "av",
+    "fast_simplification": "fast-simplification",
+    "mcap": "mcap",
+    "mink": "mink",
+    "mujoco": "mujoco",
+    "pyarrow": "pyarrow",
+    "rosbags": "rosbags",
+    "ruckig": "ruckig",
+    "safetensors": "safetensors",
+    "tokenizers": "tokenizers",
+    "torch": "torch",
+    "transformers": "transformers",
+    "trimesh": "trimesh",
+}
+
+
+def manifest(package: str) -> ElementTree.Element:
+    return ElementTree.parse(ROOT / "src" / package / "package.xml").getroot()
+
+
+def declared(package: str) -> set[str]:
+    return {e.text for kind in DEPENDS for e in manifest(package).iter(kind) if e.text}
+
+
+def imported(package: str) -> set[str]:
+    """Top-level modules that a package's own code imports, itself and Python's left out."""
+    found: set[str] = set()
+    for path in (ROOT / "src" / package / package).rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                found.update(alias.name.split(".")[0] for alias in node.names)
+            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                found.add(node.module.split(".")[0])
+    return found - sys.stdlib_module_names - {package}
+
+
+def contracts() -> dict:
+    with (ROOT / "pyproject.toml").open("rb") as file:
+        return tomllib.load(file)["tool"]["importlinter"]
+
+
+@pytest.mark.parametrize("package", PYTHON)
+def test_package_xml_declares_what_is_imported_and_no_more(package):
+    wanted = {ROSDEP.get(module, module) for module in imported(package) - set(LOCKED)}
+    assert declared(package) == wanted
+
+
+@pytest.mark.parametrize("package", PYTHON)
+def test_what_rosdep_cannot_bring_is_locked(package):
+    lines = (ROOT / "setup" / "constraints.txt").read_text().splitlines()
+    locked = {line.split("==")[0] for line in lines}
+    assert {LOCKED[module] for module in imported(package) & set(LOCKED)} <= locked
+
+
+@pytest.mark.parametrize("package", PYTHON)
+def test_depends_go_down_the_floors(package):
+    floors = [
+        {name.strip() for name in layer.split("|")}
+        for layer in contracts()["contracts"][0]["layers"]
+    ]
+    number = next(i for i, floor in enumerate(floors) if package in floor)
+    below = set().union(*floors[number + 1 :], {"a1_msgs"})
+    assert {name for name in declared(package) if name.startswith("a1_")} <= below
+
+
+def test_every_package_is_under_the_import_contracts():
+    assert sorted(contracts()["root_packages"]) == PYTHON
+
+
+@pytest.mark.parametrize("package", sorted(p.parent.name for p in ROOT.glob("src/*/package.xml")))
+def test_package_xml_and_setup_py_agree(package):
+    root = manifest(package)
+    assert root.findtext("name") == package
+    assert root.findtext("version") == "0.1.0"
+    assert root.findtext("license") == "Apache-2.0"
+    assert root.find("maintainer").text == "A1 for ROS 2 developers"
+    folder = ROOT / "src" / package
+    if (folder / "setup.py").exists():
+        assert root.find("export").findtext("build_type") == "ament_python"
+        assert (folder / "resource" / package).is_file()
+        assert f"$base/lib/{package}" in (folder / "setup.cfg").read_text()
+    assert list((folder / "test").glob("test_smoke.*"))
