@@ -6,9 +6,10 @@ import itertools
 import numpy as np
 import pytest
 
-from a1_core.errors import ObservationRefused
+from a1_core.errors import A1Error, ObservationRefused
 from a1_core.policy import ExitReason, ExitSetting
 from a1_model.exit_pass import HeadSettings
+from a1_model.latency import SegmentTimes
 from a1_model.noise import tick_noise
 from a1_model.segments import measure_segments
 
@@ -70,7 +71,7 @@ def test_exits_can_be_left_out(make_policy, make_observation, adaptive):
     trace = policy.act(observation, setting=setting).trace
     assert trace.exits_evaluated == (1, 3, 6)
     chained = make_policy(settings=head("fm", "direct"))
-    with pytest.raises(ValueError, match="direct"):
+    with pytest.raises(A1Error, match="direct"):
         chained.act(observation, setting=setting)
 
 
@@ -132,7 +133,7 @@ class SteppingClock:
 
 def test_the_deadline_returns_the_best_chunk_so_far(make_policy, make_observation, adaptive):
     policy, observation = make_policy(clock=SteppingClock()), make_observation()
-    policy.segments_s = {(k, k + 1): 0.001 for k in range(6)} | {(2, 3): 10.0}
+    policy.times.set_measured(2, 3, 10.0)
     output = policy.act(observation, setting=adaptive(never()), deadline_s=1.0)
     assert output.trace.reason is ExitReason.DEADLINE
     assert output.trace.exit_index == 2
@@ -148,7 +149,8 @@ def test_the_first_exit_is_computed_whatever_the_deadline(make_policy, make_obse
 
 def test_full_depth_with_a_deadline_chooses_its_depth_beforehand(make_policy, make_observation):
     policy = make_policy()
-    policy.segments_s = {(-1, k): 0.1 * (k + 1) for k in range(7)}
+    for k in range(7):
+        policy.times.set_measured(-1, k, 0.1 * (k + 1))
     trace = policy.act(make_observation(), setting=FULL, deadline_s=0.35).trace
     assert trace.reason is ExitReason.DEADLINE and trace.exit_index == 2
     assert trace.exits_evaluated == (2,)
@@ -173,9 +175,9 @@ def test_cameras_of_any_size_and_none_missing(make_policy, make_observation):
 
 def test_settings_that_make_no_sense_are_refused(make_policy, make_observation):
     policy, observation = make_policy(), make_observation()
-    with pytest.raises(ValueError, match="block 0 is no exit"):
+    with pytest.raises(A1Error, match="block 0 is no exit"):
         policy.act(observation, setting=ExitSetting(mode="fixed", fixed_exit=0))
-    with pytest.raises(ValueError, match="thresholds"):
+    with pytest.raises(A1Error, match="thresholds"):
         policy.act(observation, setting=ExitSetting(mode="adaptive"))
 
 
@@ -184,4 +186,24 @@ def test_segments_are_measured_and_kept(make_policy, make_observation):
     segments = measure_segments(policy, make_observation(), repeats=1)
     assert all(seconds > 0 for seconds in segments.first_s)
     assert segments.next_s[0] == 0 and all(seconds > 0 for seconds in segments.next_s[1:])
-    assert policy.segments_s[-1, 6] == segments.first_s[6]
+    assert policy.times.expected_s(-1, 6) == segments.first_s[6]
+
+
+def test_one_hiccup_does_not_keep_later_ticks_shallow():
+    times = SegmentTimes()
+    times.set_measured(1, 2, 0.01)
+    times.learn(1, 2, 0.2)
+    assert times.expected_s(1, 2) == 0.2
+    for _ in range(100):
+        times.blocked(1, 2)
+    assert times.expected_s(1, 2) == 0.01
+
+
+def test_a_segment_never_met_is_the_sum_of_its_parts():
+    times = SegmentTimes()
+    assert times.expected_s(-1, 3) == 0.0
+    times.set_measured(-1, 0, 1.0)
+    for k in range(3):
+        times.set_measured(k, k + 1, 0.1)
+    assert times.expected_s(0, 3) == pytest.approx(0.3)
+    assert times.expected_s(-1, 3) == pytest.approx(1.3)

@@ -120,7 +120,10 @@ class ExitPass:
         return actions
 
     def end_probability(self, exit_index: int) -> Tensor:
-        """Probability [B] that the substep ends within the next row, after `actions`."""
+        """Score [B] in 0..1 that the substep ends within the next row, after `actions`.
+
+        Training weighs positives by END_POSITIVE_WEIGHT: 0.5 stands for odds of 1 to that.
+        """
         if self._queries:
             logit = self._network.query_head.end_logit(exit_index, self._query_hidden())
         else:

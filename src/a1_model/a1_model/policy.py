@@ -9,13 +9,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from a1_core.errors import ObservationRefused
+from a1_core.errors import A1Error, ObservationRefused
 from a1_core.exit_rule import Thresholds, decide, discrepancy
 from a1_core.normaliser import Normaliser
 from a1_core.observation import Observation
 from a1_core.policy import ExitReason, ExitSetting, ExitTrace, PolicyOutput
 from a1_model.exit_pass import CHAINED, ExitPass, HeadSettings, PassInput
 from a1_model.exit_study import ExitStudy
+from a1_model.latency import SegmentTimes
 from a1_model.network import A1Network
 from a1_model.noise import tick_noise
 from a1_model.stopwatch import Stopwatch
@@ -69,9 +70,7 @@ class AdaptivePolicy:
         )
         self.clock = clock
         self.device = next(network.parameters()).device
-        # Seconds from the start of a tick to the chunk of exit k when exit j was the last one
-        # made (j = -1: none); filled by `measure_segments`, refined by every tick.
-        self.segments_s: dict[tuple[int, int], float] = {}
+        self.times = SegmentTimes()
 
     def reset(self) -> None:
         """Nothing to forget: every tick starts from its observation alone."""
@@ -113,12 +112,13 @@ class AdaptivePolicy:
         reason = ExitReason.FULL if setting.mode == "full" else ExitReason.FIXED
         chosen = wanted
         if deadline_s is not None:
-            while chosen > 0 and self.segments_s.get((-1, chosen), 0.0) > deadline_s:
+            while chosen > 0 and self.times.expected_s(-1, chosen) > deadline_s:
+                self.times.blocked(-1, chosen)
                 chosen -= 1
             if chosen < wanted:
                 reason = ExitReason.DEADLINE
         actions_HD = going.actions(chosen)[0].cpu().numpy()
-        self._learn(-1, chosen, watch.elapsed_s())
+        self.times.learn(-1, chosen, watch.elapsed_s())
         steps = _Steps()
         steps.add(chosen, actions_HD, _NONE, _NONE)
         return self._output(going, steps, reason, watch)
@@ -138,8 +138,9 @@ class AdaptivePolicy:
             if (
                 steps.exits
                 and deadline_s is not None
-                and began_s + self._segment(last, exit_index) > deadline_s
+                and began_s + self.times.expected_s(last, exit_index) > deadline_s
             ):
+                self.times.blocked(last, exit_index)
                 return self._output(going, steps, ExitReason.DEADLINE, watch)
             # Reading the actions is the one synchronisation with a GPU that an exit costs.
             actions_HD = going.actions(exit_index)[0].cpu().numpy()
@@ -148,10 +149,8 @@ class AdaptivePolicy:
             )
             eta = float(thresholds.eta[number])
             steps.add(exit_index, actions_HD, delta, _NONE if last < 0 else eta)
-            if last < 0:
-                self._learn(-1, exit_index, watch.elapsed_s())
-            else:
-                self._learn(last, exit_index, watch.elapsed_s() - began_s)
+            spent_s = watch.elapsed_s() - (began_s if last >= 0 else 0.0)
+            self.times.learn(last, exit_index, spent_s)
             last = exit_index
             is_last = number == len(plan) - 1
             if decide(delta, eta, is_first=number == 0, is_last=is_last):
@@ -164,18 +163,6 @@ class AdaptivePolicy:
     ) -> float:
         """The discrepancy that thresholds are compared with; normalised space."""
         return discrepancy(actions_HD, before_HD, metric=metric, steps=self.rows)
-
-    def _segment(self, before: int, exit_index: int) -> float:
-        """Expected seconds from the chunk of one exit to that of a deeper one."""
-        known = self.segments_s.get((before, exit_index))
-        if known is not None:
-            return known
-        return sum(self.segments_s.get((j, j + 1), 0.0) for j in range(before, exit_index))
-
-    def _learn(self, before: int, exit_index: int, seconds: float) -> None:
-        # Rises at once and falls slowly: a deadline is missed by the slow ticks, not the mean.
-        old = self.segments_s.get((before, exit_index), seconds)
-        self.segments_s[before, exit_index] = max(seconds, 0.95 * old + 0.05 * seconds)
 
     def _output(
         self, going: ExitPass, steps: _Steps, reason: ExitReason, watch: Stopwatch
@@ -285,12 +272,12 @@ class AdaptivePolicy:
         if setting.mode == "fixed":
             return [self._exit_index(setting.fixed_exit, "fixed_exit")]
         if setting.thresholds is None:
-            raise ValueError("setting.thresholds: none; adaptive mode needs calibrated thresholds")
+            raise A1Error("setting.thresholds: none; adaptive mode needs calibrated thresholds")
         blocks = setting.thresholds.exits
         plan = [self._exit_index(block, "thresholds.exits") for block in blocks]
         chained = self.settings.head == "fm" and self.settings.start in CHAINED
         if chained and plan != list(range(len(exits))):
-            raise ValueError(
+            raise A1Error(
                 f"setting.thresholds.exits: {blocks}; with the start {self.settings.start} every "
                 f"exit must be looked at, {exits}"
             )
@@ -299,7 +286,7 @@ class AdaptivePolicy:
     def _exit_index(self, block: int | None, field: str) -> int:
         exits = self.network.config.exits
         if block not in exits:
-            raise ValueError(f"setting.{field}: block {block} is no exit; one of {exits}")
+            raise A1Error(f"setting.{field}: block {block} is no exit; one of {exits}")
         return exits.index(block)
 
 

@@ -51,9 +51,9 @@ def measure_segments(
         next_KR[:, repeat] = _walk(policy, observation)
     first_K, next_K = (np.median(times[:, 1:], axis=1) for times in (first_KR, next_KR))
     for k in range(len(exits)):
-        policy.segments_s[-1, k] = float(first_K[k])
+        policy.times.set_measured(-1, k, float(first_K[k]))
         if k:
-            policy.segments_s[k - 1, k] = float(next_K[k])
+            policy.times.set_measured(k - 1, k, float(next_K[k]))
     preprocess_ms, vision_ms = np.median(stages[len(exits) :], axis=0)
     return Segments(
         first_s=tuple(first_K.tolist()),
