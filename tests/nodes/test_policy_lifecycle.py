@@ -29,7 +29,7 @@ def heard(ros):
     "parameters,mend",
     [
         ({"robot": ""}, "set it to a file of config/robots"),
-        ({"robot": "/nowhere/robot.yaml"}, "/nowhere/robot.yaml: cannot be read"),
+        ({"robot": "/nowhere/robot.yaml"}, "/nowhere/robot.yaml: no such file"),
         ({"checkpoint": ""}, "set it to a checkpoint's directory"),
         ({"checkpoint": "/nowhere"}, "/nowhere is no directory; train or fetch"),
         ({"mode": "fixed", "fixed_exit": 9}, "block 9 is no exit of the checkpoint; choose one of 1, 2"),

@@ -8,11 +8,12 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from a1_core.errors import A1Error, CheckpointError, SpecError
+from a1_core.errors import CheckpointError, SpecError
 from a1_core.observation import Observation
 from a1_core.policy import ExitSetting, Policy
 from a1_core.spec import RobotSpec, load_spec
 from a1_policy_node.settings import Settings
+from a1_ros.qos import qos_from_spec
 
 WARM_UP_SIDE = 224
 
@@ -70,6 +71,9 @@ def load(settings: Settings, load_checkpoint: CheckpointLoader) -> Loaded:
     if not settings.robot:
         raise SpecError("parameter robot is empty; set it to a file of config/robots")
     spec = load_spec(Path(settings.robot))
+    for kind, streams in (("cameras", spec.cameras), ("state_sources", spec.state_sources)):
+        for index, stream in enumerate(streams):
+            qos_from_spec(stream.qos, where=f"{spec.path}: {kind}[{index}]")
     if not settings.checkpoint:
         raise CheckpointError("parameter checkpoint is empty; set it to a checkpoint's directory")
     directory = Path(settings.checkpoint)

@@ -167,6 +167,7 @@ class PolicyNode(A1LifecycleNode):
         self._publish_choice()
 
     def _publish_choice(self) -> None:
-        assert self._publications and self._choice
-        self._publications.thresholds(thresholds_info(self._choice, node_now_ns(self)))
+        assert self._loaded and self._publications and self._choice
+        info = thresholds_info(self._loaded, self._choice, node_now_ns(self))
+        self._publications.thresholds(info)
 
