@@ -35,9 +35,7 @@ def controller(**parameters) -> TrajectoryController:
 def play(jtc: TrajectoryController, until_ms: int, start_ms: int = 1000, measured=(0.0, 0.0)):
     """Desired motion at every update from start to until, the last included."""
     q = np.array(measured)
-    return {
-        t: jtc.update(t * MS, q, np.zeros(2)).desired for t in range(start_ms, until_ms + 1, 4)
-    }
+    return {t: jtc.update(t * MS, q, np.zeros(2)).desired for t in range(start_ms, until_ms + 1, 4)}
 
 
 GOOD = point(100, [1.0, 2.0])

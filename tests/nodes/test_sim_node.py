@@ -98,9 +98,7 @@ def test_trajectory_controller_moves_replaces_refuses_and_tells_its_parameters(
 ) -> None:
     spec = load_spec(ROBOT)
     me = ros.node("ears")
-    state = Ears(
-        me, JointTrajectoryControllerState, f"{spec.command.controller}/controller_state"
-    )
+    state = Ears(me, JointTrajectoryControllerState, f"{spec.command.controller}/controller_state")
     arm = Ears(me, JointState, spec.state_sources[0].topic, SENSOR)
     node = simulator(ros)
     asked = call(

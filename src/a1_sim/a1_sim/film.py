@@ -15,6 +15,7 @@ from a1_world.world import World
 Picture = NDArray[np.uint8]
 WIDTH, HEIGHT, SIDE = 720, 480, 240
 FRAMES_PER_S = 10
+HELD_FRAMES = 8
 INK, PAPER, FAINT = (235, 238, 242), (24, 27, 33), (70, 76, 88)
 WARM, GOOD, BAD = (255, 176, 59), (96, 210, 130), (240, 96, 96)
 FONT = cv2.FONT_HERSHEY_SIMPLEX
@@ -28,12 +29,20 @@ def write_film(path: Path, footages: list[Footage]) -> int:
         stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
         stream.options = {"crf": "22", "preset": "veryfast"}
         for footage in footages:
-            for picture in pictures(footage, world):
+            for picture in _with_pause(pictures(footage, world)):
                 frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
                 container.mux(stream.encode(frame))
                 frames += 1
         container.mux(stream.encode(None))
     return frames
+
+
+def _with_pause(moving: Iterator[Picture]) -> Iterator[Picture]:
+    last = None
+    for last in moving:
+        yield last
+    if last is not None:
+        yield from [last] * HELD_FRAMES
 
 
 def pictures(footage: Footage, world: World) -> Iterator[Picture]:
@@ -71,7 +80,9 @@ def _compose(
         big = cv2.resize(picture, (SIDE, SIDE), interpolation=cv2.INTER_NEAREST)
         canvas[index * SIDE : (index + 1) * SIDE, WIDTH - SIDE :] = big
     for index, name in enumerate(("front camera", "wrist camera")[: len(seen)]):
-        _write(canvas, name, (WIDTH - SIDE + 6, index * SIDE + 16), 0.42, INK)
+        left, top = WIDTH - SIDE, index * SIDE
+        canvas[top : top + 22, left : left + 100] = PAPER
+        _write(canvas, name, (left + 6, top + 15), 0.42, INK)
     _write(canvas, episode.instruction, (14, 388), 0.62, INK)
     state, colour = _state(episode)
     _write(canvas, state, (14, 410), 0.46, colour)
@@ -111,5 +122,4 @@ def _draw_depth(canvas: Picture, depth: tuple[int, int] | None, recent: list[flo
 def _write(
     canvas: Picture, text: str, at: tuple[int, int], size: float, colour: tuple[int, int, int]
 ) -> None:
-    cv2.putText(canvas, text, at, FONT, size, PAPER, 3, cv2.LINE_AA)
     cv2.putText(canvas, text, at, FONT, size, colour, 1, cv2.LINE_AA)

@@ -76,9 +76,7 @@ class TrajectoryController:
             if self._command_ns is not None and self._command_ns < before_ns:
                 self._cycle(before_ns, measured_q_J, measured_qd_J)
             pending, self._pending = self._pending, None
-            points = in_controller_order(
-                pending, self.parameters.joints, self._command.positions
-            )
+            points = in_controller_order(pending, self.parameters.joints, self._command.positions)
             self._load(points, pending.stamp_ns)
             self._holding = False
         self._cycle(now_ns, measured_q_J, measured_qd_J)
@@ -148,9 +146,7 @@ class TrajectoryController:
         a, b = self._points[index], self._points[index + 1]
         return self._between(index, _motion(a), times_ns[index], b, times_ns[index + 1], at_ns)
 
-    def _between(
-        self, index: int, a: Motion, a_ns: int, b: Point, b_ns: int, at_ns: int
-    ) -> Motion:
+    def _between(self, index: int, a: Motion, a_ns: int, b: Point, b_ns: int, at_ns: int) -> Motion:
         if self.parameters.interpolation_method == "none":
             return a if index < 0 else _filled(_motion(b))
         if index not in self._polynomials:
@@ -176,4 +172,3 @@ def _filled(motion: Motion) -> Motion:
         motion.velocities if len(motion.velocities) else zeros,
         motion.accelerations if len(motion.accelerations) else zeros,
     )
-

@@ -28,6 +28,8 @@ from a1_sim.records import EpisodePlan, EpisodeRecord, ExitSample
 
 ANSWER_S = 20.0
 SILENCE_S = 30.0
+# A policy that says it is done may be right a moment before the world has come to rest.
+GRACE_S = 1.0
 OUTCOMES = {
     RunTask.Result.SUCCEEDED: "the policy called it done",
     RunTask.Result.TIMED_OUT: "timeout",
@@ -151,9 +153,11 @@ class Operator(Node):
             raise A1Error(f"simulator refused the reset: {response.message}")
         state = lambda: self._episode  # noqa: E731
         self.wait_for(
-            lambda: state() is not None
-            and (state().seed, state().instruction) == (plan.seed, response.instruction)
-            and state().running,
+            lambda: (
+                state() is not None
+                and (state().seed, state().instruction) == (plan.seed, response.instruction)
+                and state().running
+            ),
             "the new episode on sim/episode",
             ANSWER_S,
         )
@@ -169,6 +173,7 @@ class Operator(Node):
 
     def _watch(self, plan: EpisodePlan, number: int, goal: ClientGoalHandle | None) -> str:
         ended: list[str] = []
+        graced: list[float] = []
         if goal is not None:
             goal.get_result_async().add_done_callback(
                 lambda future: ended.append(_outcome(future.result().result))
@@ -181,9 +186,12 @@ class Operator(Node):
                 raise A1Error("somebody else reset the simulator during the episode")
             if state.success or state.failed:
                 return "success" if state.success else "failed"
-            if (stamp_to_ns(state.header.stamp) - self._begin_ns) * 1e-9 >= plan.timeout_s:
+            elapsed_s = (stamp_to_ns(state.header.stamp) - self._begin_ns) * 1e-9
+            if elapsed_s >= plan.timeout_s:
                 return "timeout"
-            return ended[0] if ended else None
+            if ended and not graced:
+                graced.append(elapsed_s + GRACE_S)
+            return ended[0] if graced and elapsed_s >= graced[0] else None
 
         with self._news:
             while (why := reason()) is None:

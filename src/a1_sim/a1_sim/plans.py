@@ -39,8 +39,6 @@ def demonstration_plans(episodes: int) -> list[EpisodePlan]:
         colour = min(colours, key=asked.count)
         asked.append(colour)
         plans.append(
-            EpisodePlan(
-                task=kind, kind=kind, seed=seed, colour=colour, timeout_s=TIMEOUT_S[kind]
-            )
+            EpisodePlan(task=kind, kind=kind, seed=seed, colour=colour, timeout_s=TIMEOUT_S[kind])
         )
     return plans

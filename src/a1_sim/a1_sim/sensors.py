@@ -1,5 +1,7 @@
 """What the simulated robot publishes: joint states and pictures, on the spec's topics and types."""
 
+import numpy as np
+from numpy.typing import NDArray
 from rclpy.node import Node
 from rclpy.publisher import Publisher
 from sensor_msgs.msg import CompressedImage, Image, JointState
@@ -11,6 +13,20 @@ from a1_ros.qos import RELIABLE
 from a1_ros.times import NS_PER_S, ns_to_stamp
 from a1_sim.faults import Faults
 from a1_sim.robot import SimulatedRobot
+
+GRAINS = 64
+
+
+def with_grain(rgb_HW3: NDArray[np.uint8], stamp_ns: int) -> NDArray[np.uint8]:
+    """The picture with the lowest bit of a few values turned over, which ones the stamp decides.
+
+    A real sensor never sends the same picture twice, and equal pictures are how a stuck camera
+    is found out.
+    """
+    grainy = rgb_HW3.copy()
+    flat = grainy.reshape(-1)
+    flat[np.random.default_rng(stamp_ns).integers(0, flat.size, GRAINS)] ^= 1
+    return grainy
 
 
 class JointStates:
@@ -78,6 +94,6 @@ class Cameras:
             publisher.publish(msg)
 
     def _picture(self, camera: CameraSpec) -> Image | CompressedImage:
-        rgb = self._robot.world.render(camera.name)
+        rgb = with_grain(self._robot.world.render(camera.name), self._robot.now_ns)
         make = to_image if camera.type == "raw" else to_jpeg
         return make(rgb, self._robot.now_ns, f"{camera.name}_camera_optical_frame")

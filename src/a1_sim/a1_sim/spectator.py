@@ -60,9 +60,7 @@ class Spectator(Node):
         self.footage.episodes[stamp_to_ns(msg.header.stamp)] = msg
 
     def _on_exit(self, msg: ExitState) -> None:
-        self.footage.exits.append(
-            (stamp_to_ns(msg.header.stamp), msg.exit_layer, msg.num_layers)
-        )
+        self.footage.exits.append((stamp_to_ns(msg.header.stamp), msg.exit_layer, msg.num_layers))
 
     def _on_image(self, camera: str, msg: Image) -> None:
         pictures = self.footage.pictures.setdefault(camera, {})
