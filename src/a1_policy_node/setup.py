@@ -17,7 +17,10 @@ setup(
     description="Observation in, action chunk out",
     license="Apache-2.0",
     entry_points={
-        "console_scripts": ["policy = a1_policy_node.main:main"],
+        "console_scripts": [
+            "ask = a1_policy_node.ask:main",
+            "policy = a1_policy_node.main:main",
+        ],
         "a1_ros.nodes": ["policy = a1_policy_node.node:PolicyNode"],
     },
 )

@@ -15,8 +15,9 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import pytest
 import rclpy
-from a1_ros.executor import make_executor
 from rclpy.node import Node
+
+from a1_ros.executor import make_executor
 
 
 class Ros:
@@ -95,8 +96,9 @@ def policy():
 @pytest.fixture
 def robot(ros, spec_file) -> Iterator:
     """A robot that streams what the spec says."""
-    from a1_core.spec import load_spec
     from policy_rig import Robot
+
+    from a1_core.spec import load_spec
 
     streaming = Robot(ros, load_spec(spec_file))
     yield streaming
@@ -106,9 +108,10 @@ def robot(ros, spec_file) -> Iterator:
 @pytest.fixture
 def make_policy_node(ros, policy, spec_file, tmp_path) -> Callable[..., Node]:
     """`make_policy_node(**parameters)`: an unconfigured policy node with the known policy."""
-    from a1_policy_node.node import PolicyNode
     from policy_rig import known_checkpoint
     from rclpy.parameter import Parameter
+
+    from a1_policy_node.node import PolicyNode
 
     def make(**parameters: object) -> Node:
         values = {
@@ -145,3 +148,11 @@ def running(active):
     response = active[1].ask("touch the red cube")
     assert response.success, response.message
     return active
+
+
+@pytest.fixture
+def heard_lifecycle(ros) -> list[str]:
+    """Messages of the policy node's status `lifecycle`."""
+    from policy_rig import lifecycle_messages
+
+    return lifecycle_messages(ros)

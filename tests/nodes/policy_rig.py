@@ -1,4 +1,4 @@
-"""A robot that publishes over DDS, and a policy whose output is known: input of the policy tests."""
+"""Input of the policy tests: a robot that publishes over DDS, a policy whose output is known."""
 
 import threading
 import time
@@ -9,17 +9,18 @@ from types import SimpleNamespace
 
 import numpy as np
 import yaml
-from a1_core.policy import ExitReason, ExitTrace, PolicyOutput
 from a1_msgs.action import RunTask
 from a1_msgs.msg import ActionChunk, ExitState
 from a1_msgs.srv import SetInstruction
+from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.action import ActionClient
+from sensor_msgs.msg import Image, JointState
+
+from a1_core.policy import ExitReason, ExitTrace, PolicyOutput
 from a1_ros.images import to_image
 from a1_ros.messages import to_joint_state
 from a1_ros.qos import RELIABLE
 from a1_ros.times import NS_PER_S, ns_to_duration
-from diagnostic_msgs.msg import DiagnosticArray
-from rclpy.action import ActionClient
-from sensor_msgs.msg import Image, JointState
 
 EXITS = (1, 2, 3, 4, 5, 6, 7)
 LAYERS = 8
@@ -78,7 +79,9 @@ class KnownPolicy:
         actions_HD = rows.astype(np.float32)
         if self.poison:
             actions_HD[3, 2] = np.nan
-        return PolicyOutput(actions_HD=actions_HD, end_of_substep=self.end, trace=self.trace(setting))
+        return PolicyOutput(
+            actions_HD=actions_HD, end_of_substep=self.end, trace=self.trace(setting)
+        )
 
     def trace(self, setting) -> ExitTrace:
         block = {"full": EXITS[-1], "fixed": setting.fixed_exit, "adaptive": EXITS[2]}[setting.mode]
@@ -157,7 +160,10 @@ class Robot:
         self.node.create_subscription(ActionChunk, "a1/chunk", self._hear, RELIABLE)
         self.node.create_subscription(ExitState, "a1/exit_state", self.exit_states.append, RELIABLE)
         self.node.create_subscription(
-            DiagnosticArray, "/diagnostics", lambda msg: self.diagnostics.extend(msg.status), RELIABLE
+            DiagnosticArray,
+            "/diagnostics",
+            lambda msg: self.diagnostics.extend(msg.status),
+            RELIABLE,
         )
         self._instruct = self.node.create_client(SetInstruction, "a1/set_instruction")
         self._tasks = ActionClient(self.node, RunTask, "a1/run_task")
@@ -253,7 +259,9 @@ class Robot:
 
     def sessions(self) -> list[str]:
         """Session ids of the chunks heard, in order of appearance."""
-        return list(dict.fromkeys(str(uuid.UUID(bytes=bytes(c.session_id.uuid))) for c in list(self.chunks)))
+        return list(
+            dict.fromkeys(str(uuid.UUID(bytes=bytes(c.session_id.uuid))) for c in list(self.chunks))
+        )
 
 
 def lifecycle_messages(ros) -> list[str]:

@@ -1,16 +1,20 @@
 """Chunks and refusals of the policy node over DDS: what goes in decides what comes out."""
 
+import itertools
+
 import numpy as np
 import pytest
 from a1_msgs.msg import ExitState
-from a1_ros.messages import msg_to_chunk
 from policy_rig import ARM, CHECKPOINT_DIGEST
+from sensor_msgs.msg import JointState
+
+from a1_ros.messages import msg_to_chunk
 
 EXPECTED_STATE = np.append(ARM, 0.25)
 
 
 def test_a_chunk_says_what_it_was_made_of(running, wait_for):
-    node, robot, policy = running
+    _node, robot, _policy = running
     assert wait_for(lambda: len(robot.chunks) >= 3 and len(robot.exit_states) >= 3)
     chunk = msg_to_chunk(robot.chunks[0])
     assert chunk.stamp_ns in robot.sent_ns
@@ -73,16 +77,20 @@ REFUSALS = {
     "camera of the wrong size": ({"shapes": {"wrist": (16, 16)}}, "CAMERA_SIZE", "wrist"),
     "camera of an unknown encoding": ({"encoding": "bayer_rggb8"}, "CAMERA_ENCODING", "publish"),
     "joint missing": ({"missing_joint": True}, "JOINT_MISSING", "fr3_joint1"),
-    "joint state silent": ({"silent": {"/franka/joint_states"}}, "STATE_STALE", "/franka/joint_states"),
+    "joint state silent": (
+        {"silent": {"/franka/joint_states"}},
+        "STATE_STALE",
+        "/franka/joint_states",
+    ),
     "joint state not a number": ({"not_a_number": True}, "STATE_NON_FINITE", "fr3_joint1"),
 }
 
 
-@pytest.mark.parametrize("faults,code,names", REFUSALS.values(), ids=REFUSALS.keys())
+@pytest.mark.parametrize(("faults", "code", "names"), REFUSALS.values(), ids=REFUSALS.keys())
 def test_a_bad_observation_gives_no_chunk_but_a_reason_and_then_resumes(
     running, wait_for, faults, code, names
 ):
-    node, robot, _ = running
+    _node, robot, _ = running
     assert wait_for(lambda: robot.chunks)
     robot.mend(**faults)
 
@@ -136,8 +144,6 @@ def test_a_slow_policy_does_not_hold_up_callbacks(ros, running, wait_for):
     assert wait_for(lambda: len(policy.observations) > begun)
     heard = []
     topic = robot.spec.state_sources[0].topic
-    from sensor_msgs.msg import JointState
-
     node.create_subscription(JointState, topic, lambda msg: heard.append(len(robot.chunks)), 10)
     finished = len(robot.chunks)
     assert wait_for(lambda: len(robot.chunks) >= finished + 3)
@@ -151,7 +157,7 @@ def test_the_worker_takes_the_newest_observation(running, wait_for):
     assert wait_for(lambda: len(robot.chunks) >= 4)
     stamps = [msg_to_chunk(c).stamp_ns for c in robot.chunks]
     assert stamps == sorted(stamps)
-    for earlier, later in zip(stamps[1:], stamps[2:], strict=False):
+    for earlier, later in itertools.pairwise(stamps[1:]):
         between = [stamp for stamp in robot.sent_ns if earlier < stamp < later]
         assert len(between) >= 3
 

@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 from a1_msgs.msg import LockstepAck
+from rosgraph_msgs.msg import Clock
+
 from a1_ros.messages import msg_to_chunk
 from a1_ros.qos import RELIABLE
 from a1_ros.times import ns_to_stamp, stamp_to_ns
-from rosgraph_msgs.msg import Clock
 
 TICK_NS = 50_000_000
 START_NS = 10 * TICK_NS

@@ -3,6 +3,7 @@
 import threading
 
 import pytest
+
 from a1_core.verdict import VerdictCode
 from a1_policy_node.blocking import BlockWatch
 from a1_policy_node.statistics import InferenceStatistics, StreamStatistics

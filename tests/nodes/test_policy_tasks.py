@@ -2,10 +2,11 @@
 
 from a1_msgs.action import RunTask
 from a1_msgs.msg import ChunkVerdict
-from a1_ros.qos import RELIABLE
 from action_msgs.msg import GoalStatus
 from policy_rig import result_of
 from rclpy.parameter import Parameter
+
+from a1_ros.qos import RELIABLE
 
 Result = RunTask.Result
 
@@ -134,7 +135,10 @@ def test_a_controller_that_does_not_follow_blocks_the_task(active):
     def refuse(chunk):
         verdicts.publish(
             ChunkVerdict(
-                session_id=chunk.session_id, seq=chunk.seq, code=ChunkVerdict.NOT_ARMED, detail="call a1/arm"
+                session_id=chunk.session_id,
+                seq=chunk.seq,
+                code=ChunkVerdict.NOT_ARMED,
+                detail="call a1/arm",
             )
         )
 

@@ -2,6 +2,11 @@
 
 import pytest
 import rclpy
+from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.lifecycle import TransitionCallbackReturn
+from rclpy.parameter import Parameter
+from std_msgs.msg import String
+
 from a1_core.errors import A1Error, SpecError
 from a1_ros.compose import Composition, find_node
 from a1_ros.diagnostics import Level, Status
@@ -9,10 +14,6 @@ from a1_ros.guard import refuse_foreign_endpoints
 from a1_ros.lifecycle import A1LifecycleNode
 from a1_ros.parameters import Change, ParameterSpec
 from a1_ros.qos import BY_NAME, qos_from_spec
-from diagnostic_msgs.msg import DiagnosticArray
-from rclpy.lifecycle import TransitionCallbackReturn
-from rclpy.parameter import Parameter
-from std_msgs.msg import String
 
 SUCCESS = TransitionCallbackReturn.SUCCESS
 FAILURE = TransitionCallbackReturn.FAILURE
@@ -113,8 +114,13 @@ def test_destroying_an_active_node_takes_it_down(ros, probe):
 
 
 @pytest.mark.parametrize(
-    "name,value,why",
-    [("gain", 2.5, "gain"), ("count", 9, "count"), ("kind", "c", "one of a, b"), ("fixed", 8, "read-only")],
+    ("name", "value", "why"),
+    [
+        ("gain", 2.5, "gain"),
+        ("count", 9, "count"),
+        ("kind", "c", "one of a, b"),
+        ("fixed", 8, "read-only"),
+    ],
 )
 def test_parameters_refuse_what_their_spec_forbids(probe, name, value, why):
     result = probe.set_parameters([Parameter(name, value=value)])[0]
@@ -141,7 +147,9 @@ def test_every_parameter_is_described(probe):
 def test_diagnostics_come_each_second(ros, probe, wait_for):
     heard = []
     ros.node("listener").create_subscription(DiagnosticArray, "/diagnostics", heard.append, 10)
-    probe.diagnostics.set_source("x", lambda: Status(level=Level.WARN, message="do y", values={"n": 3}))
+    probe.diagnostics.set_source(
+        "x", lambda: Status(level=Level.WARN, message="do y", values={"n": 3})
+    )
     assert wait_for(lambda: len(heard) >= 2)
     status = {s.name: s for s in heard[-1].status}["/probe: x"]
     assert (status.level, status.message) == (Level.WARN.value, "do y")
@@ -173,7 +181,7 @@ def test_quality_of_service_is_chosen_by_name():
 
 
 @pytest.mark.parametrize(
-    "environment,mend",
+    ("environment", "mend"),
     [
         ({}, "set it to LOCALHOST"),
         ({"ROS_AUTOMATIC_DISCOVERY_RANGE": "SUBNET"}, "set it to LOCALHOST"),
@@ -189,7 +197,9 @@ def test_the_guard_refuses_a_foreign_endpoint_and_allows_ours(ros):
     sim, controller, arm = (ros.node(name) for name in ("sim", "controller", "real_arm"))
     sim.create_subscription(String, "command", lambda msg: None, 10)
     controller.create_publisher(String, "command", 10)
-    refuse_foreign_endpoints(sim, ["command"], allowed=["controller"], settle_s=0.2, environment=LOCAL)
+    refuse_foreign_endpoints(
+        sim, ["command"], allowed=["controller"], settle_s=0.2, environment=LOCAL
+    )
     arm.create_subscription(String, "command", lambda msg: None, 10)
-    with pytest.raises(A1Error, match="/command: a foreign subscriber .*/real_arm"):
+    with pytest.raises(A1Error, match=r"/command: a foreign subscriber .*/real_arm"):
         refuse_foreign_endpoints(sim, ["command"], allowed=["controller"], environment=LOCAL)

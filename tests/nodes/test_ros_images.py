@@ -5,9 +5,10 @@ import array
 import cv2
 import numpy as np
 import pytest
+from sensor_msgs.msg import CompressedImage, Image
+
 from a1_core.errors import ObservationRefused
 from a1_ros.images import CHANNELS, compressed_to_rgb, raw_to_rgb, shrink, to_image, to_jpeg
-from sensor_msgs.msg import CompressedImage, Image
 
 RGB = np.arange(5 * 7 * 3, dtype=np.uint8).reshape(5, 7, 3)
 ALPHA = np.full((5, 7, 1), 9, np.uint8)
@@ -60,11 +61,11 @@ def test_rgb_is_a_view_on_the_message():
 def test_other_encodings_are_refused_by_name(encoding):
     msg = message("rgb8")
     msg.encoding = encoding
-    with pytest.raises(ObservationRefused, match="CAMERA_ENCODING.*publish one of rgb8"):
+    with pytest.raises(ObservationRefused, match=r"CAMERA_ENCODING.*publish one of rgb8"):
         raw_to_rgb(msg)
 
 
-@pytest.mark.parametrize("field,value", [("height", 6), ("width", 0), ("step", 20)])
+@pytest.mark.parametrize(("field", "value"), [("height", 6), ("width", 0), ("step", 20)])
 def test_sizes_that_contradict_the_data_are_refused(field, value):
     msg = message("rgb8")
     setattr(msg, field, value)

@@ -3,9 +3,10 @@
 import array
 from dataclasses import dataclass
 
+from a1_msgs.msg import ThresholdsInfo
+
 from a1_core.errors import A1Error, ThresholdsError
 from a1_core.policy import ExitSetting
-from a1_msgs.msg import ThresholdsInfo
 from a1_policy_node.loading import Loaded
 from a1_policy_node.settings import Settings
 from a1_ros.times import ns_to_stamp

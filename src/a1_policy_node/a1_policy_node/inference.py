@@ -150,9 +150,7 @@ class Inference:
             wait_ms=(started_ns - job.submitted_ns) / NS_PER_MS,
         )
 
-    def _act(
-        self, observation: Observation, task: Task, choice: ExitChoice
-    ) -> PolicyOutput | None:
+    def _act(self, observation: Observation, task: Task, choice: ExitChoice) -> PolicyOutput | None:
         if task.session_id != self._policy_session:
             self._loaded.policy.reset()
             self._policy_session = task.session_id

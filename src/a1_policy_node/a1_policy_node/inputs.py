@@ -1,4 +1,4 @@
-"""Camera and joint-state subscriptions into the assembler; a callback converts and pushes, no more."""
+"""Camera and joint-state subscriptions into the assembler: a callback converts and pushes."""
 
 from collections import deque
 from collections.abc import Callable

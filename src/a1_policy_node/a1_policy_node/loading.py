@@ -21,10 +21,21 @@ WARM_UP_SIDE = 224
 class Checkpoint(Protocol):
     """What the node needs of a loaded checkpoint; a1_model's LoadedCheckpoint is one."""
 
-    policy: Policy
-    config: Any
-    normaliser: Any
-    digest: str
+    @property
+    def policy(self) -> Policy:
+        """What acts."""
+
+    @property
+    def config(self) -> Any:
+        """exits (blocks), head, num_steps, start, metric."""
+
+    @property
+    def normaliser(self) -> Any:
+        """Has a digest."""
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 (hex) of the content."""
 
 
 CheckpointLoader = Callable[[Path, RobotSpec, int], Checkpoint]
@@ -54,6 +65,7 @@ def load_a1(directory: Path, spec: RobotSpec, threads: int) -> Checkpoint:
     """Load a checkpoint of a1_model, with the latency of its segments measured here."""
     # Imported here: a node with another policy does without torch.
     import torch
+
     from a1_model.checkpoint import load_checkpoint
     from a1_model.segments import measure_segments
 
@@ -71,9 +83,10 @@ def load(settings: Settings, load_checkpoint: CheckpointLoader) -> Loaded:
     if not settings.robot:
         raise SpecError("parameter robot is empty; set it to a file of config/robots")
     spec = load_spec(Path(settings.robot))
-    for kind, streams in (("cameras", spec.cameras), ("state_sources", spec.state_sources)):
-        for index, stream in enumerate(streams):
-            qos_from_spec(stream.qos, where=f"{spec.path}: {kind}[{index}]")
+    for index, camera in enumerate(spec.cameras):
+        qos_from_spec(camera.qos, where=f"{spec.path}: cameras[{index}]")
+    for index, source in enumerate(spec.state_sources):
+        qos_from_spec(source.qos, where=f"{spec.path}: state_sources[{index}]")
     if not settings.checkpoint:
         raise CheckpointError("parameter checkpoint is empty; set it to a checkpoint's directory")
     directory = Path(settings.checkpoint)

@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 from typing import Any
 
+from a1_msgs.msg import ChunkVerdict
+from a1_msgs.srv import SetInstruction
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock, ClockType
 from rclpy.parameter import Parameter
 from rclpy.timer import Timer
 
 from a1_core.errors import A1Error
-from a1_msgs.msg import ChunkVerdict
-from a1_msgs.srv import SetInstruction
 from a1_policy_node.exit_choice import ExitChoice, choose, thresholds_info
 from a1_policy_node.loading import CheckpointLoader, Loaded, load, load_a1
 from a1_policy_node.outlet import Publications
@@ -152,7 +152,9 @@ class PolicyNode(A1LifecycleNode):
         if self._loaded is not None and TUNING & changed.keys():
             wanted = {**self.parameters.values(), **changed}
             try:
-                choose(self._loaded, settings_from({n: wanted[n] for n in self.parameters.values()}))
+                choose(
+                    self._loaded, settings_from({n: wanted[n] for n in self.parameters.values()})
+                )
             except A1Error as error:
                 return SetParametersResult(successful=False, reason=str(error))
         return SetParametersResult(successful=True)
@@ -170,4 +172,3 @@ class PolicyNode(A1LifecycleNode):
         assert self._loaded and self._publications and self._choice
         info = thresholds_info(self._loaded, self._choice, node_now_ns(self))
         self._publications.thresholds(info)
-

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 
 import numpy as np
+from a1_msgs.msg import ActionChunk, ExitState, LockstepAck, ThresholdsInfo
 from numpy.typing import NDArray
 from rclpy.node import Node
 from sensor_msgs.msg import CompressedImage
 
-from a1_msgs.msg import ActionChunk, ExitState, LockstepAck, ThresholdsInfo
 from a1_policy_node.inference import Done
 from a1_ros.images import shrink, to_jpeg
 from a1_ros.messages import chunk_to_msg, trace_to_msg

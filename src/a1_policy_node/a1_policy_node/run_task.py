@@ -8,11 +8,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+from a1_msgs.action import RunTask
 from rclpy.action import ActionServer, CancelResponse, GoalResponse
 from rclpy.action.server import ServerGoalHandle
 from rclpy.node import Node
 
-from a1_msgs.action import RunTask
 from a1_policy_node.task import Outcome, Task
 from a1_ros.times import stamp_to_ns
 

@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Sequence
 
+from a1_msgs.msg import ChunkVerdict
 from rclpy.clock import JumpThreshold, TimeJump
 from rclpy.duration import Duration
 from rclpy.node import Node
@@ -10,11 +11,10 @@ from rclpy.node import Node
 from a1_core.assembler import Assembler
 from a1_core.errors import ObservationRefused
 from a1_core.verdict import VerdictCode
-from a1_msgs.msg import ChunkVerdict
 from a1_policy_node.blocking import BlockWatch
+from a1_policy_node.exit_choice import ExitChoice
 from a1_policy_node.inference import Done, Inference, Job
 from a1_policy_node.inputs import Inputs
-from a1_policy_node.exit_choice import ExitChoice
 from a1_policy_node.loading import Loaded
 from a1_policy_node.outlet import Publications
 from a1_policy_node.run_task import LastChunk

@@ -42,7 +42,9 @@ def inputs_status(
         values[f"{name} silence [s]"] = f"{silence_s:.2f}"
         values[f"{name} dropped"] = stream.dropped
         if name in rejections:
-            problems.append(f"{name}: {refusal_message(rejections[name].code, rejections[name].detail)}")
+            problems.append(
+                f"{name}: {refusal_message(rejections[name].code, rejections[name].detail)}"
+            )
         elif silence_s > max(1.0, limits_s[name]):
             code = "CAMERA_MISSING" if name.startswith("camera") else "STATE_STALE"
             problems.append(f"{name}: {refusal_message(code, f'nothing for {silence_s:.1f} s')}")

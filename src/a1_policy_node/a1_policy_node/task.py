@@ -86,7 +86,9 @@ class Task:
         self._end_probability = end_probability
         if self._open_ended or self.outcome is not None:
             return
-        self._end_votes = self._end_votes + 1 if end_probability >= self._end_rule.probability else 0
+        self._end_votes = (
+            self._end_votes + 1 if end_probability >= self._end_rule.probability else 0
+        )
         if self._end_votes < self._end_rule.count:
             return
         self._end_votes = 0

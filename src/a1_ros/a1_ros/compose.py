@@ -50,10 +50,13 @@ class Composition:
     ) -> None:
         """Make the nodes; `parameters` are theirs by the names given in `names`."""
         self.nodes: dict[str, Node] = {}
-        self._executor = make_executor(context)
-        self._thread = threading.Thread(target=self._executor.spin, name="executor", daemon=True)
+        self.executor = make_executor(context)
+        self._thread = threading.Thread(target=self.executor.spin, name="executor", daemon=True)
         for name in names:
-            overrides = [Parameter(key, value=value) for key, value in (parameters or {}).get(name, {}).items()]
+            overrides = [
+                Parameter(key, value=value)
+                for key, value in (parameters or {}).get(name, {}).items()
+            ]
             node = find_node(name)(
                 context=context,
                 namespace=namespace,
@@ -61,7 +64,7 @@ class Composition:
                 use_global_arguments=False,
             )
             self.nodes[name] = node
-            self._executor.add_node(node)
+            self.executor.add_node(node)
 
     def __enter__(self) -> "Composition":
         self._thread.start()
@@ -87,7 +90,7 @@ class Composition:
 
     def shutdown(self) -> None:
         """Stop the executor, then destroy the nodes, the last first."""
-        self._executor.shutdown()
+        self.executor.shutdown()
         self._thread.join(timeout=5.0)
         for node in reversed(self.nodes.values()):
             node.destroy_node()

@@ -3,8 +3,11 @@
 import array
 import uuid
 from collections.abc import Sequence
+from enum import IntEnum
+from typing import TypeVar
 
 import numpy as np
+from a1_msgs import msg as wire
 from numpy.typing import NDArray
 from sensor_msgs.msg import JointState
 from unique_identifier_msgs.msg import UUID
@@ -13,8 +16,10 @@ from a1_core.chunk import ActionChunk, ActionSpace, DeltaBase, RotationKind, Sou
 from a1_core.errors import A1Error
 from a1_core.policy import ExitTrace
 from a1_core.verdict import Verdict, VerdictCode
-from a1_msgs import msg as wire
 from a1_ros.times import ns_to_duration, ns_to_stamp, stamp_to_ns
+
+
+Code = TypeVar("Code", bound=IntEnum)
 
 
 def floats(values: NDArray[np.floating] | Sequence[float], code: str = "d") -> array.array:
@@ -98,8 +103,8 @@ def msg_to_chunk(msg: wire.ActionChunk) -> ActionChunk:
     )
 
 
-def _code(kind, value: int, seq: int, field: str):
-    if value not in iter(kind):
+def _code(kind: type[Code], value: int, seq: int, field: str) -> Code:
+    if value not in [member.value for member in kind]:
         allowed = ", ".join(f"{member.value} {member.name}" for member in kind)
         raise A1Error(f"chunk {seq}: {field} {value} is unknown; send one of {allowed}")
     return kind(value)
@@ -181,9 +186,7 @@ def to_joint_state(
     frame_id: str = "",
 ) -> JointState:
     """Joint state message of positions (rad, m) and velocities (rad/s, m/s) by name."""
-    msg = JointState(
-        name=list(names), position=floats(positions), velocity=floats(velocities)
-    )
+    msg = JointState(name=list(names), position=floats(positions), velocity=floats(velocities))
     msg.header.stamp = ns_to_stamp(stamp_ns)
     msg.header.frame_id = frame_id
     return msg

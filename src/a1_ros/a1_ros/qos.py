@@ -5,7 +5,9 @@ from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPo
 from a1_core.errors import SpecError
 
 
-def _profile(depth: int, reliability: ReliabilityPolicy, durability: DurabilityPolicy):
+def _profile(
+    depth: int, reliability: ReliabilityPolicy, durability: DurabilityPolicy
+) -> QoSProfile:
     return QoSProfile(
         history=HistoryPolicy.KEEP_LAST,
         depth=depth,

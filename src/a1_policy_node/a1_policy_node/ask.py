@@ -1,0 +1,110 @@
+"""`ask INSTRUCTION`: hands a task to the policy and shows how deep it thinks, until it is done."""
+
+import argparse
+import math
+import signal
+import sys
+import threading
+
+import rclpy
+from a1_msgs.action import RunTask
+from a1_msgs.msg import ChunkVerdict
+from action_msgs.msg import GoalStatus
+from builtin_interfaces.msg import Duration
+from rclpy.action import ActionClient
+from rclpy.node import Node
+from rclpy.utilities import remove_ros_args
+from rich.console import Console
+from rich.live import Live
+
+from a1_ros.qos import RELIABLE
+
+OUTCOMES = {
+    RunTask.Result.SUCCEEDED: "succeeded",
+    RunTask.Result.TIMED_OUT: "timed out",
+    RunTask.Result.CANCELED: "canceled",
+    RunTask.Result.FAILED: "failed",
+    RunTask.Result.BLOCKED: "blocked",
+}
+VERDICTS = {
+    getattr(ChunkVerdict, name): name
+    for name in dir(ChunkVerdict)
+    if name.isupper() and isinstance(getattr(ChunkVerdict, name), int)
+}
+SERVER_WAIT_S = 10.0
+
+
+class Asker(Node):
+    """One goal of a1/run_task; what it hears is kept as one line of text."""
+
+    def __init__(self) -> None:
+        super().__init__("ask")
+        self.line = "waiting for the policy"
+        self._verdict = ""
+        self._client = ActionClient(self, RunTask, "a1/run_task")
+        self.create_subscription(ChunkVerdict, "a1/chunk_verdict", self._on_verdict, RELIABLE)
+
+    def run(self, goal: RunTask.Goal, stop: threading.Event, live: Live) -> RunTask.Result | None:
+        """Sends the goal and waits; None when no policy takes it. `stop` cancels."""
+        if not self._client.wait_for_server(timeout_sec=SERVER_WAIT_S):
+            self.line = "no policy offers a1/run_task: is it launched, in this ROS_DOMAIN_ID?"
+            return None
+        handle = self._wait(self._client.send_goal_async(goal, self._on_feedback), stop, live)
+        if handle is None or not handle.accepted:
+            self.line = "the policy refused the task: is it active, or busy with another one?"
+            return None
+        future = handle.get_result_async()
+        answer = self._wait(future, stop, live)
+        if answer is None:
+            handle.cancel_goal_async()
+            answer = self._wait(future, threading.Event(), live)
+        return (
+            None if answer is None or answer.status == GoalStatus.STATUS_UNKNOWN else answer.result
+        )
+
+    def _wait(self, future, stop: threading.Event, live: Live):
+        while not future.done() and not stop.is_set():
+            rclpy.spin_once(self, timeout_sec=0.1)
+            live.update(self.line)
+        return future.result() if future.done() else None
+
+    def _on_feedback(self, msg) -> None:
+        feedback = msg.feedback
+        bar = "#" * round(20 * feedback.depth_fraction)
+        self.line = (
+            f"{feedback.elapsed_s:6.1f} s  chunk {feedback.seq:4d}  layer {feedback.exit_layer:2d} "
+            f"[{bar:<20}]  {self._verdict}"
+        )
+
+    def _on_verdict(self, verdict: ChunkVerdict) -> None:
+        self._verdict = f"{VERDICTS[verdict.code]} {verdict.detail}".strip()
+
+
+def main() -> None:
+    """Console entry; see --help. Exit code 0 when the task succeeded."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("instruction", nargs="+", help="one instruction, or several sub-steps")
+    parser.add_argument("--timeout", type=float, default=30.0, help="seconds of the node's clock")
+    arguments = parser.parse_args(remove_ros_args(sys.argv)[1:])
+    fraction, whole = math.modf(arguments.timeout)
+    goal = RunTask.Goal(timeout=Duration(sec=int(whole), nanosec=int(fraction * 1e9)))
+    if len(arguments.instruction) == 1:
+        goal.instruction = arguments.instruction[0]
+    else:
+        goal.substeps = arguments.instruction
+    stop = threading.Event()
+    rclpy.init(signal_handler_options=rclpy.signals.SignalHandlerOptions.NO)
+    signal.signal(signal.SIGINT, lambda number, frame: stop.set())
+    node = Asker()
+    console = Console()
+    try:
+        with Live(node.line, console=console, refresh_per_second=10) as live:
+            result = node.run(goal, stop, live)
+            live.update(node.line)
+    finally:
+        node.destroy_node()
+        rclpy.try_shutdown()
+    if result is None:
+        sys.exit(2)
+    console.print(f"{OUTCOMES[result.outcome]}: {result.message}")
+    sys.exit(0 if result.outcome == RunTask.Result.SUCCEEDED else 1)
