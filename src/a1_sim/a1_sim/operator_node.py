@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from a1_msgs.action import RunTask
-from a1_msgs.msg import ChunkVerdict, EpisodeState, ExitState
+from a1_msgs.msg import ChunkVerdict, ControllerState, EpisodeState, ExitState
 from a1_msgs.srv import ResetWorld
 from rclpy.action import ActionClient
 from rclpy.action.client import ClientGoalHandle
@@ -19,10 +19,10 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.parameter_client import AsyncParameterClient
 from rclpy.task import Future
-from std_srvs.srv import SetBool
+from std_srvs.srv import SetBool, Trigger
 
 from a1_core.errors import A1Error
-from a1_ros.qos import RELIABLE
+from a1_ros.qos import RELIABLE, STATUS
 from a1_ros.times import stamp_to_ns
 from a1_sim.records import EpisodePlan, EpisodeRecord, ExitSample
 
@@ -47,6 +47,7 @@ class Operator(Node):
         self.health: Callable[[], None] = lambda: None
         self._news = threading.Condition()
         self._episode: EpisodeState | None = None
+        self._controller: ControllerState | None = None
         self._heard_s = time.monotonic()
         self._samples: list[ExitSample] = []
         self._begin_ns = 0
@@ -54,8 +55,9 @@ class Operator(Node):
         self.create_subscription(EpisodeState, "sim/episode", self._on_episode, RELIABLE)
         self.create_subscription(ExitState, "a1/exit_state", self._on_exit, RELIABLE)
         self.create_subscription(ChunkVerdict, "a1/chunk_verdict", self._on_verdict, RELIABLE)
-        self._reset = self.create_client(ResetWorld, "sim/reset")
+        self._reset_world = self.create_client(ResetWorld, "sim/reset")
         self._arm = self.create_client(SetBool, "a1/arm")
+        self._unlatch = self.create_client(Trigger, "a1/reset")
         self._task = ActionClient(self, RunTask, "a1/run_task")
         self._policy = AsyncParameterClient(self, "policy")
 
@@ -66,7 +68,7 @@ class Operator(Node):
             missing = [
                 name
                 for name, there in (
-                    ("simulator (sim/reset)", self._reset.service_is_ready()),
+                    ("simulator (sim/reset)", self._reset_world.service_is_ready()),
                     ("controller (a1/arm)", self._arm.service_is_ready()),
                     ("policy (a1/run_task)", not policy or self._task.server_is_ready()),
                     ("simulator's clock (sim/episode)", self._episode is not None),
@@ -81,28 +83,44 @@ class Operator(Node):
                 raise A1Error(f"no answer within {timeout_s:.0f} s from {', '.join(missing)}")
             time.sleep(0.05)
 
+    def watch_controller(self) -> None:
+        """Also listen to the controller's state, which comes at every control tick."""
+        self.create_subscription(
+            ControllerState, "a1/controller_state", self._on_controller, STATUS
+        )
+
+    def wait_armed(self, timeout_s: float = 120.0) -> None:
+        """Wait until the launch file, which arms by itself, has done so."""
+        self.wait_for(
+            lambda: (
+                self._controller is not None and self._controller.mode != ControllerState.DISARMED
+            ),
+            "arming by the launch file",
+            timeout_s,
+        )
+
     def set_policy(self, **parameters: Any) -> None:
         """Set parameters of the policy node; A1Error repeats its reason for refusing."""
         wanted = [Parameter(key, value=value) for key, value in parameters.items()]
-        for result in self._answer(self._policy.set_parameters(wanted), "policy").results:
+        for result in self.answer(self._policy.set_parameters(wanted), "policy").results:
             if not result.successful:
                 raise A1Error(f"policy refused {parameters}: {result.reason}")
 
     def run(self, plan: EpisodePlan, *, policy: bool = True) -> EpisodeRecord:
         """One episode from reset to disarm; without `policy` somebody else sends the chunks."""
         began_s = time.monotonic()
-        self.arm(False)
-        instruction, number = self._start_episode(plan)
-        self.arm(True)
+        self.disarm()
+        instruction, number = self.reset(plan)
+        self.arm()
         with self._news:
             self._samples, self._refused = [], 0
             assert self._episode is not None
             self._begin_ns = stamp_to_ns(self._episode.header.stamp)
-        goal = self._start_task(instruction) if policy else None
+        goal = self.begin(instruction) if policy else None
         reason = self._watch(plan, number, goal)
         if goal is not None:
-            self._answer(goal.cancel_goal_async(), "policy (cancel)")
-        self.arm(False)
+            self.answer(goal.cancel_goal_async(), "policy (cancel)")
+        self.disarm()
         with self._news:
             state, samples, refused = self._episode, tuple(self._samples), self._refused
         return EpisodeRecord(
@@ -120,21 +138,32 @@ class Operator(Node):
             exits=samples,
         )
 
-    def arm(self, on: bool, timeout_s: float = 20.0) -> None:
-        """Arm or disarm; arming is tried until `timeout_s`, as the arm may still have to rest."""
+    def arm(self, timeout_s: float = 20.0) -> None:
+        """Arm; tried until `timeout_s`, as the arm may still have to come to rest."""
         end_s = time.monotonic() + timeout_s
-        while True:
-            response = self._call(self._arm, SetBool.Request(data=on))
-            if response.success:
-                return
-            if not on or time.monotonic() > end_s:
-                raise A1Error(f"controller refused to {'' if on else 'dis'}arm: {response.message}")
+        while not (answer := self._call(self._arm, SetBool.Request(data=True))).success:
+            if time.monotonic() > end_s:
+                raise A1Error(f"controller refused to arm: {answer.message}")
             time.sleep(0.05)
+
+    def disarm(self) -> None:
+        """Disarm; a stop or fault, which latches, is reset."""
+        answer = self._call(self._arm, SetBool.Request(data=False))
+        if answer.success:
+            return
+        reset = self._call(self._unlatch, Trigger.Request())
+        if not reset.success:
+            raise A1Error(f"controller refused to disarm: {answer.message}; {reset.message}")
 
     @property
     def episode(self) -> EpisodeState | None:
         """The newest episode state."""
         return self._episode
+
+    @property
+    def controller(self) -> ControllerState | None:
+        """The newest state of the controller; None without `watch_controller`."""
+        return self._controller
 
     def wait_for(self, condition: Callable[[], bool], what: str, timeout_s: float) -> None:
         """Wait until `condition`, looked at with every message; A1Error names `what`."""
@@ -146,27 +175,25 @@ class Operator(Node):
                 if time.monotonic() > end_s:
                     raise A1Error(f"{what}: did not happen within {timeout_s:.0f} s")
 
-    def _start_episode(self, plan: EpisodePlan) -> tuple[str, int]:
+    def reset(self, plan: EpisodePlan) -> tuple[str, int]:
+        """Pose the plan's layout; returns the instruction and the episode's number."""
+        before = self._episode.episode if self._episode is not None else 0
         request = ResetWorld.Request(seed=plan.seed, kind=plan.kind, colour=plan.colour)
-        response = self._call(self._reset, request)
+        response = self._call(self._reset_world, request)
         if not response.success:
             raise A1Error(f"simulator refused the reset: {response.message}")
-        state = lambda: self._episode  # noqa: E731
         self.wait_for(
-            lambda: (
-                state() is not None
-                and (state().seed, state().instruction) == (plan.seed, response.instruction)
-                and state().running
-            ),
+            lambda: self._episode is not None and self._episode.episode > before,
             "the new episode on sim/episode",
             ANSWER_S,
         )
         assert self._episode is not None
         return response.instruction, self._episode.episode
 
-    def _start_task(self, instruction: str) -> ClientGoalHandle:
+    def begin(self, instruction: str) -> ClientGoalHandle:
+        """Give the policy a task and return its goal."""
         goal = RunTask.Goal(instruction=instruction)
-        handle = self._answer(self._task.send_goal_async(goal), "policy (a1/run_task)")
+        handle = self.answer(self._task.send_goal_async(goal), "policy (a1/run_task)")
         if not handle.accepted:
             raise A1Error("policy refused the task; its log says why")
         return handle
@@ -202,9 +229,10 @@ class Operator(Node):
         return why
 
     def _call(self, client: Client, request: Any) -> Any:
-        return self._answer(client.call_async(request), client.srv_name)
+        return self.answer(client.call_async(request), client.srv_name)
 
-    def _answer(self, future: Future, who: str) -> Any:
+    def answer(self, future: Future, who: str) -> Any:
+        """Wait for the answer of a service; A1Error when `who` does not give one in time."""
         done = threading.Event()
         future.add_done_callback(lambda _: done.set())
         end_s = time.monotonic() + ANSWER_S
@@ -218,6 +246,11 @@ class Operator(Node):
         with self._news:
             self._episode = msg
             self._heard_s = time.monotonic()
+            self._news.notify_all()
+
+    def _on_controller(self, msg: ControllerState) -> None:
+        with self._news:
+            self._controller = msg
             self._news.notify_all()
 
     def _on_exit(self, msg: ExitState) -> None:

@@ -36,34 +36,51 @@ class Stage:
         """Exits of the checkpoint (block indices); A1Error when its config does not tell."""
         path = self.checkpoint / "config.json"
         try:
-            return [int(block) for block in json.loads(path.read_text())["exits"]]
+            return [int(block) for block in json.loads(path.read_text())["model"]["exits"]]
         except (OSError, ValueError, KeyError) as error:
-            raise A1Error(f"{path}: no list `exits` ({error}); is this a checkpoint?") from None
+            raise A1Error(f"{path}: no list model.exits ({error}); is this a checkpoint?") from None
 
 
 @contextmanager
 def composed_stage(stage: Stage) -> Iterator[Operator]:
     """Simulator, policy and controller in this process, over DDS, in lockstep."""
     robot = str(stage.robot)
-    common = {"robot": robot, "lockstep": True, "use_sim_time": True}
-    parameters: dict[str, dict[str, Any]] = {
-        SIMULATOR: {"robot": robot, "lockstep": True},
-        "policy": {
-            **common,
-            "checkpoint": str(stage.checkpoint),
-            "thresholds": str(stage.thresholds or ""),
-            "thumbnail_rate": 0.0,
-        },
-        "controller": {**common, "hardware": False},
+    policy = {
+        "robot": robot,
+        "lockstep": True,
+        "use_sim_time": True,
+        "checkpoint": str(stage.checkpoint),
+        "thresholds": str(stage.thresholds or ""),
+        "thumbnail_rate": 0.0,
+    }
+    with _composed(robot, {"policy": policy}, {}) as operator:
+        yield operator
+
+
+@contextmanager
+def expert_stage(robot: Path) -> Iterator[Operator]:
+    """As `composed_stage`, with the scripted expert sending the chunks in place of a policy."""
+    with _composed(str(robot), {}, {"expert": True, "lockstep_nodes": ["controller"]}) as operator:
+        yield operator
+
+
+@contextmanager
+def _composed(
+    robot: str, policy: dict[str, dict[str, Any]], simulator: dict[str, Any]
+) -> Iterator[Operator]:
+    common = {"robot": robot, "lockstep": True}
+    parameters = {
+        **policy,
+        "controller": {**common, "use_sim_time": True, "hardware": False},
+        SIMULATOR: {**common, **simulator},
     }
     rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
     try:
-        names = ["policy", "controller", SIMULATOR, OPERATOR]
-        with Composition(names, parameters=parameters) as composition:
+        with Composition([*parameters, OPERATOR], parameters=parameters) as composition:
             composition.bring_up()
             operator = composition.nodes[OPERATOR]
             assert isinstance(operator, Operator)
-            operator.wait_ready()
+            operator.wait_ready(policy=bool(policy))
             yield operator
     finally:
         rclpy.try_shutdown()
@@ -86,10 +103,12 @@ def launched_stage(
         arguments["thresholds"] = str(stage.thresholds)
     with LaunchedSystem(LAUNCH_FILE, arguments, out / "system.log") as system, spinning() as spin:
         operator = Operator()
+        operator.watch_controller()
         spin(operator)
         operator.health = system.check
         watching = None if spectator is None else spin(spectator())
         operator.wait_ready()
+        operator.wait_armed()
         yield operator, watching
 
 

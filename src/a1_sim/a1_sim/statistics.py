@@ -57,7 +57,7 @@ def _correlation(both: int, only_a: int, only_b: int, neither: int) -> float:
     if margins == 0:
         return 0.0
     count = both + only_a + only_b + neither
-    product = both * neither - only_a * only_b
+    product = float(both * neither - only_a * only_b)
     if product > 0:
         product = max(product - count / 2, 0.0)
     return product / sqrt(margins)

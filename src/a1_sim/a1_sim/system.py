@@ -10,7 +10,8 @@ from types import TracebackType
 
 from a1_core.errors import A1Error
 
-PATIENCE_S = (8.0, 4.0, 2.0)
+# The launcher gives its nodes 5 s to end on an interrupt, and as long on a termination.
+PATIENCE_S = (12.0, 6.0, 3.0)
 
 
 def isolate(domain: int | None = None) -> int:

@@ -1,0 +1,149 @@
+"""The system as a user starts it: processes of their own, real time, and what faults do to it."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+from a1_msgs.msg import ControllerState
+from diagnostic_msgs.msg import DiagnosticArray
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState
+from rclpy.parameter import Parameter
+from rclpy.parameter_client import AsyncParameterClient
+
+from a1_ros.qos import RELIABLE
+from a1_sim.operator_node import Operator
+from a1_sim.plans import evaluation_plans
+from a1_sim.stage import Stage, launched_stage
+
+HOLD, TRACKING = ControllerState.HOLD, ControllerState.TRACKING
+
+
+@pytest.fixture(scope="module")
+def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("system")
+
+
+@pytest.fixture(scope="module")
+def operator(stage: Stage, trained: bool, out: Path) -> Iterator[Operator]:
+    with launched_stage(stage, out) as (running, _):
+        if not trained:
+            running.set_policy(end_probability=1.0)
+        yield running
+
+
+@pytest.fixture
+def refusals(operator: Operator) -> list[str]:
+    """Messages of the policy's diagnostics that name a refused observation."""
+    heard: list[str] = []
+
+    def listen(msg: DiagnosticArray) -> None:
+        texts = [f"{s.message} {[v.value for v in s.values]}" for s in msg.status]
+        heard.extend(text for text in texts if "CAMERA_" in text)
+
+    operator.create_subscription(DiagnosticArray, "/diagnostics", listen, RELIABLE)
+    return heard
+
+
+def begin(operator: Operator) -> None:
+    """An episode of the longer task, up to where the controller follows the policy."""
+    plan = next(evaluation_plans("bowl", 1))
+    operator.disarm()
+    instruction, _ = operator.reset(plan)
+    operator.arm()
+    operator.begin(instruction)
+    operator.wait_for(lambda: operator.controller.mode == TRACKING, "tracking", 15.0)
+
+
+def at_rest(operator: Operator) -> bool:
+    """Whether the measured arm stands still over a third of a second."""
+    before = np.array(operator.controller.measured[:7])
+    time.sleep(0.35)
+    return bool(np.abs(np.array(operator.controller.measured[:7]) - before).max() < 2e-3)
+
+
+def test_the_arm_does_what_it_is_told(operator: Operator, trained: bool) -> None:
+    plans = list(evaluation_plans("touch", 3))
+    records = []
+    for plan in plans:
+        records.append(operator.run(plan))
+        if records[-1].success:
+            break
+    assert all(record.exits for record in records)
+    assert sum(len(record.exits) for record in records) > sum(r.refused for r in records)
+    if trained:
+        assert records[-1].success, [record.reason for record in records]
+
+
+def test_a_frozen_camera_is_refused_until_it_moves_again(
+    operator: Operator, refusals: list[str]
+) -> None:
+    simulator = AsyncParameterClient(operator, "simulator")
+
+    def freeze(*cameras: str) -> None:
+        value = Parameter("fault.cameras_frozen", value=list(cameras) or [""])
+        operator.answer(simulator.set_parameters([value]), "simulator")
+
+    begin(operator)
+    freeze("front", "wrist")
+    operator.wait_for(lambda: any("CAMERA_FROZEN" in text for text in refusals), "refusal", 20.0)
+    operator.wait_for(lambda: operator.controller.mode == HOLD, "hold", 10.0)
+    assert at_rest(operator)
+    freeze()
+    operator.wait_for(lambda: operator.controller.mode == TRACKING, "tracking again", 15.0)
+    operator.disarm()
+
+
+def test_a_killed_policy_leaves_the_arm_at_rest_and_its_successor_goes_on(
+    operator: Operator, stage: Stage, out: Path
+) -> None:
+    begin(operator)
+    os.kill(pid_of("policy", out / "system.log"), signal.SIGKILL)
+    operator.wait_for(lambda: operator.controller.mode == HOLD, "hold", 10.0)
+    assert operator.controller.reason
+    assert at_rest(operator)
+    with new_policy(operator, stage):
+        operator.begin("put the red cube in the bowl")
+        operator.wait_for(lambda: operator.controller.mode == TRACKING, "tracking again", 30.0)
+        operator.disarm()
+
+
+def pid_of(node: str, log: Path) -> int:
+    """Process id of a node that the launch reader started, from its own report."""
+    found = re.findall(rf"^\[{node}[^]]*\] started, pid (\d+)$", log.read_text(), re.MULTILINE)
+    assert len(found) == 1, log.read_text()
+    return int(found[0])
+
+
+@contextmanager
+def new_policy(operator: Operator, stage: Stage) -> Iterator[None]:
+    """A policy node started by hand, configured and activated."""
+    parameters = {"robot": stage.robot, "checkpoint": stage.checkpoint, "use_sim_time": "true"}
+    arguments = [word for name, value in parameters.items() for word in ("-p", f"{name}:={value}")]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "a1_policy_node.main", "--ros-args", *arguments],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        client = operator.create_client(ChangeState, "policy/change_state")
+        assert client.wait_for_service(timeout_sec=30.0)
+        for transition in (Transition.TRANSITION_CONFIGURE, Transition.TRANSITION_ACTIVATE):
+            request = ChangeState.Request(transition=Transition(id=transition))
+            assert operator.answer(client.call_async(request), "policy").success
+        yield
+    finally:
+        process.send_signal(signal.SIGINT)
+        try:
+            process.wait(10.0)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
