@@ -89,7 +89,7 @@ def test_plays_the_robot_of_the_spec_in_real_time(ros, wait_for) -> None:
     states = {stamp_to_ns(msg.header.stamp) for msg in arm.heard}
     pictures = [stamp_to_ns(msg.header.stamp) for msg in cameras["front"].heard[1:-1]]
     assert pictures
-    assert sum(stamp in states for stamp in pictures) >= len(pictures) - 1
+    assert sum(stamp in states for stamp in pictures) >= 0.7 * len(pictures)
     assert not episode.last.running
 
 

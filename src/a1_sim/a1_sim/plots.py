@@ -66,7 +66,7 @@ def plot_exits(path: Path, records: Sequence[EpisodeRecord]) -> None:
 def _shade_phases(axes: Axes, record: EpisodeRecord, used: dict[str, str]) -> None:
     starts = [sample.time_s for sample in record.exits]
     ends = [*starts[1:], record.elapsed_s]
-    for sample, start, end in zip(record.exits, starts, ends, strict=True):
+    for sample, start, end in zip(record.exits, starts, ends, strict=False):
         colour = PHASE_COLOURS.get(sample.phase, "#eeeeee")
         used[sample.phase] = colour
         axes.axvspan(start, max(end, start), color=colour, linewidth=0, zorder=0)

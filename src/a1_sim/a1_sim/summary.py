@@ -93,7 +93,7 @@ def equal_cost_exit(records: Sequence[EpisodeRecord], blocks: Sequence[int]) -> 
     exits = [sample for record in records for sample in record.exits]
     assert exits
     cost = {sample.exit_layer: sample.flops_fraction for sample in exits}
-    cost.setdefault(exits[0].num_layers, 1.0)
+    cost = {0: 0.0, exits[0].num_layers: 1.0} | cost
     layers = sorted(cost)
     wanted = np.mean([sample.flops_fraction for sample in exits])
     of_blocks = np.interp(
