@@ -10,7 +10,7 @@ ros=""
 IFS=: read -ra prefixes <<<"${AMENT_PREFIX_PATH:-}"
 for prefix in ${prefixes[@]+"${prefixes[@]}"}; do
     case "$prefix" in "$(dirname "$here")"/*) continue ;; esac
-    if [ -d "$prefix/share/rclpy" ]; then ros="$prefix"; fits="$fits or __import__('rclpy') is None"; break; fi
+    if [ -d "$prefix/share/rclpy" ]; then ros="$prefix"; fits="import rclpy; $fits"; break; fi
 done
 
 for python in ${A1_PYTHON:+"$A1_PYTHON"} ${ros:+/usr/bin/python3} python3 python3.12 python3.11 python3.13; do

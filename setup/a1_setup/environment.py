@@ -73,7 +73,12 @@ def _make(environment: Environment, identity: str) -> None:
         machine.check_wheels_exist()
     if environment.prefix.exists():
         shutil.rmtree(environment.prefix)
-    venv.create(environment.prefix, system_site_packages=environment.ros is not None, with_pip=True)
+    venv.create(
+        environment.prefix,
+        system_site_packages=environment.ros is not None,
+        symlinks=True,
+        with_pip=True,
+    )
     if environment.ros is not None:
         note = environment.prefix / "ros_setup"
         note.write_text(f"{environment.ros / 'setup.bash'}\n", encoding="utf-8")

@@ -70,7 +70,15 @@ def _build(environment: Environment, names: list[str], built: Callable[[str], No
 
     bases = [str(root / "src"), str(root / "third_party" / "control_msgs")]
     code = run_logged(
-        [str(environment.python), "-m", "colcon", "--log-base", str(root / "log"), "build", "--continue-on-error"]
+        [
+            str(environment.python),
+            "-m",
+            "colcon",
+            "--log-base",
+            str(root / "log"),
+            "build",
+            "--continue-on-error",
+        ]
         + ["--merge-install", "--base-paths", *bases, "--packages-select", *names]
         + ["--build-base", str(root / "build"), "--install-base", str(root / "install")]
         + ["--event-handlers", "console_cohesion+", "console_direct-"]
