@@ -16,5 +16,10 @@ setup(
     maintainer_email="a1-ros2@example.org",
     description="Trains A1 policies from simulated demonstrations",
     license="Apache-2.0",
-    entry_points={"console_scripts": ["train_tiny = a1_training.train_tiny:main"]},
+    entry_points={
+        "console_scripts": [
+            "calibrate_tiny = a1_training.calibrate_tiny:main",
+            "train_tiny = a1_training.train_tiny:main",
+        ]
+    },
 )

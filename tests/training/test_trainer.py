@@ -1,5 +1,7 @@
 """The training loop on a handful of made-up samples: reproducible, resumable, honest about data."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
@@ -149,8 +151,8 @@ def test_learning_rate_rises_then_falls_to_its_final_fraction():
     assert rates[0] == pytest.approx(0.1)
     assert rates[10] == pytest.approx(1.0)
     assert rates[-1] == pytest.approx(0.1, abs=0.01)
-    assert all(a <= b for a, b in zip(rates[:10], rates[1:10], strict=False))
-    assert all(a >= b for a, b in zip(rates[10:], rates[11:], strict=False))
+    assert all(a <= b for a, b in pairwise(rates[:11]))
+    assert all(a >= b for a, b in pairwise(rates[10:]))
 
 
 def test_normaliser_keeps_the_grippers_own_bounds(sources):

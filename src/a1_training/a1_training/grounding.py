@@ -29,14 +29,14 @@ def measure_grounding(
 ) -> Grounding:
     """Looks at `samples` draws of `source` (held-out layouts) through the point head."""
     network.eval()
-    hits, seen = None, 0
+    hits_K = torch.zeros(len(network.config.exits), dtype=torch.int64)
+    seen = 0
     for _ in range(max(1, samples // batch_size)):
         batch = sampler.draw({source: 1.0}, batch_size)
         point_KB2 = network.point(batch)
         visible_B = batch.points_valid_BV[:, 0]
         side = network.config.front_grid
         distance_KB = (point_KB2 - batch.points_BV2[None, :, 0]).abs().amax(-1) * side
-        good_K = ((distance_KB <= 1.0) & visible_B).sum(-1)
-        hits = good_K if hits is None else hits + good_K
+        hits_K += ((distance_KB <= 1.0) & visible_B).sum(-1)
         seen += int(visible_B.sum())
-    return Grounding(hits=tuple((hits / max(seen, 1)).tolist()), samples=seen)
+    return Grounding(hits=tuple((hits_K / max(seen, 1)).tolist()), samples=seen)

@@ -85,7 +85,7 @@ def tiny_recipe() -> Recipe:
         stages=(
             Stage(
                 name="point",
-                steps=800,
+                steps=500,
                 mixture={"pointing": 1.0},
                 loss_weights={"fm": 0.0, "mlp": 0.0, "end": 0.0, "point": 1.0},
                 learning_rate=1e-3,
@@ -93,7 +93,7 @@ def tiny_recipe() -> Recipe:
             ),
             Stage(
                 name="clone",
-                steps=2_400,
+                steps=1_500,
                 mixture={"demonstrations": 0.85, "pointing": 0.15},
                 loss_weights=_ACT,
                 learning_rate=8e-4,
@@ -106,7 +106,7 @@ def tiny_recipe() -> Recipe:
                 beta=0.3,
                 stage=Stage(
                     name="dagger-1",
-                    steps=800,
+                    steps=500,
                     mixture={"demonstrations": 0.6, "dagger": 0.35, "pointing": 0.05},
                     loss_weights=_ACT,
                     learning_rate=5e-4,
@@ -118,7 +118,7 @@ def tiny_recipe() -> Recipe:
                 beta=0.0,
                 stage=Stage(
                     name="dagger-2",
-                    steps=1_400,
+                    steps=800,
                     mixture={"demonstrations": 0.5, "dagger": 0.45, "pointing": 0.05},
                     loss_weights=_ACT,
                     learning_rate=4e-4,

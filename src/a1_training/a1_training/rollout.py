@@ -6,14 +6,13 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-import numpy as np
-
 from a1_core.observation import Observation
 from a1_core.policy import ExitSetting, Policy
+from a1_world.drive import Driver
+from a1_world.sample import look, rows_from_actions
 from a1_world.tasks import Task
 from a1_world.world import World
 
-CONTROL_PERIOD_S = 0.02
 NS = 1_000_000_000
 
 
@@ -43,33 +42,28 @@ def run_episode(
     *,
     setting: ExitSetting,
     timeout_s: float,
-    period_s: float = 0.1,
-    replan_rows: int = 3,
+    replan_s: float = 0.3,
     on_observation: Callable[[Observation], None] = lambda observation: None,
 ) -> EpisodeResult:
     """Plays one task from a freshly reset world.
 
-    Rows are followed linearly, at rest neither at their ends nor between chunks; the real
-    controller's splices and limits are not here, so figures differ a little from the node's.
+    `Driver` fades from plan to plan, but has neither the splices nor the limits of the real
+    controller, so figures differ a little from the node's.
+
+    Args:
+        replan_s: simulated time between observations.
     """
     policy.reset()
+    driver = Driver(world)
     exits: list[int] = []
-    previous_D = world.state_D.astype(np.float64)
     start_s = world.time_s
-    outcome = "timeout"
-    while world.time_s - start_s < timeout_s and outcome == "timeout":
+    while not (world.success() or world.failed()) and world.time_s - start_s < timeout_s:
         observation = observe(world, task.instruction)
         on_observation(observation)
         output = policy.act(observation, setting=setting)
         exits.append(output.trace.exit_layer)
-        target_HD = output.actions_HD.astype(np.float64)
-        target_HD[:, :-1] += observation.state_D[:-1]
-        # Row 0 is due now; what is commanded over the next period leads from it to row 1.
-        for row in range(1, replan_rows + 1):
-            outcome = _follow(world, previous_D, target_HD[row], period_s)
-            previous_D = target_HD[row]
-            if outcome != "timeout":
-                break
+        driver.play(rows_from_actions(output.actions_HD, observation.state_D), replan_s)
+    outcome = "success" if world.success() else "failed" if world.failed() else "timeout"
     return EpisodeResult(
         seed=seed,
         instruction=task.instruction,
@@ -83,7 +77,7 @@ def observe(world: World, instruction: str) -> Observation:
     """The world's cameras and joints at this moment, as the live node would assemble them."""
     return Observation(
         stamp_ns=round(world.time_s * NS),
-        images={camera: world.render(camera) for camera in ("front", "wrist")},
+        images=look(world),
         state_D=world.state_D,
         instruction=instruction,
     )
@@ -94,16 +88,3 @@ def summary(results: Iterable[EpisodeResult]) -> dict[str, float]:
     counts = Counter(result.outcome for result in results)
     total = sum(counts.values())
     return {name: counts[name] / total for name in ("success", "failed", "timeout")}
-
-
-def _follow(world: World, from_D: np.ndarray, to_D: np.ndarray, period_s: float) -> str:
-    steps = round(period_s / CONTROL_PERIOD_S)
-    for step in range(1, steps + 1):
-        wanted_D = from_D + (to_D - from_D) * step / steps
-        world.set_command(wanted_D[:-1], float(np.clip(to_D[-1], 0.0, 1.0)))
-        world.step(CONTROL_PERIOD_S)
-        if world.success():
-            return "success"
-        if world.failed():
-            return "failed"
-    return "timeout"

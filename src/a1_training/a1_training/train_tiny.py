@@ -6,7 +6,7 @@ import argparse
 import json
 import multiprocessing
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -27,6 +27,7 @@ from a1_training.recipe import DaggerRound, Recipe, Stage, tiny_recipe
 from a1_training.samples import Augmentation, BatchSampler, fit_normaliser
 from a1_training.trainer import Trainer
 from a1_world import generate
+from a1_world.sample import Sample
 from a1_world.shards import Shards, open_shards, write_shards
 from a1_world.tasks import COLOURS, TEMPLATES
 
@@ -213,7 +214,9 @@ def _fill(directory: Path, generator: Callable, count: int, seed: int, arguments
     )
 
 
-def _dagger_samples(episodes: int, seed: int, *, checkpoint: Path, spec: Path, beta: float):
+def _dagger_samples(
+    episodes: int, seed: int, *, checkpoint: Path, spec: Path, beta: float
+) -> Iterator[Sample]:
     policy = load_checkpoint(checkpoint, load_spec(spec)).policy
     setting = ExitSetting(mode="full", fixed_exit=None, thresholds=None)
     return generate.dagger_samples(policy, episodes, seed, beta=beta, setting=setting)

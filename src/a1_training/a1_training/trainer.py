@@ -54,7 +54,7 @@ class Trainer:
         first_step: int = 0,
         *,
         save: Callable[[int], None] = lambda step: None,
-        save_every: int = 500,
+        save_every: int = 250,
     ) -> Iterator[tuple[int, dict[str, float]]]:
         """Yields (step, losses) after every optimiser step of `stage` from `first_step` on."""
         self.network.train()
@@ -69,7 +69,7 @@ class Trainer:
             group["lr"] = learning_rate(stage, step)
         wanted = tuple(name for name, weight in stage.loss_weights.items() if weight > 0)
         losses = self.network.losses(batch, self.generator, wanted=wanted)
-        total = sum(stage.loss_weights[name] * losses[name] for name in wanted)
+        total = torch.stack([stage.loss_weights[name] * losses[name] for name in wanted]).sum()
         self._optimiser.zero_grad(set_to_none=True)
         total.backward()
         norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), self._recipe.gradient_clip)
@@ -94,7 +94,7 @@ class Trainer:
         for mean, value in zip(self.average.buffers(), self.network.buffers(), strict=True):
             mean.copy_(value)
 
-    def save(self, path: Path, progress: dict[str, object], sampler: BatchSampler) -> None:
+    def save(self, path: Path, progress: dict[str, int], sampler: BatchSampler) -> None:
         """Writes the whole state of the run; the old file stays until the new one is complete."""
         state = {
             "network": self.network.state_dict(),
@@ -110,7 +110,7 @@ class Trainer:
         torch.save(state, partial)
         os.replace(partial, path)
 
-    def load(self, path: Path, sampler: BatchSampler | None) -> dict[str, object]:
+    def load(self, path: Path, sampler: BatchSampler) -> dict[str, int]:
         """Restores what `save` wrote and returns its `progress`."""
         state = torch.load(path, weights_only=True)
         self.network.load_state_dict(state["network"])
@@ -118,6 +118,5 @@ class Trainer:
         self._optimiser.load_state_dict(state["optimiser"])
         self.generator.set_state(state["generator"])
         self.steps_done = state["steps_done"]
-        if sampler is not None:
-            sampler.rng.bit_generator.state = state["sampler"]
+        sampler.rng.bit_generator.state = state["sampler"]
         return state["progress"]

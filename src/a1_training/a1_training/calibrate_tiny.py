@@ -1,0 +1,169 @@
+"""Thresholds of the shipped checkpoint, from episodes that it recorded at full depth."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import track
+
+from a1_core.calibration import exit_distribution, fit_thresholds, realised_rates
+from a1_core.errors import ThresholdsError
+from a1_core.exit_rule import Thresholds
+from a1_core.observation import Observation
+from a1_core.policy import ExitSetting
+from a1_core.spec import RobotSpec, load_spec
+from a1_core.thresholds_file import ThresholdsFile, write_thresholds
+from a1_model.checkpoint import LoadedCheckpoint, load_checkpoint
+from a1_training.rollout import run_episode
+from a1_world.layout import FIRST_EVAL_SEED
+from a1_world.tasks import KINDS
+from a1_world.world import World
+
+# Between the layouts of training and those of evaluation: used for nothing else.
+FIRST_CALIBRATION_SEED = FIRST_EVAL_SEED + 500_000
+BATCH = 16
+TIMEOUT_S = {"touch": 8.0, "bowl": 14.0}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recording:
+    """Observations of full-depth episodes and how many of these succeeded."""
+
+    observations: list[Observation]
+    episodes: int
+    successes: int
+
+
+def record(checkpoint: LoadedCheckpoint, episodes: int, console: Console) -> Recording:
+    """Plays episodes of both kinds at full depth and keeps what the policy saw."""
+    observations: list[Observation] = []
+    successes = 0
+    full = ExitSetting(mode="full")
+    with World() as world:
+        for number in track(range(episodes), "recording", console=console):
+            kind = KINDS[number % len(KINDS)]
+            seed = FIRST_CALIBRATION_SEED + number
+            task = world.reset(seed, kind=kind, colour_index=number % 3)
+            result = run_episode(
+                world,
+                checkpoint.policy,
+                task,
+                seed,
+                setting=full,
+                timeout_s=TIMEOUT_S[kind],
+                on_observation=observations.append,
+            )
+            successes += result.outcome == "success"
+    return Recording(observations=observations, episodes=episodes, successes=successes)
+
+
+def replay(checkpoint: LoadedCheckpoint, recording: Recording, console: Console) -> NDArray:
+    """Discrepancies V [K, N] of every exit on every recorded tick (paper, Eq. 7)."""
+    parts = [
+        checkpoint.policy.all_exits(recording.observations[start : start + BATCH]).deltas_KN
+        for start in track(
+            range(0, len(recording.observations), BATCH), "replaying", console=console
+        )
+    ]
+    return np.concatenate(parts, axis=1)
+
+
+def fit_depth(
+    discrepancies_KN: NDArray, exits: tuple[int, ...], layers: int, depth: float
+) -> tuple[float, tuple[float, ...], NDArray, NDArray]:
+    """The least aggressive exponential distribution that keeps a mean depth.
+
+    Args:
+        depth: largest mean share of the backbone's layers, in 0..1.
+
+    Returns:
+        c, the requested rates, the thresholds eta [K] and the realised rates [K].
+
+    Raises:
+        ThresholdsError: not even leaving as early as possible keeps the depth.
+    """
+    shares_K = (np.asarray(exits) + 1) / layers
+    for hundredths in range(200, 0, -1):
+        c = hundredths / 100
+        requested = exit_distribution("exponential", c, len(exits))
+        eta_K = fit_thresholds(discrepancies_KN, requested)
+        realised_K = realised_rates(discrepancies_KN, eta_K)
+        if float(realised_K @ shares_K) <= depth:
+            return c, tuple(float(p) for p in requested), eta_K, realised_K
+    raise ThresholdsError(f"depth is {depth}; the earliest exits alone need more: allow more")
+
+
+def calibrate(
+    checkpoint: LoadedCheckpoint,
+    spec: RobotSpec,
+    recording: Recording,
+    depth: float,
+    console: Console,
+) -> ThresholdsFile:
+    """Thresholds for `checkpoint` that keep a mean depth on the recorded ticks."""
+    config = checkpoint.config
+    discrepancies_KN = replay(checkpoint, recording, console)
+    c, requested, eta_K, realised_K = fit_depth(
+        discrepancies_KN, config.exits, config.backbone.layers, depth
+    )
+    thresholds = Thresholds(
+        exits=config.exits,
+        eta=tuple(float(value) for value in eta_K),
+        metric=config.metric,
+        bindings={
+            "checkpoint": checkpoint.digest,
+            "normaliser": checkpoint.normaliser.digest,
+            "robot_spec": spec.digest,
+            "head": config.head,
+            "num_steps": config.num_steps,
+            "start": config.start,
+        },
+    )
+    return ThresholdsFile(
+        thresholds=thresholds,
+        fit="mass",
+        distribution="exponential",
+        parameter=c,
+        samples=discrepancies_KN.shape[1],
+        episodes=recording.episodes,
+        requested_rates=requested,
+        realised_rates=tuple(float(rate) for rate in realised_K),
+        bags={},
+    )
+
+
+def main() -> None:
+    """Console entry; see --help."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--checkpoint", type=Path, default=Path("checkpoints/tiny"))
+    parser.add_argument("--spec", type=Path, default=Path("config/robots/franka.yaml"))
+    parser.add_argument("--out", type=Path, default=Path("config/thresholds/franka_tiny.yaml"))
+    parser.add_argument("--episodes", type=int, default=60)
+    parser.add_argument("--depth", type=float, default=0.55, help="mean share of the layers")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    console = Console()
+    spec = load_spec(arguments.spec)
+    checkpoint = load_checkpoint(arguments.checkpoint, spec)
+    recording = record(checkpoint, arguments.episodes, console)
+    console.print(
+        f"full depth: {recording.successes} of {recording.episodes} episodes succeeded, "
+        f"{len(recording.observations)} ticks"
+    )
+    file = calibrate(checkpoint, spec, recording, arguments.depth, console)
+    write_thresholds(arguments.out, file)
+    shares = np.asarray(file.realised_rates) @ (np.asarray(file.thresholds.exits) + 1)
+    console.print(
+        f"{arguments.out}: c {file.parameter}, mean depth "
+        f"{shares / checkpoint.config.backbone.layers:.3f} of full"
+    )
+
+
+if __name__ == "__main__":
+    main()
