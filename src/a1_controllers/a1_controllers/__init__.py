@@ -1,0 +1,1 @@
+"""Chunks in, robot commands out: one controller node, one adapter per vendor protocol."""

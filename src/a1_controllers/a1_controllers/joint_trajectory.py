@@ -1,0 +1,132 @@
+"""Adapter for ros2_control's joint_trajectory_controller, spoken to over its topic.
+
+Each message is a window with its braking tail, so the arm stops by itself when this process dies
+(also on kill -9). Jazzy's controller replaces the trajectory it has by the new one; points carry
+position, velocity and acceleration, hence quintic segments, and the stamp is the time the window
+was sampled at, so the path stays where it was however long the message took. Facts: jazzy
+joint_trajectory_controller.cpp, validate_trajectory_msg and topic_callback.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from rclpy.node import Node
+from rclpy.parameter import parameter_value_to_python
+from rclpy.parameter_client import AsyncParameterClient
+from rclpy.task import Future
+from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
+
+from a1_controllers.adapter import Readiness
+from a1_controllers.gripper_command import GripperCommandClient
+from a1_core.player import Setpoint
+from a1_core.spec import RobotSpec
+from a1_ros.messages import floats
+from a1_ros.qos import RELIABLE
+from a1_ros.times import ns_to_duration, ns_to_stamp
+
+
+class JointTrajectoryAdapter:
+    """Windows to `spec.command.topic`, gripper wishes to the gripper's action."""
+
+    def __init__(self, node: Node, spec: RobotSpec) -> None:
+        self._node = node
+        self._spec = spec
+        self._joints = len(spec.joint_names)
+        self._answer: dict[str, Any] | None = None
+        self._asked = False
+        self.messages_sent = 0
+
+    def start(self) -> None:
+        command = self._spec.command
+        self._publisher = self._node.create_publisher(JointTrajectory, command.topic, RELIABLE)
+        self._parameters = AsyncParameterClient(self._node, command.controller)
+        self._gripper = GripperCommandClient(self._node, self._spec.gripper)
+        self.refresh()
+
+    def refresh(self) -> None:
+        if not self._parameters.services_are_ready():
+            self._answer, self._asked = None, False
+            return
+        if self._asked:
+            return
+        self._asked = True
+        names = list(self._spec.command.required_parameters)
+        self._parameters.get_parameters(names).add_done_callback(self._on_parameters)
+
+    def _on_parameters(self, future: Future) -> None:
+        self._asked = False
+        response = future.result()
+        if response is None:
+            return
+        values = [parameter_value_to_python(value) for value in response.values]
+        self._answer = dict(zip(self._spec.command.required_parameters, values, strict=False))
+
+    def ready(self) -> Readiness:
+        command = self._spec.command
+        if self._publisher.get_subscription_count() == 0:
+            return _no(f"nobody listens on {command.topic}: load and activate {command.controller}")
+        if self._answer is None:
+            return _no(
+                f"{command.controller} has not told its parameters yet: is it up, and is "
+                "command.controller in the robot's spec its name?"
+            )
+        for name, wanted in command.required_parameters.items():
+            found = self._answer.get(name)
+            if not _equal(found, wanted):
+                return _no(
+                    f"{command.controller}: parameter {name} is {found}, streaming needs "
+                    f"{wanted}: set it in the controller's YAML (see config/controllers) and "
+                    "load the controller again"
+                )
+        if not self._gripper.ready():
+            return _no(
+                f"no action server on {self._spec.gripper.command.action}: start the gripper"
+            )
+        return Readiness(ok=True, message="")
+
+    def command(self, window: Sequence[Setpoint], *, stamp_ns: int) -> None:
+        self._publisher.publish(self.message(window, stamp_ns=stamp_ns))
+        self.messages_sent += 1
+
+    def brake(self, window: Sequence[Setpoint], *, stamp_ns: int) -> None:
+        self.command(window, stamp_ns=stamp_ns)
+
+    def gripper(self, unit: float) -> None:
+        self._gripper.command(unit)
+
+    def forget_gripper(self) -> None:
+        self._gripper.forget()
+
+    def close(self) -> None:
+        self._gripper.close()
+        self._node.destroy_publisher(self._publisher)
+
+    def message(self, window: Sequence[Setpoint], *, stamp_ns: int) -> JointTrajectory:
+        """The window as a message that starts at `stamp_ns`.
+
+        The first set-point is left out: the arm is on its way there, and a point at time 0 would
+        be jumped to by a controller that is late.
+        """
+        arm, start_ns = self._joints, window[0].time_ns
+        msg = JointTrajectory(joint_names=list(self._spec.joint_names))
+        msg.header.stamp = ns_to_stamp(stamp_ns)
+        msg.points = [
+            JointTrajectoryPoint(
+                positions=floats(setpoint.q_D[:arm]),
+                velocities=floats(setpoint.qd_D[:arm]),
+                accelerations=floats(setpoint.qdd_D[:arm]),
+                time_from_start=ns_to_duration(setpoint.time_ns - start_ns),
+            )
+            for setpoint in window[1:]
+        ]
+        return msg
+
+
+def _no(message: str) -> Readiness:
+    return Readiness(ok=False, message=message)
+
+
+def _equal(found: Any, wanted: Any) -> bool:
+    if isinstance(wanted, list | tuple):
+        return found is not None and list(found) == list(wanted)
+    return found == wanted

@@ -1,0 +1,95 @@
+"""What the controller watches: fresh joint states, and a clock that does not jump."""
+
+from dataclasses import dataclass
+
+from a1_controllers.settings import ControllerSettings, Now
+from a1_core.spec import RobotSpec
+
+# A simulated clock may stand still and catch up while its machine is busy.
+SIMULATED_PATIENCE = 4.0
+
+
+@dataclass
+class _Source:
+    topic: str
+    max_age_ns: int
+    stamp_ns: int | None = None
+    seen_ns: int = 0  # watch clock
+    offset_ns: int = 0  # node clock minus stamp at arrival
+
+
+class Watch:
+    """Ages and clock; every answer is a sentence for the operator, or None when all is well."""
+
+    def __init__(self, spec: RobotSpec, settings: ControllerSettings) -> None:
+        self._settings = settings
+        self._sources = [
+            _Source(topic=source.topic, max_age_ns=round(source.max_age_s * 1e9))
+            for source in spec.state_sources
+        ]
+        self._last: Now | None = None
+
+    def forget(self) -> None:
+        """After a clock jump no stamp means anything: wait for new ones."""
+        for source in self._sources:
+            source.stamp_ns = None
+
+    def state(self, index: int, stamp_ns: int, now: Now) -> None:
+        """A joint state of source `index`; one whose stamp stands still does not count."""
+        source = self._sources[index]
+        if source.stamp_ns is not None and stamp_ns <= source.stamp_ns:
+            return
+        source.stamp_ns = stamp_ns
+        source.seen_ns = now.watch_ns
+        source.offset_ns = now.node_ns - stamp_ns
+
+    def state_age_ns(self, now: Now) -> int | None:
+        """Age of the oldest source's newest message; None before the first of each."""
+        if any(source.stamp_ns is None for source in self._sources):
+            return None
+        return max(now.watch_ns - source.seen_ns for source in self._sources)
+
+    def lost_state(self, now: Now) -> str | None:
+        """Which joint state is missing or too old."""
+        for source in self._sources:
+            if source.stamp_ns is None:
+                return f"no joint state on {source.topic}"
+            age_ns = now.watch_ns - source.seen_ns
+            if age_ns > source.max_age_ns:
+                return (
+                    f"joint state on {source.topic} is {age_ns / 1e6:.0f} ms old "
+                    f"(limit {source.max_age_ns / 1e6:.0f} ms)"
+                )
+        return None
+
+    def clock_offset(self) -> str | None:
+        """Which source's stamps disagree with this node's clock."""
+        limit_ns = self._settings.max_clock_offset_s * 1e9
+        for source in self._sources:
+            if abs(source.offset_ns) > limit_ns:
+                return (
+                    f"stamps on {source.topic} are {source.offset_ns / 1e6:.0f} ms behind this "
+                    f"node's clock (limit {limit_ns / 1e6:.0f} ms): synchronise the clocks, or set "
+                    "use_sim_time alike on all nodes"
+                )
+        return None
+
+    def clock_jump_ns(self, now: Now) -> int:
+        """How far the node's clock has jumped since the last tick; 0 when it ran as it should."""
+        last, self._last = self._last, now
+        if last is None:
+            return 0
+        step_ns = now.node_ns - last.node_ns
+        limit_ns = self._settings.max_clock_jump_s * 1e9
+        if now.watch_ns == now.node_ns:  # simulated time: nothing to compare with but itself
+            jump_ns = step_ns - self._settings.period_ns
+            limit_ns *= SIMULATED_PATIENCE
+        else:
+            jump_ns = step_ns - (now.watch_ns - last.watch_ns)
+        return jump_ns if abs(jump_ns) > limit_ns or step_ns < 0 else 0
+
+    def late(self, now: Now) -> bool:
+        """Whether this tick comes more than half a period late; asked before the jump is."""
+        if self._last is None:
+            return False
+        return now.watch_ns - self._last.watch_ns > 1.5 * self._settings.period_ns
