@@ -16,7 +16,9 @@ from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.action import ActionClient
 from sensor_msgs.msg import Image, JointState
 
+from a1_core.exit_rule import Thresholds
 from a1_core.policy import ExitReason, ExitTrace, PolicyOutput
+from a1_core.thresholds_file import Certificate, ThresholdsFile, write_thresholds
 from a1_ros.images import to_image
 from a1_ros.messages import to_joint_state
 from a1_ros.qos import RELIABLE
@@ -49,6 +51,40 @@ def result_of(future, timeout_s: float = 10.0):
     future.add_done_callback(lambda _: done.set())
     assert done.wait(timeout_s), "no answer"
     return future.result()
+
+
+def write_known_thresholds(path: Path, spec, eta: float = 0.1, **bindings) -> ThresholdsFile:
+    """Thresholds for the known checkpoint, certified; `bindings` replace what they are for."""
+    thresholds = Thresholds(
+        exits=EXITS,
+        eta=(*[eta] * (len(EXITS) - 1), float("inf")),
+        metric="l2",
+        bindings={
+            "checkpoint": CHECKPOINT_DIGEST,
+            "normaliser": NORMALISER_DIGEST,
+            "robot_spec": spec.digest,
+            "head": "fm",
+            "num_steps": 2,
+            "start": "shared",
+            **bindings,
+        },
+    )
+    rates = (0.0, *[1 / 6] * 6)
+    return write_thresholds(
+        path,
+        ThresholdsFile(
+            thresholds=thresholds,
+            fit="mass",
+            distribution="exponential",
+            parameter=0.8,
+            samples=600,
+            episodes=30,
+            requested_rates=rates,
+            realised_rates=rates,
+            bags={},
+            certificate=Certificate(risk=0.05, failure=0.1, tolerance=0.01, episodes=45),
+        ),
+    )
 
 
 class KnownPolicy:

@@ -73,7 +73,7 @@ REFUSALS = {
     "first camera missing": ({"silent": {"front"}}, "CAMERA_", "front"),
     "second camera missing": ({"silent": {"wrist"}}, "CAMERA_", "wrist"),
     "frozen camera": ({"frozen": {"wrist"}, "moving": True}, "CAMERA_FROZEN", "wrist"),
-    "skewed camera": ({"skew_ns": {"wrist": 200_000_000}}, "CAMERA_", "wrist"),
+    "skewed camera": ({"skew_ns": {"wrist": 230_000_000}}, "CAMERA_", "wrist"),
     "camera of the wrong size": ({"shapes": {"wrist": (16, 16)}}, "CAMERA_SIZE", "wrist"),
     "camera of an unknown encoding": ({"encoding": "bayer_rggb8"}, "CAMERA_ENCODING", "publish"),
     "joint missing": ({"missing_joint": True}, "JOINT_MISSING", "fr3_joint1"),

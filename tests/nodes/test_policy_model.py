@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from a1_msgs.msg import ExitState
-from policy_rig import write_quick_spec
+from policy_rig import write_known_thresholds, write_quick_spec
 from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.parameter import Parameter
 
@@ -22,26 +22,27 @@ SUCCESS = TransitionCallbackReturn.SUCCESS
 
 @pytest.fixture
 def checkpoint(spec_file, tmp_path):
-    """(directory, digest) of a checkpoint for the quick spec."""
+    """(directory, digest, digest of the normaliser) of a checkpoint for the quick spec."""
     spec = load_spec(spec_file)
     torch.manual_seed(0)
     tokenizer = InstructionTokenizer.from_words(["touch", "the", "red", "cube"])
     ones_D = np.ones(spec.dim)
+    normaliser = Normaliser(
+        names=spec.action_names,
+        state_low_D=-ones_D,
+        state_high_D=ones_D,
+        action_low_D=-0.1 * ones_D,
+        action_high_D=0.1 * ones_D,
+    )
     digest = save_checkpoint(
         tmp_path / "checkpoint",
         network=A1Network(tiny(vocab_size=len(tokenizer))),
         tokenizer=tokenizer,
-        normaliser=Normaliser(
-            names=spec.action_names,
-            state_low_D=-ones_D,
-            state_high_D=ones_D,
-            action_low_D=-0.1 * ones_D,
-            action_high_D=0.1 * ones_D,
-        ),
+        normaliser=normaliser,
         spec=spec,
         metadata={},
     )
-    return tmp_path / "checkpoint", digest
+    return tmp_path / "checkpoint", digest, normaliser.digest
 
 
 @pytest.fixture
@@ -76,6 +77,26 @@ def test_a_network_gives_chunks_and_its_exits_can_be_fixed(robot, make_node, che
     assert wait_for(lambda: robot.exit_states[-1].reason == ExitState.FIXED)
     assert robot.exit_states[-1].exit_layer == 3
     assert robot.exit_states[-1].exit_index == 1
+
+
+def test_thresholds_let_a_network_leave_early(robot, make_node, checkpoint, tmp_path, wait_for):
+    """With thresholds that everything passes, it leaves at the first exit that may fire."""
+    _, digest, normaliser_digest = checkpoint
+    path = tmp_path / "thresholds.yaml"
+    file = write_known_thresholds(
+        path, robot.spec, eta=1e9, checkpoint=digest, normaliser=normaliser_digest
+    )
+    node = make_node(replan_period=0.05, thresholds=str(path))
+    assert node.trigger_configure() is SUCCESS
+    assert node.trigger_activate() is SUCCESS
+    robot.start()
+    assert robot.ask("touch the red cube").success
+    assert wait_for(lambda: robot.chunks and robot.exit_states)
+    state = robot.exit_states[0]
+    assert (state.exit_layer, state.exit_index, state.reason) == (3, 1, ExitState.CONVERGED)
+    assert list(state.exits_evaluated) == [0, 1]
+    assert state.discrepancy <= state.threshold
+    assert robot.chunks[0].thresholds_digest == file.thresholds.digest
 
 
 def test_a_checkpoint_that_was_changed_is_refused(make_node, checkpoint, heard_lifecycle, wait_for):

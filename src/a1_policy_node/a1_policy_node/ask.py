@@ -5,6 +5,7 @@ import math
 import signal
 import sys
 import threading
+from typing import Any
 
 import rclpy
 from a1_msgs.action import RunTask
@@ -13,6 +14,7 @@ from action_msgs.msg import GoalStatus
 from builtin_interfaces.msg import Duration
 from rclpy.action import ActionClient
 from rclpy.node import Node
+from rclpy.task import Future
 from rclpy.utilities import remove_ros_args
 from rich.console import Console
 from rich.live import Live
@@ -62,13 +64,13 @@ class Asker(Node):
             None if answer is None or answer.status == GoalStatus.STATUS_UNKNOWN else answer.result
         )
 
-    def _wait(self, future, stop: threading.Event, live: Live):
+    def _wait(self, future: Future, stop: threading.Event, live: Live) -> Any:
         while not future.done() and not stop.is_set():
             rclpy.spin_once(self, timeout_sec=0.1)
             live.update(self.line)
         return future.result() if future.done() else None
 
-    def _on_feedback(self, msg) -> None:
+    def _on_feedback(self, msg: Any) -> None:
         feedback = msg.feedback
         bar = "#" * round(20 * feedback.depth_fraction)
         self.line = (

@@ -101,6 +101,11 @@ class Inference:
         """Sequence number of the newest chunk, of whatever session; 0 before the first."""
         return self._seq
 
+    @property
+    def mode(self) -> str:
+        """How exits are chosen: adaptive, fixed or full."""
+        return self._choice.setting.mode
+
     def begin(self, task: Task) -> None:
         """Take up a task; the one in hand ends as CANCELED."""
         with self._lock:

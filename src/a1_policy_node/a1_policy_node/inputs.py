@@ -21,7 +21,7 @@ from a1_ros.qos import qos_from_spec
 from a1_ros.times import NS_PER_S, stamp_to_ns
 
 IMAGES = {"raw": (Image, raw_to_rgb), "compressed": (CompressedImage, compressed_to_rgb)}
-WAITING_TICKS = 4
+WAITING_TICKS = 3
 
 
 class Inputs:

@@ -109,6 +109,7 @@ class Run:
             open_ended=open_ended,
         )
         self._submitted_ns = None
+        self._ticked_ns = steady_now_ns()
         self._last_task = task
         self._blocking = BlockWatch()
         self.inference.begin(task)
@@ -274,7 +275,7 @@ class Run:
         return inference_status(
             self._statistics,
             task=self._last_task,
-            mode=self._settings().mode,
+            mode=self.inference.mode,
             replaced=self._worker.replaced,
             refusal=self._refusal,
             failure=self.failure,
