@@ -12,7 +12,7 @@ from a1_controllers.gripper_goal import GripperGoal
 from a1_controllers.mode import Event, Mode, ModeState, initial
 from a1_controllers.sensing import Sensing
 from a1_controllers.settings import ControllerSettings, Now
-from a1_core.chunk import ActionChunk, absolute_rows
+from a1_core.chunk import ActionChunk, Source, absolute_rows
 from a1_core.errors import A1Error, ObservationRefused
 from a1_core.go_to import go_to_rows
 from a1_core.limits import SafetyGate
@@ -108,6 +108,8 @@ class Controller:
         refused = self.admission.judge(chunk, mode=self.mode, at_rest=at_rest, now_ns=now.node_ns)
         if refused is not None:
             return refused
+        if self._going_home and chunk.source is not Source.TAKEOVER:
+            return Verdict(code=VerdictCode.NOT_SOURCE, detail="the arm is going home")
         header = self._gate.check_header(chunk)
         if not header.accepted:
             return header
@@ -286,6 +288,7 @@ class Controller:
         self.sensing.forget()
         self.admission.arm(now.node_ns)
         reason = f"the clock jumped by {jump_ns / 1e9:.3f} s"
+        self._lost = reason
         self._brake(self._trouble, reason, now)
 
     @property
@@ -355,6 +358,10 @@ class Controller:
 
     def _plan_is_chunk(self) -> bool:
         return self.plan is not None and self.plan.chunk is not None
+
+    @property
+    def _going_home(self) -> bool:
+        return self.mode.mode is Mode.TRACKING and not self._plan_is_chunk()
 
     def _motion_ns(self, now: Now) -> int:
         return now.node_ns - self._jumped_ns

@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 
 import numpy as np
-from a1_core.assembler import Assembler
-from a1_core.errors import ObservationRefused
-from a1_core.spec import RobotSpec
 from numpy.typing import ArrayLike, NDArray
 
 from a1_controllers.settings import ControllerSettings, Now
 from a1_controllers.watch import Watch
+from a1_core.assembler import Assembler
+from a1_core.errors import ObservationRefused
+from a1_core.spec import RobotSpec
 
 
 class Sensing:
