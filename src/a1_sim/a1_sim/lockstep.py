@@ -36,6 +36,10 @@ class Barrier:
         """A chunk of our own that the controller has to judge too."""
         self._seq[POLICY] = seq
 
+    def forget_chunks(self) -> None:
+        """The source of chunks begins anew; nothing it sent before is waited for."""
+        self._seq[POLICY] = self._known_seq = 0
+
     @property
     def missing(self) -> tuple[str, ...]:
         """Who is still waited for."""

@@ -240,7 +240,7 @@ class SimNode(A1LifecycleNode):
             return response
         if self._expert is not None:
             self._expert.new_session()
-            self._barrier.chunk_sent(0)
+            self._barrier.forget_chunks()
         self._episode = Episode(number=number, seed=request.seed, task=task, start_ns=robot.now_ns)
         self._publish_episode()
         response.success, response.instruction = True, task.instruction

@@ -30,6 +30,8 @@ ANSWER_S = 20.0
 SILENCE_S = 30.0
 # A policy that says it is done may be right a moment before the world has come to rest.
 GRACE_S = 1.0
+# After a reset everybody has to have heard where the arm is now.
+SETTLED_S = 0.15
 OUTCOMES = {
     RunTask.Result.SUCCEEDED: "the policy called it done",
     RunTask.Result.TIMED_OUT: "timeout",
@@ -183,7 +185,9 @@ class Operator(Node):
         if not response.success:
             raise A1Error(f"simulator refused the reset: {response.message}")
         self.wait_for(
-            lambda: self._episode is not None and self._episode.episode > before,
+            lambda: self._episode is not None
+            and self._episode.episode > before
+            and self._episode.elapsed_s >= SETTLED_S,
             "the new episode on sim/episode",
             ANSWER_S,
         )
