@@ -15,6 +15,7 @@ from a1_core.stream import StreamBuffer
 NS_PER_S = 1_000_000_000
 IMAGES_KEPT = 16
 STATES_KEPT_S = 2.0
+MOVED_RAD = 0.05
 
 
 class Assembler:
@@ -55,12 +56,12 @@ class Assembler:
             ObservationRefused: CAMERA_SIZE, the image is not of the size that the spec wants.
         """
         wanted = self._cameras[camera]
-        height, width = rgb.shape[:2]
-        if rgb.ndim != 3 or rgb.shape[2] != 3 or not _fits(wanted, width, height):
+        if rgb.ndim != 3 or rgb.shape[2] != 3 or not _fits(wanted, rgb.shape[1], rgb.shape[0]):
             raise ObservationRefused(
                 "CAMERA_SIZE",
-                f"camera {camera} sends {width}x{height}, {self._spec.path} wants "
-                f"{wanted.width}x{wanted.height}; set the driver or the spec",
+                f"camera {camera} sends {rgb.shape}, {self._spec.path} wants height "
+                f"{wanted.height or 'any'}, width {wanted.width or 'any'}, 3 channels; set the "
+                "driver or the spec",
             )
         return self._images[camera].push(stamp_ns, rgb)
 
@@ -90,11 +91,25 @@ class Assembler:
         return taken
 
     def tick_ns(self) -> int | None:
-        """The newest stamp of the first camera for which every stream has something."""
-        if any(buffer.newest is None for buffer in (*self._images.values(), *self._states)):
-            return None
-        newest = self._images[self._spec.cameras[0].name].newest
-        return None if newest is None else newest.stamp_ns
+        """The newest tick for which every stream has what it needs.
+
+        That is a stamp of the first camera near which every other camera has an image, and which
+        every joint state has reached. Where there is none yet, the newest stamp of the first
+        camera, for `assemble` to say what is missing; None before its first image.
+        """
+        reference = self._images[self._spec.cameras[0].name].recent()
+        for image in reversed(reference):
+            if self._complete(image.stamp_ns):
+                return image.stamp_ns
+        return reference[-1].stamp_ns if reference else None
+
+    def _complete(self, tick_ns: int) -> bool:
+        for camera in self._spec.cameras:
+            image = self._images[camera.name].nearest(tick_ns)
+            if image is None or abs(image.stamp_ns - tick_ns) > _skew_limit_ns(camera):
+                return False
+        newest = [buffer.newest for buffer in self._states]
+        return all(state is not None and state.stamp_ns >= tick_ns for state in newest)
 
     def assemble(self, tick_ns: int, now_ns: int, instruction: str) -> Observation:
         """The observation at `tick_ns`, as known at `now_ns`.
@@ -103,10 +118,10 @@ class Assembler:
             ObservationRefused: CAMERA_MISSING, CAMERA_STALE, CAMERA_SKEW, CAMERA_FROZEN,
                 JOINT_MISSING or STATE_STALE.
         """
+        self._check_age(now_ns)
         images = {
             camera.name: self._image(camera, tick_ns, now_ns) for camera in self._spec.cameras
         }
-        self._check_age(now_ns)
         return Observation(
             stamp_ns=tick_ns,
             images=images,
@@ -148,40 +163,43 @@ class Assembler:
                 f"camera {camera.name} is {age_ns / 1e6:.0f} ms old, "
                 f"limit {limit_ns / 1e6:.0f} ms ({camera.topic})",
             )
-        # Cameras that run freely are up to one period apart; half of one is the nearest's worst.
-        skew_limit_ns = round(0.75 * NS_PER_S / camera.rate_hz)
+        skew_limit_ns = _skew_limit_ns(camera)
         if skew_ns > skew_limit_ns:
             raise ObservationRefused(
                 "CAMERA_SKEW",
                 f"camera {camera.name} is {skew_ns / 1e6:.0f} ms from the tick, "
                 f"limit {skew_limit_ns / 1e6:.0f} ms; synchronise the cameras",
             )
-        self._check_frozen(camera, image.stamp_ns)
+        self._check_frozen(camera)
         return image.value
 
-    def _check_frozen(self, camera: CameraSpec, stamp_ns: int) -> None:
+    def _check_frozen(self, camera: CameraSpec) -> None:
         """New stamps on the same pixels mean a stuck driver: real images differ by noise.
 
         A simulated camera on a resting arm sends equal images too, so only a buffer full of
         equal images while the joints moved counts.
         """
-        buffer = self._images[camera.name]
-        if len(buffer) < IMAGES_KEPT or not self._moved():
+        images = self._images[camera.name].recent()
+        if len(images) < IMAGES_KEPT:
             return
-        images = buffer.recent()
-        if all(np.array_equal(images[-1], other) for other in images[:-1]):
+        newest = images[-1].value
+        equal = all(np.array_equal(newest, other.value) for other in reversed(images[:-1]))
+        if equal and self._moved(images[0].stamp_ns, images[-1].stamp_ns):
             raise ObservationRefused(
                 "CAMERA_FROZEN",
                 f"camera {camera.name} has sent {len(images)} equal images while the arm moved; "
                 f"restart its driver ({camera.topic})",
             )
 
-    def _moved(self) -> bool:
-        spread = 0.0
-        for buffer in self._states:
-            values = np.array(buffer.recent())
-            spread = max(spread, float(np.ptp(values, axis=0).max(initial=0.0)))
-        return spread > 0.05
+    def _moved(self, from_ns: int, to_ns: int) -> bool:
+        """Whether an arm joint moved by more than MOVED_RAD between two stamps."""
+        gripper = self._spec.gripper.joint
+        for source, buffer in zip(self._spec.state_sources, self._states, strict=True):
+            arm = [index for index, joint in enumerate(source.joints) if joint != gripper]
+            values = [s.value[arm] for s in buffer.recent() if from_ns <= s.stamp_ns <= to_ns]
+            if len(values) > 1 and float(np.ptp(values, axis=0).max(initial=0.0)) > MOVED_RAD:
+                return True
+        return False
 
     def _check_age(self, now_ns: int) -> None:
         for source, buffer in zip(self._spec.state_sources, self._states, strict=True):
@@ -223,10 +241,10 @@ def _interpolate(
     source: StateSpec, buffer: StreamBuffer[NDArray[np.float64]], stamp_ns: int
 ) -> NDArray[np.float64]:
     before, after = buffer.bracket(stamp_ns)
-    if before is None and after is None:
+    known = before or after
+    if known is None:
         raise ObservationRefused("JOINT_MISSING", f"no joint state on {source.topic} yet")
     if before is None or after is None:
-        known = before or after
         gap_ns = abs(stamp_ns - known.stamp_ns)
         if gap_ns > round(source.max_age_s * NS_PER_S):
             raise ObservationRefused(
@@ -240,3 +258,8 @@ def _interpolate(
         return before.value
     share = (stamp_ns - before.stamp_ns) / span_ns
     return before.value + share * (after.value - before.value)
+
+
+def _skew_limit_ns(camera: CameraSpec) -> int:
+    """Free-running cameras are up to a period apart; half of one is the nearest image's worst."""
+    return round(0.75 * NS_PER_S / camera.rate_hz)

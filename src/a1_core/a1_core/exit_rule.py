@@ -43,7 +43,8 @@ def discrepancy(
         norm = math.sqrt(float(np.vdot(a, a)) * float(np.vdot(b, b)))
         if norm == 0.0:
             return 0.0 if not (a.any() or b.any()) else 1.0
-        return max(0.0, 1.0 - float(np.vdot(a, b)) / norm)
+        distance = 1.0 - float(np.vdot(a, b)) / norm
+        return 0.0 if distance < 0.0 else distance  # max() would turn NaN into 0
     difference = a - b
     if metric == "l2":
         return math.sqrt(float(np.mean(difference * difference)))

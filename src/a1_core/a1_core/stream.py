@@ -65,9 +65,9 @@ class StreamBuffer(Generic[Value]):
         """The values just before (or at) and just after (or at) `stamp_ns`."""
         return self.at_or_before(stamp_ns), self._at(bisect_left(self._stamps, stamp_ns))
 
-    def recent(self) -> list[Value]:
+    def recent(self) -> list[Stamped[Value]]:
         """All values, oldest first."""
-        return list(self._values)
+        return [Stamped(*pair) for pair in zip(self._stamps, self._values, strict=True)]
 
     def clear(self) -> None:
         """Forgets all values, not the count of late ones."""

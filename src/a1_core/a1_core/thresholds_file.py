@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -185,7 +184,7 @@ def _list(fields: Fields, key: str, kind: type) -> list[Any]:
     if (
         not isinstance(values, list)
         or not values
-        or any(type(value) is not kind or math.isnan(value) for value in values)
+        or any(type(value) is not kind or value != value for value in values)
     ):
         what = "whole numbers" if kind is int else "numbers with a point"
         raise fields.fail(key, values, f"write a list of {what}")

@@ -1,0 +1,83 @@
+import math
+
+import numpy as np
+import pytest
+
+from a1_core.errors import A1Error, ThresholdsError
+from a1_core.exit_rule import METRICS, Thresholds, decide, discrepancy
+from a1_core.policy import ExitSetting
+
+A = np.array([[3.0, 0.0], [0.0, 4.0]])
+B = np.array([[3.0, 4.0], [0.0, 0.0]])
+
+
+@pytest.mark.parametrize(
+    ("metric", "value"),
+    [("cosine", 1 - 9 / 25), ("l2", math.sqrt(32 / 4)), ("mad", 2.0), ("max", 4.0)],
+)
+def test_formulas(metric: str, value: float) -> None:
+    assert discrepancy(A, B, metric) == pytest.approx(value)
+    assert discrepancy(B, A, metric) == pytest.approx(value)
+    assert discrepancy(A, A, metric) == pytest.approx(0.0, abs=1e-12)
+
+
+def test_only_the_steps_and_weights_asked_for() -> None:
+    assert discrepancy(A, B, "mad", slice(1, None)) == pytest.approx(2.0)
+    assert discrepancy(A, B, "max", slice(0, 1), np.array([1.0, 0.5])) == pytest.approx(2.0)
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_what_is_not_finite_never_leaves(metric: str) -> None:
+    for bad in (np.nan, np.inf):
+        delta = discrepancy(np.full((2, 2), bad), B, metric)
+        assert not decide(delta, 1e300, False, False)
+    assert math.isnan(discrepancy(A, B, metric, slice(2, 2)))
+
+
+def test_cosine_of_nothing() -> None:
+    zero = np.zeros((2, 2))
+    assert discrepancy(zero, zero, "cosine") == 0.0
+    assert discrepancy(zero, A, "cosine") == 1.0
+
+
+def test_unknown_metric() -> None:
+    with pytest.raises(ThresholdsError, match="cosine, l2, mad, max"):
+        discrepancy(A, B, "l1")
+
+
+def test_decision() -> None:
+    assert decide(0.5, 0.5, False, False)
+    assert not decide(0.5000001, 0.5, False, False)
+    assert not decide(0.0, 1.0, True, False)
+    assert decide(math.nan, -math.inf, False, True)
+    assert not decide(math.nan, math.inf, False, False)
+    assert decide(math.nan, math.nan, True, True)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"exits": (3, 1)},
+        {"exits": ()},
+        {"exits": (-1, 2)},
+        {"eta": (0.1,)},
+        {"eta": (0.1, 0.2)},
+        {"eta": (math.nan, math.inf)},
+        {"metric": "l1"},
+    ],
+)
+def test_impossible_thresholds(change: dict) -> None:
+    good = {"exits": (1, 3), "eta": (-math.inf, math.inf), "metric": "l2"}
+    Thresholds(**good)
+    with pytest.raises(ThresholdsError):
+        Thresholds(**{**good, **change})
+
+
+def test_settings_ask_for_what_they_need() -> None:
+    ExitSetting(mode="full")
+    with pytest.raises(A1Error, match="needs thresholds"):
+        ExitSetting(mode="adaptive")
+    with pytest.raises(A1Error, match="needs fixed_exit"):
+        ExitSetting(mode="fixed")
+    with pytest.raises(A1Error, match="adaptive, fixed or full"):
+        ExitSetting(mode="deep")  # type: ignore[arg-type]
