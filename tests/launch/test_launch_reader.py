@@ -107,6 +107,8 @@ def test_an_include_gets_its_arguments_and_finds_its_own_folder(write, tmp_path)
         ('if="$(equals $(var x) one)"', True),
         ("if=\"$(not-equals '$(var x)' '')\"", True),
         ('if="$(not $(equals $(var x) one))"', False),
+        ('if="$(equals 1 True)"', True),
+        ('if="$(equals 0.30 0.3)"', True),
         ('if="$(and true $(or false 1))"', True),
     ],
 )

@@ -30,11 +30,14 @@ class Managed(LifecycleNode):
 
 
 def manager(nodes, *, arm=False, sim_time=False, step_timeout=10.0):
-    values = {"nodes": nodes, "arm": arm, "use_sim_time": sim_time, "step_timeout": step_timeout}
+    values = {
+        "nodes": " ".join(nodes),
+        "arm": arm,
+        "use_sim_time": sim_time,
+        "step_timeout": step_timeout,
+    }
     return LifecycleManager(
-        parameter_overrides=[
-            Parameter(name, value=value) for name, value in values.items() if value != []
-        ],
+        parameter_overrides=[Parameter(name, value=value) for name, value in values.items()],
         use_global_arguments=False,
     )
 

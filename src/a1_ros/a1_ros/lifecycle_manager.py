@@ -12,7 +12,6 @@ import rclpy
 from lifecycle_msgs.msg import State, Transition
 from lifecycle_msgs.srv import ChangeState, GetState
 from rclpy.client import Client
-from rclpy.exceptions import ParameterUninitializedException
 from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
@@ -29,22 +28,19 @@ _STEPS = (
 
 
 class LifecycleManager(Node):
-    """Parameters: nodes (names), step_timeout (s a step may take), arm (simulation only)."""
+    """Parameters: nodes (names with spaces between), step_timeout (s), arm (simulation only)."""
 
     def __init__(self, **node_kwargs: Any) -> None:
         super().__init__("lifecycle_manager", **node_kwargs)
-        self._nodes = self.declare_parameter("nodes", rclpy.Parameter.Type.STRING_ARRAY)
+        self._nodes = self.declare_parameter("nodes", "")
         self._step_timeout = self.declare_parameter("step_timeout", 120.0)
         self._arm = self.declare_parameter("arm", False)
 
     def bring_up(self) -> None:
         """Configure all, then activate all, then arm if asked to; A1Error names who fails."""
-        try:
-            names = list(self.get_parameter("nodes").value or ())
-        except ParameterUninitializedException:
-            names = []
+        names = self._nodes.value.split()
         if not names:
-            raise A1Error("parameter 'nodes' is empty; give the names of the lifecycle nodes")
+            raise A1Error("parameter 'nodes' is empty; give the lifecycle nodes' names")
         if self._arm.value:
             self._refuse_arming_of_real_arms()
         for step, transition, before in _STEPS:

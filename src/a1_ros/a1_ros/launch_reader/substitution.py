@@ -1,5 +1,6 @@
 """$(...) in attribute values: the ones of ROS 2 Jazzy's launch that need no Python to be run."""
 
+import math
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -108,9 +109,9 @@ def _evaluate(name: str, arguments: Sequence[str], values: Values) -> str:
         case "or":
             return _word(truth(arguments[0]) | truth(arguments[1]))
         case "equals":
-            return _word(arguments[0] == arguments[1])
+            return _word(_equal(arguments[0], arguments[1]))
     assert name == "not-equals"
-    return _word(arguments[0] != arguments[1])
+    return _word(not _equal(arguments[0], arguments[1]))
 
 
 _ARITY = {
@@ -144,6 +145,16 @@ def _package(name: str, package: str) -> str:
         raise SubstitutionError(
             f"package '{package}' is not installed in AMENT_PREFIX_PATH ({searched})"
         ) from error
+
+
+def _equal(left: str, right: str) -> bool:
+    """As ros2 launch compares: truth values and numbers by what they mean, the rest by letter."""
+    if {left.lower(), right.lower()} <= {*_TRUE, *_FALSE}:
+        return truth(left) == truth(right)
+    try:
+        return math.isclose(float(left), float(right))
+    except ValueError:
+        return left == right
 
 
 def _word(value: bool) -> str:
