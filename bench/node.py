@@ -6,7 +6,8 @@ line and writes out/bench/node.json.
 
 overhead_ms_p95: camera stamp until the chunk is heard in the robot's process, less model time and
 less the wait for a busy worker. callback_wait_ms_p99: stamp of a joint state until a callback in
-the node's executor has it. setup_s: configure (load, warm up, measure segments) and activate.
+the node's executor has it. setup_s: configure (import torch, load, warm up, measure segments) and
+activate, in a process that had not loaded torch.
 """
 
 import argparse
@@ -175,13 +176,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=20.0, help="time of measurement")
     parser.add_argument("--robot", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--write", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
+    if arguments.write:
+        write_checkpoint(arguments.write)
+        return
     if arguments.robot:
         be_robot(arguments.seconds)
         return
     with tempfile.TemporaryDirectory() as directory:
         checkpoint = Path(directory) / "checkpoint"
-        write_checkpoint(checkpoint)
+        command = [sys.executable, __file__, "--write", str(checkpoint)]
+        subprocess.run(command, check=True)
         samples, waits_ms, setup_s = run_node(checkpoint, arguments.seconds)
     by_name = {name: [sample[name] for sample in samples] for name in samples[0]}
     figures = [

@@ -14,12 +14,12 @@ from a1_msgs.msg import ActionChunk, ExitState
 from a1_msgs.srv import SetInstruction
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.action import ActionClient
-from sensor_msgs.msg import Image, JointState
+from sensor_msgs.msg import CompressedImage, Image, JointState
 
 from a1_core.exit_rule import Thresholds
 from a1_core.policy import ExitReason, ExitTrace, PolicyOutput
 from a1_core.thresholds_file import Certificate, ThresholdsFile, write_thresholds
-from a1_ros.images import to_image
+from a1_ros.images import to_image, to_jpeg
 from a1_ros.messages import to_joint_state
 from a1_ros.qos import RELIABLE
 from a1_ros.times import NS_PER_S, ns_to_duration
@@ -182,7 +182,9 @@ class Robot:
         self.faults = Faults()
         self.node = ros.node("robot")
         self.images = {
-            camera.name: self.node.create_publisher(Image, camera.topic, RELIABLE)
+            camera.name: self.node.create_publisher(
+                CompressedImage if camera.type == "compressed" else Image, camera.topic, RELIABLE
+            )
             for camera in spec.cameras
         }
         self.states = {
@@ -246,8 +248,12 @@ class Robot:
             height, width = faults.shapes.get(name, faults.shape)
             shade = 1 if name in faults.frozen else self._frame % 250
             pixels = np.full((height, width, 3), shade, np.uint8)
-            msg = to_image(pixels, stamp_ns - faults.skew_ns.get(name, 0), name)
-            msg.encoding = faults.encoding
+            stamp = stamp_ns - faults.skew_ns.get(name, 0)
+            if publisher.msg_type is CompressedImage:
+                msg = to_jpeg(pixels, stamp, name)
+            else:
+                msg = to_image(pixels, stamp, name)
+                msg.encoding = faults.encoding
             publisher.publish(msg)
 
     def send_state(self, stamp_ns: int) -> None:

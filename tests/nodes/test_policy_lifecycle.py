@@ -1,13 +1,15 @@
 """Configuring, tuning and taking down the policy node."""
 
+import numpy as np
 import pytest
 import yaml
 from a1_msgs.msg import ThresholdsInfo
-from policy_rig import CHECKPOINT_DIGEST, FRANKA, write_quick_spec
+from policy_rig import CHECKPOINT_DIGEST, FRANKA, Robot, write_quick_spec
 from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import CompressedImage
 
+from a1_core.spec import load_spec
 from a1_policy_node.node import PolicyNode
 from a1_policy_node.settings import SPECS
 from a1_ros.compose import find_node
@@ -145,6 +147,23 @@ def test_parameter_file_and_declarations_agree():
 
 def test_the_node_is_offered_for_composition():
     assert find_node("a1_policy_node.node:PolicyNode") is PolicyNode
+
+
+def test_a_compressed_camera_is_decoded(ros, make_policy_node, policy, tmp_path, wait_for):
+    cameras = yaml.safe_load((tmp_path / "quick.yaml").read_text())["cameras"]
+    cameras[1]["type"] = "compressed"
+    path = write_quick_spec(tmp_path / "compressed.yaml", cameras=cameras)
+    robot = Robot(ros, load_spec(path))
+    node = make_policy_node(robot=str(path))
+    node.trigger_configure()
+    node.trigger_activate()
+    robot.start()
+    assert robot.ask("touch the red cube").success
+    assert wait_for(lambda: robot.chunks)
+    robot.stop()
+    front, wrist = policy.observations[-1].images.values()
+    assert wrist.shape == (32, 32, 3)
+    assert np.abs(front.astype(int) - wrist).max() <= 3
 
 
 def test_thumbnails_show_all_cameras(ros, running, wait_for):
