@@ -208,7 +208,9 @@ def _gripper(
     t_K = spacing_s * np.arange(knots + int(np.ceil(1.0 / most)) + 1)
     asked_K = np.interp(clock.phases(t_K), np.arange(len(column_H)), np.clip(column_H, 0.0, 1.0))
     kept_K = old.states(old_t_s + t_K)[0][:, -1]
-    asked = np.where(t_K < rows.committed_s, kept_K, asked_K).tolist()
+    # A line to a knot begins one knot before it, and not while rows are committed.
+    kept = (t_K < rows.committed_s + spacing_s - 1e-9) & (rows.committed_s > 0.0)
+    asked = np.where(kept, kept_K, asked_K).tolist()
     openings = [float(kept_K[0])]
     for index, wish in enumerate(asked[1:], start=1):
         if index >= knots and openings[-1] == wish:
