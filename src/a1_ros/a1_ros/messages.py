@@ -18,7 +18,6 @@ from a1_core.policy import ExitTrace
 from a1_core.verdict import Verdict, VerdictCode
 from a1_ros.times import ns_to_duration, ns_to_stamp, stamp_to_ns
 
-
 Code = TypeVar("Code", bound=IntEnum)
 
 
