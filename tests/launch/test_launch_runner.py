@@ -16,6 +16,7 @@ import yaml
 from a1_ros.launch_reader.command import Command, command_for, find_executable
 from a1_ros.launch_reader.description import NodeRun
 from a1_ros.launch_reader.document import LaunchError
+from a1_ros.launch_reader.reader import read
 from a1_ros.launch_reader.runner import run
 
 GRACE_S = 0.4
@@ -160,7 +161,36 @@ def test_a_command_is_what_ros2_launch_would_start(tmp_path, monkeypatch):
         "--params-file", str(tmp_path / "0_0.yaml"), "-r", "in:=out",
     )  # fmt: skip
     content = yaml.safe_load((tmp_path / "0_0.yaml").read_text())
-    assert content == {"/**": {"ros__parameters": {"rate": 0.5, "word": "12"}}}
+    assert content == {"/**/n": {"ros__parameters": {"rate": 0.5, "word": "12"}}}
     assert made.environment["E"] == "1"
     with pytest.raises(LaunchError, match="package 'p' has no executable 'other'"):
         find_executable(node_run(executable="other"))
+
+
+def test_a_value_in_the_launch_file_beats_the_parameter_file(tmp_path, monkeypatch):
+    program = tmp_path / "lib" / "p" / "e"
+    program.parent.mkdir(parents=True)
+    program.write_text(
+        f"#!{sys.executable}\n"
+        "import rclpy, sys\n"
+        "rclpy.init(args=sys.argv)\n"
+        "node = rclpy.create_node('made_up')\n"
+        "names = ('use_sim_time', 'given', 'kept')\n"
+        "for name in names:\n"
+        "    if not node.has_parameter(name):\n"
+        "        node.declare_parameter(name, '')\n"
+        "print([node.get_parameter(name).value for name in names])\n"
+    )
+    program.chmod(0o755)
+    (tmp_path / "p.yaml").write_text("/**/n:\n  ros__parameters: {given: file, kept: file}\n")
+    path = tmp_path / "x.launch.xml"
+    path.write_text(
+        "<launch><set_parameter name='use_sim_time' value='true'/>"
+        "<node pkg='p' exec='e' name='n' namespace='left'>"
+        "<param from='$(dirname)/p.yaml'/><param name='given' value='launch'/></node></launch>"
+    )
+    monkeypatch.setenv("AMENT_PREFIX_PATH", str(tmp_path), prepend=os.pathsep)
+    out = io.StringIO()
+    (node,) = read(path, {})
+    assert run([command_for(node, index=0, folder=tmp_path)], out=out) == 0
+    assert "[n] [True, 'launch', 'file']" in out.getvalue()

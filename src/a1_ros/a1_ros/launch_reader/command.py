@@ -27,12 +27,14 @@ def command_for(node: NodeRun, *, index: int, folder: Path) -> Command:
         argv += ["-r", f"__node:={node.name}"]
     if node.namespace:
         argv += ["-r", f"__ns:=/{node.namespace.strip('/')}"]
+    # Of two entries that match a node the one whose KEY came first loses, whatever its values.
+    wildcard = f"/**/{node.name}" if node.name else "/**"
     for number, parameters in enumerate(node.parameters):
         if isinstance(parameters, Path):
             path = parameters
         else:
             path = folder / f"{index}_{number}.yaml"
-            content = {"/**": {"ros__parameters": dict(parameters)}}
+            content = {wildcard: {"ros__parameters": dict(parameters)}}
             path.write_text(yaml.safe_dump(content), encoding="utf-8")
         argv += ["--params-file", str(path)]
     for old, new in node.remappings:
