@@ -4,6 +4,7 @@ import argparse
 import fcntl
 import time
 from pathlib import Path
+from typing import TextIO
 
 from a1_setup import environment, machine, workspace
 from a1_setup.console import SetupError, say
@@ -32,7 +33,7 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def _locked(path: Path):
+def _locked(path: Path) -> TextIO:
     path.parent.mkdir(parents=True, exist_ok=True)
     handle = path.open("w", encoding="utf-8")
     try:
