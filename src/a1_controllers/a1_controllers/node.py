@@ -24,7 +24,7 @@ from a1_ros.diagnostics import Status
 from a1_ros.guard import refuse_foreign_endpoints
 from a1_ros.lifecycle import A1LifecycleNode
 from a1_ros.messages import msg_to_chunk, msg_to_uuid, verdict_to_msg
-from a1_ros.qos import RELIABLE, STATUS, qos_from_spec
+from a1_ros.qos import RELIABLE, qos_from_spec
 from a1_ros.times import node_now_ns, ns_to_stamp, stamp_to_ns, steady_now_ns
 
 REFRESH_S = 0.5
@@ -75,7 +75,7 @@ class ControllerNode(A1LifecycleNode):
         )
         self._reporter = Reporter(self._controller)
         self._verdicts = self._own(ChunkVerdict, "a1/chunk_verdict", RELIABLE)
-        self._states = self._own(ControllerState, "a1/controller_state", STATUS)
+        self._states = self._own(ControllerState, "a1/controller_state", RELIABLE)
         for index, source in enumerate(self._spec.state_sources):
             qos = qos_from_spec(source.qos, where=f"{self._spec.path}: state_sources[{index}].qos")
             self._hear(JointState, source.topic, self._joint_state_callback(index), qos)
