@@ -53,6 +53,7 @@ def record(seed: int, success: bool = True, layers: tuple[int, ...] = (8,)) -> E
         elapsed_s=2.0,
         wall_s=0.5,
         refused=0,
+        refusal="",
         exits=tuple(sample(layer, 0.3 * i) for i, layer in enumerate(layers)),
     )
 

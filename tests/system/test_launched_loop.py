@@ -33,10 +33,9 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def operator(stage: Stage, trained: bool, out: Path) -> Iterator[Operator]:
+def operator(stage: Stage, out: Path) -> Iterator[Operator]:
     with launched_stage(stage, out) as (running, _):
-        if not trained:
-            running.set_policy(end_probability=1.0)
+        running.let_the_world_judge()
         yield running
 
 
@@ -63,11 +62,16 @@ def begin(operator: Operator) -> None:
     operator.wait_for(lambda: operator.controller.mode == TRACKING, "tracking", 15.0)
 
 
-def at_rest(operator: Operator) -> bool:
-    """Whether the measured arm stands still over a third of a second."""
-    before = np.array(operator.controller.measured[:7])
-    time.sleep(0.35)
-    return bool(np.abs(np.array(operator.controller.measured[:7]) - before).max() < 2e-3)
+def holds_at_rest(operator: Operator) -> bool:
+    """Whether the controller comes to hold, and the measured arm to stand still, within 8 s."""
+    until_s = time.monotonic() + 8.0
+    while time.monotonic() < until_s:
+        before = np.array(operator.controller.measured[:7])
+        time.sleep(0.35)
+        moved = np.abs(np.array(operator.controller.measured[:7]) - before).max()
+        if operator.controller.mode == HOLD and moved < 2e-3:
+            return True
+    return False
 
 
 def test_the_arm_does_what_it_is_told(operator: Operator, trained: bool) -> None:
@@ -95,8 +99,7 @@ def test_a_frozen_camera_is_refused_until_it_moves_again(
     begin(operator)
     freeze("front", "wrist")
     operator.wait_for(lambda: any("CAMERA_FROZEN" in text for text in refusals), "refusal", 20.0)
-    operator.wait_for(lambda: operator.controller.mode == HOLD, "hold", 10.0)
-    assert at_rest(operator)
+    assert holds_at_rest(operator)
     freeze()
     operator.wait_for(lambda: operator.controller.mode == TRACKING, "tracking again", 15.0)
     operator.disarm()
@@ -107,9 +110,8 @@ def test_a_killed_policy_leaves_the_arm_at_rest_and_its_successor_goes_on(
 ) -> None:
     begin(operator)
     os.kill(pid_of("policy", out / "system.log"), signal.SIGKILL)
-    operator.wait_for(lambda: operator.controller.mode == HOLD, "hold", 10.0)
+    assert holds_at_rest(operator)
     assert operator.controller.reason
-    assert at_rest(operator)
     with new_policy(operator, stage):
         operator.begin("put the red cube in the bowl")
         operator.wait_for(lambda: operator.controller.mode == TRACKING, "tracking again", 30.0)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from a1_core.errors import A1Error
@@ -42,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     try:
         _demo(options, console)
     except A1Error as error:
-        console.print(f"[red]demo:[/red] {error}", highlight=False)
+        console.print(f"[red]demo:[/red] {escape(str(error))}", highlight=False)
         sys.exit(1)
     except KeyboardInterrupt:
         console.print("demo: interrupted; every node is ended")
@@ -83,6 +84,7 @@ def _play(
         bar = progress.add_task("starting simulator, policy and controller", total=None)
         with launched_stage(stage, out, lambda: Spectator(spec)) as (operator, spectator):
             assert isinstance(spectator, Spectator)
+            operator.let_the_world_judge()
             for index, plan in enumerate(plans, start=1):
                 verb = "touch" if plan.kind == "touch" else "put in the bowl"
                 progress.update(

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
@@ -48,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     try:
         _evaluate(options, console)
     except A1Error as error:
-        console.print(f"[red]evaluate:[/red] {error}", highlight=False)
+        console.print(f"[red]evaluate:[/red] {escape(str(error))}", highlight=False)
         sys.exit(1)
     except KeyboardInterrupt:
         console.print("evaluate: interrupted; what was run is kept, start again to go on")
@@ -114,6 +115,7 @@ class _Lazy:
             else:
                 launched = launched_stage(self._stage, self._out)
                 self._operator, _ = self._exits.enter_context(launched)
+            self._operator.let_the_world_judge()
         return self._operator
 
     def blocks(self) -> list[int]:

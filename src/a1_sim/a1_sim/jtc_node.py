@@ -46,7 +46,9 @@ class JtcNode(Node):
 
     def __init__(self, spec: RobotSpec, update_rate_hz: int, **node_kwargs: Any) -> None:
         namespace, name = split_name(spec.command.controller)
-        super().__init__(name, **{**node_kwargs, "namespace": namespace})
+        # The simulator's own remapping of names is not meant for it.
+        isolated = {"namespace": namespace, "use_global_arguments": False}
+        super().__init__(name, **{**node_kwargs, **isolated})
         read_only = ParameterDescriptor(read_only=True)
         self.declare_parameter("joints", list(spec.joint_names), read_only)
         self.declare_parameter("update_rate", update_rate_hz, read_only)

@@ -53,7 +53,7 @@ class Operator(Node):
         self._heard_s = time.monotonic()
         self._samples: list[ExitSample] = []
         self._begin_ns = 0
-        self._refused = 0
+        self._refused, self._refusal = 0, ""
         self.create_subscription(EpisodeState, "sim/episode", self._on_episode, RELIABLE)
         self.create_subscription(ExitState, "a1/exit_state", self._on_exit, RELIABLE)
         self.create_subscription(ChunkVerdict, "a1/chunk_verdict", self._on_verdict, RELIABLE)
@@ -108,6 +108,10 @@ class Operator(Node):
             if not result.successful:
                 raise A1Error(f"policy refused {parameters}: {result.reason}")
 
+    def let_the_world_judge(self) -> None:
+        """Tasks end by success, failure or time, not by the policy's own end-of-task signal."""
+        self.set_policy(end_votes=1000)
+
     def run(self, plan: EpisodePlan, *, policy: bool = True) -> EpisodeRecord:
         """One episode from reset to disarm; without `policy` somebody else sends the chunks."""
         began_s = time.monotonic()
@@ -115,7 +119,7 @@ class Operator(Node):
         instruction, number = self.reset(plan)
         self.arm()
         with self._news:
-            self._samples, self._refused = [], 0
+            self._samples, self._refused, self._refusal = [], 0, ""
             assert self._episode is not None
             self._begin_ns = stamp_to_ns(self._episode.header.stamp)
         goal = self.begin(instruction) if policy else None
@@ -124,7 +128,8 @@ class Operator(Node):
             self.answer(goal.cancel_goal_async(), "policy (cancel)")
         self.disarm()
         with self._news:
-            state, samples, refused = self._episode, tuple(self._samples), self._refused
+            state, samples = self._episode, tuple(self._samples)
+            refused, refusal = self._refused, self._refusal
         return EpisodeRecord(
             task=plan.task,
             kind=plan.kind,
@@ -137,6 +142,7 @@ class Operator(Node):
             elapsed_s=stamp_to_ns(state.header.stamp) * 1e-9 - self._begin_ns * 1e-9,
             wall_s=time.monotonic() - began_s,
             refused=refused,
+            refusal=refusal,
             exits=samples,
         )
 
@@ -277,7 +283,9 @@ class Operator(Node):
             self._news.notify_all()
 
     def _on_verdict(self, msg: ChunkVerdict) -> None:
-        self._refused += msg.code != ChunkVerdict.ACCEPTED
+        if msg.code != ChunkVerdict.ACCEPTED:
+            self._refused += 1
+            self._refusal = msg.detail
 
 
 def _outcome(result: RunTask.Result) -> str:

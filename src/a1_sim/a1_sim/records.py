@@ -46,6 +46,7 @@ class EpisodeRecord:
     elapsed_s: float
     wall_s: float
     refused: int  # chunks that the controller did not take
+    refusal: str  # why the last of them was not taken
     exits: tuple[ExitSample, ...] = field(default=())
 
     def to_json(self) -> dict[str, Any]:

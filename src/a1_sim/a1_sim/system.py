@@ -11,6 +11,7 @@ from types import TracebackType
 from a1_core.errors import A1Error
 
 # The launcher gives its nodes 5 s to end on an interrupt, and as long on a termination.
+COMPLAINTS = ("ended badly", "[ERROR]", "[FATAL]", "process has died")
 PATIENCE_S = (12.0, 6.0, 3.0)
 
 
@@ -60,16 +61,15 @@ class LaunchedSystem:
         if process is None or process.poll() is None:
             return
         raise A1Error(
-            f"the system ended by itself (exit code {process.returncode}); the end of "
-            f"{self._log}:\n{self.tail()}"
+            f"the system ended by itself (exit code {process.returncode}); all of its output: "
+            f"{self._log}\n{self._complaints()}"
         )
 
-    def tail(self, lines: int = 15) -> str:
-        """The last lines of the log."""
-        if not self._log.exists():
-            return ""
+    def _complaints(self) -> str:
+        """The first lines of the log that say what went wrong, else the last ones."""
         text = self._log.read_text(errors="replace").splitlines()
-        return "\n".join(text[-lines:])
+        bad = [line for line in text if any(word in line for word in COMPLAINTS)]
+        return "\n".join(bad[:6] or text[-6:])
 
     def __exit__(
         self,
