@@ -33,15 +33,18 @@ def ensure(environment: Environment) -> None:
         return
     say(f"building {len(changed)} of {len(packages)} packages: {', '.join(changed)}")
     stamps.note("environment", made_for)
-    _build(environment, changed, built=lambda name: stamps.note(name, digests[name]))
+    try:
+        _build(environment, changed, built=lambda name: stamps.note(name, digests[name]))
+    finally:
+        _mend_scripts(root / "install" / "lib")
 
 
 def _packages(environment: Environment) -> dict[str, list[Path]]:
-    """Sources by package; a1_bringup also installs launch/ and config/."""
+    """Sources by package; a1_bringup also installs folders of the root."""
     root = environment.root
     packages = {p.parent.name: [p.parent] for p in sorted(root.glob("src/*/package.xml"))}
     if "a1_bringup" in packages:
-        packages["a1_bringup"] += [root / "launch", root / "config"]
+        packages["a1_bringup"] += [root / name for name in ("launch", "config", "checkpoints")]
     if environment.ros is None or not _installed_control_msgs(root):
         packages["control_msgs"] = [root / "third_party" / "control_msgs"]
     return packages
@@ -91,6 +94,15 @@ def _build(environment: Environment, names: list[str], built: Callable[[str], No
     if code != 0:
         where = f"package {failed} " if failed else ""
         raise SetupError(f"{where}did not build; all of it: {log}\n{tail(log)}")
+
+
+def _mend_scripts(lib: Path) -> None:
+    """Let scripts start below a folder with a space in its name, which no #! line can hold."""
+    for script in lib.glob("a1_*/*"):
+        first, _, rest = script.read_text(encoding="utf-8").partition("\n")
+        if first.startswith('#!"'):
+            start = f"#!/bin/sh\n'''exec' {first[2:]} \"$0\" \"$@\"\n' '''\n"
+            script.write_text(start + rest, encoding="utf-8")
 
 
 def _sourced(root: Path) -> dict[str, str]:
