@@ -15,7 +15,7 @@ import pytest
 from a1_msgs.msg import ControllerState
 from diagnostic_msgs.msg import DiagnosticArray
 from lifecycle_msgs.msg import Transition
-from lifecycle_msgs.srv import ChangeState
+from lifecycle_msgs.srv import ChangeState, GetState
 from rclpy.parameter import Parameter
 from rclpy.parameter_client import AsyncParameterClient
 
@@ -74,17 +74,15 @@ def holds_at_rest(operator: Operator) -> bool:
     return False
 
 
-def test_the_arm_does_what_it_is_told(operator: Operator, trained: bool) -> None:
+def test_the_arm_does_what_it_is_told(operator: Operator) -> None:
     plans = list(evaluation_plans("touch", 3))
     records = []
     for plan in plans:
         records.append(operator.run(plan))
         if records[-1].success:
             break
-    assert all(record.exits for record in records)
-    assert sum(len(record.exits) for record in records) > sum(r.refused for r in records)
-    if trained:
-        assert records[-1].success, [record.reason for record in records]
+    assert records[-1].success, records
+    assert records[-1].exits
 
 
 def test_a_frozen_camera_is_refused_until_it_moves_again(
@@ -136,8 +134,8 @@ def new_policy(operator: Operator, stage: Stage) -> Iterator[None]:
         stderr=subprocess.DEVNULL,
     )
     try:
+        wait_until_there(operator)
         client = operator.create_client(ChangeState, "policy/change_state")
-        assert client.wait_for_service(timeout_sec=30.0)
         for transition in (Transition.TRANSITION_CONFIGURE, Transition.TRANSITION_ACTIVATE):
             request = ChangeState.Request(transition=Transition(id=transition))
             assert operator.answer(client.call_async(request), "policy").success
@@ -149,3 +147,17 @@ def new_policy(operator: Operator, stage: Stage) -> Iterator[None]:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+def wait_until_there(operator: Operator) -> None:
+    """Wait for an answer of the new node: the dead one's services are still in the graph."""
+    client = operator.create_client(GetState, "policy/get_state")
+    until_s = time.monotonic() + 40.0
+    while time.monotonic() < until_s:
+        future = client.call_async(GetState.Request())
+        once_s = time.monotonic() + 1.0
+        while time.monotonic() < once_s:
+            if future.done():
+                return
+            time.sleep(0.02)
+    raise AssertionError("the new policy node does not answer")
