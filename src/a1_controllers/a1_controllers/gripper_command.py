@@ -8,20 +8,25 @@ from rclpy.node import Node
 from rclpy.task import Future
 
 from a1_core.spec import GripperSpec
+from a1_ros.times import steady_now_ns
+
+ANSWER_NS = 1_000_000_000
 
 
 class GripperCommandClient:
     """Sends the newest wish and never waits for it.
 
     A goal that still runs is cancelled first and the new one sent when the old one has ended,
-    because some drivers stop the hand on a cancel.
+    because some drivers stop the hand on a cancel. A request that stays without answer (it may
+    have been lost while the two sides were finding each other) is sent again by `refresh`.
     """
 
     def __init__(self, node: Node, spec: GripperSpec) -> None:
         self._spec = spec
         self._client = ActionClient(node, GripperCommand, spec.command.action)
         self._wish: float | None = None
-        self._asking = False  # a goal or a cancel is on its way
+        self._unanswered: float | None = None
+        self._asked_ns = 0  # when the request in flight left, steady clock; 0: none is in flight
         self._running: ClientGoalHandle | None = None
         self.goals_sent = 0
         self.goals_failed = 0
@@ -37,29 +42,44 @@ class GripperCommandClient:
 
     def forget(self) -> None:
         """Drop the wish that was not sent yet; a goal that runs goes on."""
-        self._wish = None
+        self._wish = self._unanswered = None
+
+    def refresh(self) -> None:
+        """Send what had no server or no answer."""
+        if self._asked_ns and steady_now_ns() - self._asked_ns > ANSWER_NS:
+            self._asked_ns = 0
+            self._running = None
+            if self._wish is None:
+                self._wish = self._unanswered
+        self._advance()
 
     def close(self) -> None:
         """Take the client down."""
-        self._wish = None
+        self.forget()
         self._client.destroy()
 
     def _advance(self) -> None:
-        if self._wish is None or self._asking or not self._client.server_is_ready():
+        if self._wish is None or self._asked_ns or not self._client.server_is_ready():
             return
-        self._asking = True
+        self._asked_ns = asked_ns = steady_now_ns()
         if self._running is not None:
-            self._running.cancel_goal_async().add_done_callback(self._on_cancel)
+            self._running.cancel_goal_async().add_done_callback(
+                lambda future: self._on_cancel(asked_ns, future)
+            )
             return
         goal = GripperCommand.Goal()
         goal.command.position = self._spec.command.from_unit(self._wish)
         goal.command.max_effort = float(self._spec.command.max_effort)
-        self._wish = None
+        self._wish, self._unanswered = None, self._wish
         self.goals_sent += 1
-        self._client.send_goal_async(goal).add_done_callback(self._on_answer)
+        self._client.send_goal_async(goal).add_done_callback(
+            lambda future: self._on_answer(asked_ns, future)
+        )
 
-    def _on_answer(self, future: Future) -> None:
-        self._asking = False
+    def _on_answer(self, asked_ns: int, future: Future) -> None:
+        if asked_ns != self._asked_ns:
+            return  # given up on
+        self._asked_ns, self._unanswered = 0, None
         handle = future.result()
         if handle is None or not handle.accepted:
             self.goals_failed += 1
@@ -70,8 +90,10 @@ class GripperCommandClient:
             )
         self._advance()
 
-    def _on_cancel(self, future: Future) -> None:
-        self._asking = False
+    def _on_cancel(self, asked_ns: int, future: Future) -> None:
+        if asked_ns != self._asked_ns:
+            return
+        self._asked_ns = 0
         response = future.result()
         if response is None or not response.goals_canceling:
             self._running = None  # it will not end for us: the driver replaces it by the next goal

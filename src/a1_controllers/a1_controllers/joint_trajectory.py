@@ -10,6 +10,7 @@ joint_trajectory_controller.cpp, validate_trajectory_msg and topic_callback.
 from collections.abc import Sequence
 from typing import Any
 
+from control_msgs.msg import JointTrajectoryControllerState
 from rclpy.node import Node
 from rclpy.parameter import parameter_value_to_python
 from rclpy.parameter_client import AsyncParameterClient
@@ -21,8 +22,11 @@ from a1_controllers.gripper_command import GripperCommandClient
 from a1_core.player import Setpoint
 from a1_core.spec import RobotSpec
 from a1_ros.messages import floats
-from a1_ros.qos import RELIABLE
-from a1_ros.times import ns_to_duration, ns_to_stamp
+from a1_ros.qos import RELIABLE, SENSOR
+from a1_ros.times import ns_to_duration, ns_to_stamp, steady_now_ns
+
+ACTIVE_NS = 2_000_000_000
+ANSWER_NS = 900_000_000
 
 
 class JointTrajectoryAdapter:
@@ -33,28 +37,39 @@ class JointTrajectoryAdapter:
         self._spec = spec
         self._joints = len(spec.joint_names)
         self._answer: dict[str, Any] | None = None
-        self._asked = False
-        self.messages_sent = 0
+        self._asked_ns = 0
+        self._updated_ns: int | None = None
 
     def start(self) -> None:
         command = self._spec.command
         self._publisher = self._node.create_publisher(JointTrajectory, command.topic, RELIABLE)
+        # Published while the controller is active; only that it comes counts, so it stays raw.
+        self._activity = self._node.create_subscription(
+            JointTrajectoryControllerState,
+            f"{command.controller}/controller_state",
+            self._on_activity,
+            SENSOR,
+            raw=True,
+        )
         self._parameters = AsyncParameterClient(self._node, command.controller)
         self._gripper = GripperCommandClient(self._node, self._spec.gripper)
         self.refresh()
 
     def refresh(self) -> None:
+        self._gripper.refresh()
         if not self._parameters.services_are_ready():
-            self._answer, self._asked = None, False
+            self._answer, self._asked_ns = None, 0
             return
-        if self._asked:
+        if steady_now_ns() - self._asked_ns < ANSWER_NS:
             return
-        self._asked = True
+        self._asked_ns = steady_now_ns()
         names = list(self._spec.command.required_parameters)
         self._parameters.get_parameters(names).add_done_callback(self._on_parameters)
 
+    def _on_activity(self, _: bytes) -> None:
+        self._updated_ns = steady_now_ns()
+
     def _on_parameters(self, future: Future) -> None:
-        self._asked = False
         response = future.result()
         if response is None:
             return
@@ -78,6 +93,11 @@ class JointTrajectoryAdapter:
                     f"{wanted}: set it in the controller's YAML (see config/controllers) and "
                     "load the controller again"
                 )
+        if self._updated_ns is None or steady_now_ns() - self._updated_ns > ACTIVE_NS:
+            return _no(
+                f"{command.controller} publishes no controller_state, so it is not active: "
+                "activate it (ros2 control set_controller_state NAME active)"
+            )
         if not self._gripper.ready():
             return _no(
                 f"no action server on {self._spec.gripper.command.action}: start the gripper"
@@ -86,7 +106,6 @@ class JointTrajectoryAdapter:
 
     def command(self, window: Sequence[Setpoint], *, stamp_ns: int) -> None:
         self._publisher.publish(self.message(window, stamp_ns=stamp_ns))
-        self.messages_sent += 1
 
     def brake(self, window: Sequence[Setpoint], *, stamp_ns: int) -> None:
         self.command(window, stamp_ns=stamp_ns)
@@ -99,6 +118,7 @@ class JointTrajectoryAdapter:
 
     def close(self) -> None:
         self._gripper.close()
+        self._node.destroy_subscription(self._activity)
         self._node.destroy_publisher(self._publisher)
 
     def message(self, window: Sequence[Setpoint], *, stamp_ns: int) -> JointTrajectory:

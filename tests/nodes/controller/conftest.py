@@ -12,6 +12,7 @@ from a1_msgs.msg import ActionChunk as ActionChunkMsg
 from a1_msgs.msg import ChunkVerdict, ControllerState
 from a1_msgs.srv import GoHome
 from control_msgs.action import GripperCommand
+from control_msgs.msg import JointTrajectoryControllerState
 from rclpy.action import ActionServer, CancelResponse
 from rclpy.node import Node
 from rclpy.parameter import Parameter
@@ -49,12 +50,17 @@ class RobotSide(Node):
         self._rules = JtcParameters(joints=SPEC.joint_names, interpolate_from_desired_state=True)
         self.jtc = TrajectoryController(self._rules, round(PERIOD_S * 1e9))
         self.jtc.activate(SPEC.home)
-        self.speaking, self.refusals, self.opening = True, [], 1.0
+        self.active, self.speaking = True, True
+        self.refusals: list[str] = []
+        self.opening = 1.0
         self.windows: list[JointTrajectory] = []
         self.desired = self.jtc.update(node_now_ns(self), SPEC.home, np.zeros(7)).desired
         self.goals: list[float] = []
         self._arm = self.create_publisher(JointState, SPEC.state_sources[0].topic, 10)
         self._hand = self.create_publisher(JointState, SPEC.state_sources[1].topic, 10)
+        self._state = self.create_publisher(
+            JointTrajectoryControllerState, "~/controller_state", RELIABLE
+        )
         self.create_subscription(JointTrajectory, SPEC.command.topic, self._on_window, RELIABLE)
         self.create_timer(PERIOD_S, self._cycle)
         self._gripper = ActionServer(
@@ -80,6 +86,8 @@ class RobotSide(Node):
     def _cycle(self) -> None:
         now_ns = node_now_ns(self)
         self.desired = self.jtc.update(now_ns, self.q, np.zeros(7)).desired
+        if self.active:
+            self._state.publish(JointTrajectoryControllerState())
         if not self.speaking:
             return
         order = [4, 0, 6, 1, 2, 5, 3]

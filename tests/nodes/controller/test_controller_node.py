@@ -46,7 +46,9 @@ def test_arming_is_refused_without_state_and_with_wrong_parameters(ros, wait_for
     assert wait_for(lambda: "interpolate_from_desired_state is False" in message(), 5.0)
     ros.remove(robot)
     silent = ros.add(parts.RobotSide())
-    silent.speaking = False
+    silent.speaking, silent.active = False, False
+    assert wait_for(lambda: "not active" in message(), 5.0), message()
+    silent.active = True
     assert wait_for(lambda: SPEC.state_sources[0].topic in message(), 5.0), message()
     assert operator.mode == ControllerState.DISARMED
     assert operator.code_of_next(operator.send) == ChunkVerdict.NOT_ARMED
@@ -134,6 +136,16 @@ def chunk_to_msg_with_wrong_sizes(operator) -> ActionChunkMsg:
     msg = operator.last_chunk
     msg.horizon = 99
     return msg
+
+
+def test_deactivating_the_controller_brakes(rig):
+    rig.tracking().controller.trigger_deactivate()
+    rig.operator.drive(False)
+    assert rig.rests()
+    windows = len(rig.robot.windows)
+    time.sleep(0.1)
+    assert len(rig.robot.windows) == windows
+    assert rig.robot.refusals == []
 
 
 def test_stop_brakes_and_latches(rig):

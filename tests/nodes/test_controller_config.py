@@ -1,0 +1,43 @@
+"""The files that ship with the controller say what the code and the robot's spec say."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from a1_controllers.kinematics import load_kinematics
+from a1_controllers.parameters import SPECS
+from a1_core.errors import A1Error
+from a1_core.spec import load_spec
+
+CONFIG = Path(__file__).parents[2] / "config"
+
+
+def test_controller_yaml_names_every_parameter_with_its_default():
+    content = yaml.safe_load((CONFIG / "controller.yaml").read_text())
+    assert content["/**/controller"]["ros__parameters"] == {
+        spec.name: spec.default for spec in SPECS
+    }
+
+
+def test_jtc_yaml_holds_what_the_spec_requires():
+    spec = load_spec(CONFIG / "robots/franka.yaml")
+    content = yaml.safe_load((CONFIG / "controllers/franka_jtc.yaml").read_text())
+    shipped = content[spec.command.controller.lstrip("/")]["ros__parameters"]
+    required = dict(spec.command.required_parameters)
+    assert required
+    assert {name: shipped[name] for name in required} == required
+
+
+def test_kinematics_are_found_by_name():
+    assert load_kinematics("", hardware=False) is None
+    with pytest.raises(A1Error, match="workspace"):
+        load_kinematics("", hardware=True)
+    with pytest.raises(A1Error, match="nowhere"):
+        load_kinematics("nowhere:f", hardware=False)
+    tip = load_kinematics("a1_world.kinematics:forward_kinematics", hardware=True)
+    spec = load_spec(CONFIG / "robots/franka.yaml")
+    box = spec.operating_limits.workspace
+    home = tip(spec.home)
+    assert all(box.lower <= home)
+    assert all(home <= box.upper)
