@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from control_msgs.msg import JointTrajectoryControllerState
+from rcl_interfaces.srv import GetParameters
 from rclpy.node import Node
 from rclpy.parameter import parameter_value_to_python
-from rclpy.parameter_client import AsyncParameterClient
 from rclpy.task import Future
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
@@ -27,6 +27,8 @@ from a1_ros.times import ns_to_duration, ns_to_stamp, steady_now_ns
 
 ACTIVE_NS = 2_000_000_000
 ANSWER_NS = 900_000_000
+# A message that is over before it arrives is refused: shorter ones get a point at rest after them.
+SHORTEST_NS = 200_000_000
 
 
 class JointTrajectoryAdapter:
@@ -51,20 +53,23 @@ class JointTrajectoryAdapter:
             SENSOR,
             raw=True,
         )
-        self._parameters = AsyncParameterClient(self._node, command.controller)
+        self._parameters = self._node.create_client(
+            GetParameters, f"{command.controller}/get_parameters"
+        )
         self._gripper = GripperCommandClient(self._node, self._spec.gripper)
         self.refresh()
 
     def refresh(self) -> None:
         self._gripper.refresh()
-        if not self._parameters.services_are_ready():
+        if not self._parameters.service_is_ready():
             self._answer, self._asked_ns = None, 0
             return
         if steady_now_ns() - self._asked_ns < ANSWER_NS:
             return
         self._asked_ns = steady_now_ns()
         names = list(self._spec.command.required_parameters)
-        self._parameters.get_parameters(names).add_done_callback(self._on_parameters)
+        request = GetParameters.Request(names=names)
+        self._parameters.call_async(request).add_done_callback(self._on_parameters)
 
     def _on_activity(self, _: bytes) -> None:
         self._updated_ns = steady_now_ns()
@@ -118,6 +123,7 @@ class JointTrajectoryAdapter:
 
     def close(self) -> None:
         self._gripper.close()
+        self._node.destroy_client(self._parameters)
         self._node.destroy_subscription(self._activity)
         self._node.destroy_publisher(self._publisher)
 
@@ -139,6 +145,16 @@ class JointTrajectoryAdapter:
             )
             for setpoint in window[1:]
         ]
+        if window[-1].time_ns - start_ns < SHORTEST_NS:
+            last = msg.points[-1]
+            msg.points.append(
+                JointTrajectoryPoint(
+                    positions=last.positions,
+                    velocities=last.velocities,
+                    accelerations=last.accelerations,
+                    time_from_start=ns_to_duration(SHORTEST_NS),
+                )
+            )
         return msg
 
 
