@@ -144,10 +144,8 @@ def test_hardware_needs_its_operating_limits_confirmed():
 def test_clock_offset_refuses_arming():
     bench = Bench()
     bench.step(2)
-    bench.now = replace(bench.now, node_ns=bench.now.node_ns + 500_000_000)
-    bench.controller.sensing.push(
-        0, bench.now.node_ns - 400_000_000, SPEC.joint_names, HOME_D[:7], np.zeros(7), bench.now
-    )
+    ahead_ns = bench.now.node_ns + 300_000_000
+    bench.controller.sensing.push(0, ahead_ns, SPEC.joint_names, HOME_D[:7], np.zeros(7), bench.now)
     assert "synchronise the clocks" in bench.controller.arm(READY, bench.now).message
 
 
@@ -287,6 +285,16 @@ def test_not_a_number_in_the_joint_state_is_a_lost_joint_state():
         )
     assert bench.mode is Mode.HOLD
     assert "not finite" in bench.reason
+
+
+@pytest.mark.parametrize("jump_s", [3.0, -3.0])
+def test_a_chunk_right_after_a_clock_jump_moves_nothing(jump_s):
+    bench = Bench().tracking()
+    before = bench.controller.setpoint
+    bench.now = replace(bench.now, node_ns=bench.now.node_ns + round(jump_s * 1e9))
+    assert bench.judge(seq=2) is VerdictCode.STALE
+    bench.step()
+    assert np.abs(bench.controller.setpoint.q_D - before.q_D).max() < 0.02 * 0.2
 
 
 @pytest.mark.parametrize(("hardware", "mode"), [(True, Mode.FAULT), (False, Mode.HOLD)])

@@ -63,7 +63,7 @@ class Controller:
     """State machine, player, gate and watchdogs of one arm; every call is given the time.
 
     The player lives on a time of its own, the node's clock minus its jumps, so that a jump of the
-    clock is no jump of the arm.
+    clock is no jump of the arm; whatever uses that time looks for a jump first.
     """
 
     def __init__(
@@ -95,6 +95,7 @@ class Controller:
 
     def judge(self, chunk: ActionChunk, now: Now) -> Verdict:
         """The one verdict on a chunk; ACCEPTED has already changed the plan."""
+        self._watch_clock(now)
         verdict = self._judge(chunk, now)
         if verdict.code in (VerdictCode.ACCEPTED, VerdictCode.SHADOW):
             self.counters.chunks_accepted += 1
@@ -151,6 +152,7 @@ class Controller:
 
     def arm(self, ready: Readiness, now: Now) -> Answer:
         """Commanded := measured, at rest; or why not."""
+        self._watch_clock(now)
         refusal = self._arm_refusal(ready, now)
         if refusal is not None:
             return Answer(ok=False, message=refusal)
@@ -220,6 +222,7 @@ class Controller:
 
     def go_home(self, velocity_scale: float, now: Now) -> Answer:
         """Start the way home, slowly, from rest."""
+        self._watch_clock(now)
         motion_ns = self._motion_ns(now)
         if self.mode.mode is not Mode.HOLD or not self.player.done(motion_ns):
             return Answer(ok=False, message="go_home needs the arm armed and at rest (HOLD)")
@@ -253,6 +256,7 @@ class Controller:
     def tick(self, now: Now) -> Output:
         """Watch, then sample; what comes out goes to the adapter as it is."""
         self._watch_clock(now)
+        self.counters.late_ticks += self.sensing.watch.late(now)
         if self.mode.armed:
             self._watch_inputs(now)
         setpoint = self.player.sample(self._motion_ns(now))
@@ -280,7 +284,6 @@ class Controller:
         return waits and held_s > self.settings.hold_timeout_s
 
     def _watch_clock(self, now: Now) -> None:
-        self.counters.late_ticks += self.sensing.watch.late(now)
         jump_ns = self.sensing.watch.clock_jump_ns(now)
         if not jump_ns:
             return
@@ -338,6 +341,7 @@ class Controller:
         self._change(event, reason, now)
 
     def _last_output(self, now: Now) -> Output:
+        self._watch_clock(now)
         motion_ns = self._motion_ns(now)
         if self.player.done(motion_ns):
             return Output()

@@ -197,6 +197,7 @@ class ControllerNode(A1LifecycleNode):
         assert self._controller is not None and self._adapter is not None
         now = self._now()
         if request.data:
+            self._controller.settings = settings_from(self.parameters)
             answer = self._controller.arm(self._adapter.ready(), now)
         else:
             answer, output = self._controller.disarm(now)

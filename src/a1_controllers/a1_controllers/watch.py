@@ -28,6 +28,7 @@ class Watch:
             for source in spec.state_sources
         ]
         self._last: Now | None = None
+        self._last_tick_ns: int | None = None
 
     def forget(self) -> None:
         """After a clock jump no stamp means anything: wait for new ones."""
@@ -75,7 +76,7 @@ class Watch:
         return None
 
     def clock_jump_ns(self, now: Now) -> int:
-        """How far the node's clock has jumped since the last tick; 0 when it ran as it should."""
+        """How far the node's clock has jumped since it was last read here; 0 when it ran well."""
         last, self._last = self._last, now
         if last is None:
             return 0
@@ -89,7 +90,6 @@ class Watch:
         return jump_ns if abs(jump_ns) > limit_ns or step_ns < 0 else 0
 
     def late(self, now: Now) -> bool:
-        """Whether this tick comes more than half a period late; asked before the jump is."""
-        if self._last is None:
-            return False
-        return now.watch_ns - self._last.watch_ns > 1.5 * self._settings.period_ns
+        """Whether this tick comes more than half a period late; asked once a tick."""
+        last_ns, self._last_tick_ns = self._last_tick_ns, now.watch_ns
+        return last_ns is not None and now.watch_ns - last_ns > 1.5 * self._settings.period_ns
