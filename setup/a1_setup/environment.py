@@ -46,7 +46,7 @@ def noted_ros(root: Path) -> Path | None:
 def ensure(environment: Environment) -> None:
     """Make, fill and mend the environment, as far as that is not done."""
     identity = json.dumps(
-        [str(environment.root), str(environment.ros), sys.version, sys.base_prefix]
+        [str(environment.root), str(environment.ros), sys.version_info[:2], sys.base_prefix]
     )
     if not environment.stamps.holds("python", identity):
         _make(environment, identity)
