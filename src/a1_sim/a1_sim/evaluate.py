@@ -105,6 +105,7 @@ class _Lazy:
         return self
 
     def __exit__(self, *details: object) -> None:
+        self._operator = None
         self._exits.close()
 
     def operator(self) -> Operator:

@@ -1,5 +1,6 @@
 """What an evaluation or a demonstration plays on: files, and the system brought up with them."""
 
+import gc
 import json
 import os
 import threading
@@ -82,8 +83,12 @@ def _composed(
             assert isinstance(operator, Operator)
             operator.wait_ready(policy=bool(policy))
             yield operator
+            del operator, composition
     finally:
         rclpy.try_shutdown()
+        # Nodes hang in reference cycles, and the DDS participant with them: one that is left over
+        # keeps processes that are started later from finding each other.
+        gc.collect()
 
 
 @contextmanager
