@@ -56,7 +56,12 @@ class QueryHead(nn.Module):
 
 
 class PointHead(nn.Module):
-    """Which patch shows the named object: <W_q h(last instruction token), W_k h(patch)>."""
+    """Where the named object is, read in two ways from the last instruction token h.
+
+    Its patch: <W_q h, W_k h(patch)>. Its pixel: a linear readout of h alone. The first can be
+    right while h only says what to look for; the second makes h say where it is, and h is what
+    the action heads can read.
+    """
 
     def __init__(self, config: ModelConfig):
         super().__init__()
@@ -68,15 +73,25 @@ class PointHead(nn.Module):
         )
         self.query = nn.Linear(hidden, hidden)
         self.key = nn.Linear(hidden, hidden, bias=False)
+        self.pixel = nn.ModuleList(nn.Linear(hidden, 2 * len(config.cameras)) for _ in config.exits)
+
+    def pixels(self, exit_index: int, hidden_BNC: Tensor, valid_B: Tensor) -> Tensor:
+        """x, y in [0, 1] of every camera's image, [B, V, 2], after the exit's block."""
+        last_BC = self.norms[exit_index](_last(hidden_BNC, valid_B))
+        return 0.5 + self.pixel[exit_index](last_BC).unflatten(-1, (-1, 2))
 
     def logits(self, exit_index: int, hidden_BNC: Tensor, valid_B: Tensor) -> list[Tensor]:
         """One [B, patches] per camera, from the hidden state after the exit's block."""
-        batch = torch.arange(hidden_BNC.shape[0], device=hidden_BNC.device)
         norm = self.norms[exit_index]
-        query_BC = self.query(norm(hidden_BNC[batch, valid_B - 1]))
+        query_BC = self.query(norm(_last(hidden_BNC, valid_B)))
         key_BNC = self.key(norm(hidden_BNC[:, : self._image_tokens]))
         scores_BN = (key_BNC @ query_BC[..., None])[..., 0] / query_BC.shape[-1] ** 0.5
         return list(scores_BN.split(self._sizes, dim=1))
+
+
+def _last(hidden_BNC: Tensor, valid_B: Tensor) -> Tensor:
+    batch = torch.arange(hidden_BNC.shape[0], device=hidden_BNC.device)
+    return hidden_BNC[batch, valid_B - 1]
 
 
 def point_target(points_B2: Tensor, camera: CameraTokens) -> Tensor:
@@ -97,6 +112,11 @@ def point_loss(logits_BP: Tensor, target_BP: Tensor, valid_B: Tensor) -> Tensor:
     """Cross-entropy over the patches, mean over the valid samples."""
     loss_B = -(target_BP * functional.log_softmax(logits_BP, dim=-1)).sum(-1)
     return masked_mean(loss_B, valid_B)
+
+
+def pixel_loss(pixels_BV2: Tensor, target_BV2: Tensor, valid_BV: Tensor) -> Tensor:
+    """Mean absolute error over the valid points, in shares of the image's side."""
+    return masked_mean((pixels_BV2 - target_BV2).abs().mean(-1), valid_BV)
 
 
 def masked_mean(values: Tensor, valid: Tensor) -> Tensor:

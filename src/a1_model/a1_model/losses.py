@@ -14,7 +14,7 @@ from a1_model.backbone import Layout
 from a1_model.batch import TrainBatch
 from a1_model.blocks import HalfBlock
 from a1_model.flow import noisy_actions, sample_tau, target_velocity
-from a1_model.heads import masked_mean, point_loss, point_target
+from a1_model.heads import masked_mean, pixel_loss, point_loss, point_target
 
 if TYPE_CHECKING:
     from a1_model.network import A1Network
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 LOSSES = ("fm", "mlp", "end", "point")
 # The substep ends once an episode: without a weight the head would learn to say never.
 END_POSITIVE_WEIGHT = 10.0
+# A pixel error of a tenth of the image weighs as much as one nat of the patch's cross-entropy.
+PIXEL_WEIGHT = 10.0
 
 
 def training_losses(
@@ -160,4 +162,6 @@ def _point_loss(
     for view, (camera, logits_BP) in enumerate(zip(network.config.cameras, logits, strict=True)):
         target_BP = point_target(batch.points_BV2[:, view], camera)
         total = total + point_loss(logits_BP, target_BP, batch.points_valid_BV[:, view])
-    return total / len(logits)
+    pixels_BV2 = network.point_head.pixels(exit_index, hidden, layout.valid_B)
+    off = pixel_loss(pixels_BV2, batch.points_BV2, batch.points_valid_BV)
+    return total / len(logits) + PIXEL_WEIGHT * off

@@ -65,18 +65,16 @@ class A1Network(nn.Module):
 
     @torch.no_grad()
     def point(self, batch: TrainBatch, camera: int = 0) -> Tensor:
-        """Where each exit points: x, y in [0, 1], the centre of its best patch, [K, B, 2]."""
+        """Where each exit says the named object is: x, y in [0, 1] of the image, [K, B, 2]."""
         hidden, layout = self.prefix(
             batch.images_BVHWC.unbind(1), batch.text_ids_BT, batch.text_mask_BT, state_BD=None
         )
-        grid = self.config.cameras[camera].grid
         points = []
         for block in range(self.config.exits[-1] + 1):
             half = self.backbone.keys_values(block, hidden, layout)
             hidden = self.backbone.finish(block, half, layout)
             if block in self.config.exits:
                 exit_index = self.config.exits.index(block)
-                logits = self.point_head.logits(exit_index, hidden, layout.valid_B)[camera]
-                best_B = logits.argmax(-1)
-                points.append(torch.stack((best_B % grid, best_B // grid), dim=-1))
-        return (torch.stack(points) + 0.5) / grid
+                pixels_BV2 = self.point_head.pixels(exit_index, hidden, layout.valid_B)
+                points.append(pixels_BV2[:, camera])
+        return torch.stack(points)

@@ -15,7 +15,8 @@ class Grounding:
     """Fractions in 0..1, one per exit, over the samples whose object the front camera sees.
 
     Attributes:
-        hits: the best patch of the front camera is at most one patch from the labelled pixel.
+        hits: the pixel read from the instruction's last token is at most half a patch (4 cm on the
+            table) from the labelled one, in x and in y.
         samples: how many were looked at.
     """
 
@@ -37,6 +38,6 @@ def measure_grounding(
         visible_B = batch.points_valid_BV[:, 0]
         side = network.config.front_grid
         distance_KB = (point_KB2 - batch.points_BV2[None, :, 0]).abs().amax(-1) * side
-        hits_K += ((distance_KB <= 1.0) & visible_B).sum(-1)
+        hits_K += ((distance_KB <= 0.5) & visible_B).sum(-1)
         seen += int(visible_B.sum())
     return Grounding(hits=tuple((hits_K / max(seen, 1)).tolist()), samples=seen)

@@ -73,7 +73,7 @@ class Recipe:
     seed: int = 0
 
 
-_ACT = {"fm": 1.0, "mlp": 0.5, "end": 0.05, "point": 0.1}
+_ACT = {"fm": 1.0, "mlp": 0.5, "end": 0.05, "point": 0.2}
 
 
 def tiny_recipe() -> Recipe:
@@ -85,16 +85,16 @@ def tiny_recipe() -> Recipe:
         stages=(
             Stage(
                 name="point",
-                steps=500,
+                steps=650,
                 mixture={"pointing": 1.0},
                 loss_weights={"fm": 0.0, "mlp": 0.0, "end": 0.0, "point": 1.0},
                 learning_rate=1e-3,
-                final_fraction=0.5,
+                final_fraction=0.3,
             ),
             Stage(
                 name="clone",
-                steps=1_500,
-                mixture={"demonstrations": 0.85, "pointing": 0.15},
+                steps=1_300,
+                mixture={"demonstrations": 0.8, "pointing": 0.2},
                 loss_weights=_ACT,
                 learning_rate=8e-4,
                 final_fraction=0.3,
