@@ -52,6 +52,7 @@ def record(seed: int, success: bool = True, layers: tuple[int, ...] = (8,)) -> E
         reason="success" if success else "failed",
         elapsed_s=2.0,
         wall_s=0.5,
+        clock_rate=1.0,
         refused=0,
         refusal="",
         exits=tuple(sample(layer, 0.3 * i) for i, layer in enumerate(layers)),

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -68,7 +69,8 @@ def _demo(options: argparse.Namespace, console: Console) -> None:
         write_film(options.out / "run.mp4", footages)
     console.print(
         f"{summary['successes']} of {summary['episodes']} tasks done; chunk latency "
-        f"{summary['chunk_latency_ms_p50']:.0f} ms (p95 {summary['chunk_latency_ms_p95']:.0f} ms)"
+        f"{summary['chunk_latency_ms_p50']:.0f} ms (p95 {summary['chunk_latency_ms_p95']:.0f} ms); "
+        f"real-time factor {summary['real_time_factor']:.2f}"
     )
     console.print(f"written: {options.out}/summary.json, run.mp4, exits.png")
 
@@ -111,6 +113,7 @@ def summarise(records: Sequence[EpisodeRecord]) -> dict[str, Any]:
         "successes": sum(record.success for record in records),
         "chunk_latency_ms_p50": percentile(latencies_ms, 50),
         "chunk_latency_ms_p95": percentile(latencies_ms, 95),
+        "real_time_factor": float(np.mean([record.clock_rate for record in records])),
         "runs": [
             {
                 "instruction": record.instruction,

@@ -45,7 +45,7 @@ class Operator(Node):
     """Runs episodes on a simulated robot; `health` is asked while it waits and may raise."""
 
     def __init__(self, **node_kwargs: Any) -> None:
-        super().__init__("operator", **node_kwargs)
+        super().__init__("operator", start_parameter_services=False, **node_kwargs)
         self.health: Callable[[], None] = lambda: None
         self._news = threading.Condition()
         self._episode: EpisodeState | None = None
@@ -123,13 +123,17 @@ class Operator(Node):
             assert self._episode is not None
             self._begin_ns = stamp_to_ns(self._episode.header.stamp)
         goal = self.begin(instruction) if policy else None
+        watched_s = time.monotonic()
         reason = self._watch(plan, number, goal)
-        if goal is not None:
-            self.answer(goal.cancel_goal_async(), "policy (cancel)")
-        self.disarm()
+        watched_s = time.monotonic() - watched_s
+        # What comes after the end, while everybody is told, does not count.
         with self._news:
             state, samples = self._episode, tuple(self._samples)
             refused, refusal = self._refused, self._refusal
+        if goal is not None:
+            self.answer(goal.cancel_goal_async(), "policy (cancel)")
+        self.disarm()
+        elapsed_s = (stamp_to_ns(state.header.stamp) - self._begin_ns) * 1e-9
         return EpisodeRecord(
             task=plan.task,
             kind=plan.kind,
@@ -139,8 +143,9 @@ class Operator(Node):
             success=state.success,
             failed=state.failed,
             reason=reason,
-            elapsed_s=stamp_to_ns(state.header.stamp) * 1e-9 - self._begin_ns * 1e-9,
+            elapsed_s=elapsed_s,
             wall_s=time.monotonic() - began_s,
+            clock_rate=elapsed_s / max(watched_s, 1e-6),
             refused=refused,
             refusal=refusal,
             exits=samples,
@@ -191,9 +196,11 @@ class Operator(Node):
         if not response.success:
             raise A1Error(f"simulator refused the reset: {response.message}")
         self.wait_for(
-            lambda: self._episode is not None
-            and self._episode.episode > before
-            and self._episode.elapsed_s >= SETTLED_S,
+            lambda: (
+                self._episode is not None
+                and self._episode.episode > before
+                and self._episode.elapsed_s >= SETTLED_S
+            ),
             "the new episode on sim/episode",
             ANSWER_S,
         )

@@ -45,6 +45,7 @@ class EpisodeRecord:
     reason: str  # why it ended: success, failed, timeout, or what the policy said
     elapsed_s: float
     wall_s: float
+    clock_rate: float  # simulated seconds a wall second while the task ran
     refused: int  # chunks that the controller did not take
     refusal: str  # why the last of them was not taken
     exits: tuple[ExitSample, ...] = field(default=())

@@ -35,7 +35,7 @@ class Spectator(Node):
     """Subscribes to sim/qpos, the cameras, exits and the episode; `footage` is what came so far."""
 
     def __init__(self, spec: RobotSpec, **node_kwargs: Any) -> None:
-        super().__init__("spectator", **node_kwargs)
+        super().__init__("spectator", start_parameter_services=False, **node_kwargs)
         self.footage = Footage()
         self.create_subscription(JointState, "sim/qpos", self._on_qpos, RELIABLE)
         self.create_subscription(EpisodeState, "sim/episode", self._on_episode, RELIABLE)

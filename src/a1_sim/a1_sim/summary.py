@@ -49,6 +49,7 @@ def row_of(cell: Cell, records: Sequence[EpisodeRecord]) -> dict[str, Any]:
         "chunk_latency_ms_p50": percentile(chunk, 50),
         "chunk_latency_ms_p95": percentile(chunk, 95),
         "mean_seconds": _mean([record.elapsed_s for record in records]),
+        "clock_rate": _mean([record.clock_rate for record in records]),
         "wall_seconds": _mean([record.wall_s for record in records]),
         "chunks": len(exits),
         "refused_chunks": sum(record.refused for record in records),
