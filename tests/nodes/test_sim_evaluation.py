@@ -121,10 +121,12 @@ def test_rows_count_and_compare_the_same_layouts(tmp_path: Path) -> None:
 
 
 def test_fixed_depth_is_chosen_for_equal_cost() -> None:
-    blocks = [1, 2, 3, 4, 5, 6, 7]
-    assert summary.equal_cost_exit([record(1, layers=(8, 8))], blocks) == 7
-    assert summary.equal_cost_exit([record(1, layers=(2, 6))], blocks) == 3
-    assert summary.equal_cost_exit([record(1, layers=(2, 2, 4, 8))], blocks) == 3
+    prices = {1: 0.35, 3: 0.55, 5: 0.8, 7: 1.0}
+    assert summary.equal_cost_exit([record(1, layers=(8, 8))], prices) == 7
+    assert summary.equal_cost_exit([record(1, layers=(2, 6))], prices) == 3
+    assert (
+        summary.equal_cost_exit([record(1, layers=(2, 2, 2)), record(2, layers=(4,))], prices) == 1
+    )
 
 
 def test_summary_of_a_demonstration_has_the_figures_promised() -> None:

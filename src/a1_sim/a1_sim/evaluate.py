@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -16,6 +17,7 @@ from a1_sim import assets, summary
 from a1_sim.ledger import Cell, Ledger, digest
 from a1_sim.operator_node import Operator
 from a1_sim.plans import TASKS, evaluation_plans
+from a1_sim.records import EpisodePlan
 from a1_sim.stage import Stage, composed_stage, launched_stage
 from a1_sim.system import isolate
 
@@ -23,6 +25,8 @@ SETTINGS = ("full", "adaptive", "fixed")
 CLOCKS = ("lockstep", "real_time")
 # Fixed depth has no row of its own in real time: it costs what adaptive costs.
 REAL_TIME_SETTINGS = ("full", "adaptive")
+# Long enough for a chunk or two, whose cost is all that is looked at.
+PROBE = EpisodePlan(task="touch", kind="touch", seed=0, timeout_s=0.4)
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -100,6 +104,7 @@ class _Lazy:
         self._stage, self._clock, self._out = stage, clock, out
         self._exits = contextlib.ExitStack()
         self._operator: Operator | None = None
+        self._prices: dict[int, float] = {}
 
     def __enter__(self) -> "_Lazy":
         return self
@@ -119,9 +124,14 @@ class _Lazy:
             self._operator.let_the_world_judge()
         return self._operator
 
-    def blocks(self) -> list[int]:
-        """The checkpoint's exits, as block indices."""
-        return self._stage.exits()
+    def prices(self) -> dict[int, float]:
+        """What a fixed exit costs (share of full depth's FLOPs), by block; each is tried once."""
+        if not self._prices:
+            for block in self._stage.exits():
+                _set_policy(self.operator(), "fixed", block)
+                tried = self.operator().run(PROBE)
+                self._prices[block] = tried.mean("flops_fraction")
+        return self._prices
 
 
 def _run_cell(
@@ -141,14 +151,13 @@ def _run_cell(
                 f"{task}: setting fixed takes its depth from setting adaptive, which was not run; "
                 "add adaptive to --settings"
             )
-        block = summary.equal_cost_exit(list(shallow.values()), system.blocks())
+        block = summary.equal_cost_exit(list(shallow.values()), system.prices())
     cell = Cell(task=task, setting=setting, clock=clock, fixed_exit=block)
     plans = [plan for plan in evaluation_plans(task, episodes) if not ledger.has(cell, plan.seed)]
     if not plans:
         return
     operator = system.operator()
-    operator.set_policy(fixed_exit=block)
-    operator.set_policy(mode=setting)
+    _set_policy(operator, setting, block)
     columns = (
         TextColumn(f"{task:15} {setting:8} {clock:9}"),
         MofNCompleteColumn(),
@@ -165,10 +174,16 @@ def _run_cell(
             progress.update(bar, advance=1, description=f"success {rate:.2f}")
 
 
+def _set_policy(operator: Operator, setting: str, block: int) -> None:
+    if setting == "fixed":
+        operator.set_policy(fixed_exit=block)
+    operator.set_policy(mode=setting)
+
+
 def _show(final: dict, console: Console) -> None:
-    table = Table(*summary.COLUMNS.values())
+    table = Table(*summary.COLUMNS.values(), box=box.SIMPLE, pad_edge=False)
     for row in final["rows"]:
         table.add_row(*summary.cells_of_table(row))
-    console.print(table)
+    Console(width=max(console.width, 128)).print(table)
     for one in final["comparisons"]:
         console.print(summary.sentence(one), highlight=False)

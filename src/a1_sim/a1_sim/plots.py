@@ -103,7 +103,7 @@ def plot_summary(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
             )
         axes.set_title(task.replace("_", " "), fontsize=11)
         axes.set_xlabel("compute, share of full depth")
-        axes.set_xlim(0.0, 1.08)
+        axes.set_xlim(0.0, 1.08 * max(1.0, *(row["flops_fraction"] for row in rows)))
         axes.set_ylim(-0.02, 1.04)
         axes.grid(color="#e5e5e5")
     panels[0, 0].set_ylabel("success rate, 95% interval")

@@ -1,7 +1,7 @@
 """The evaluation's table: one row a cell, and differences between settings. Pure but `write`."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -86,21 +86,15 @@ def comparisons(ledger: Ledger) -> list[dict[str, Any]]:
     return found
 
 
-def equal_cost_exit(records: Sequence[EpisodeRecord], blocks: Sequence[int]) -> int:
-    """The exit (a block index) whose cost is nearest to the mean cost of the given episodes.
+def equal_cost_exit(records: Sequence[EpisodeRecord], prices: Mapping[int, float]) -> int:
+    """The exit (a block index) whose price is nearest to the mean cost of the given episodes.
 
-    What an exit costs is read off the inferences that left there, and interpolated between them.
+    `prices`: share of full depth's FLOPs of an inference that goes to that exit and nowhere else.
     """
-    exits = [sample for record in records for sample in record.exits]
-    assert exits
-    cost = {sample.exit_layer: sample.flops_fraction for sample in exits}
-    cost = {0: 0.0, exits[0].num_layers: 1.0} | cost
-    layers = sorted(cost)
-    wanted = np.mean([sample.flops_fraction for sample in exits])
-    of_blocks = np.interp(
-        [block + 1 for block in blocks], layers, [cost[layer] for layer in layers]
-    )
-    return int(blocks[int(np.argmin(np.abs(of_blocks - wanted)))])
+    costs = [sample.flops_fraction for record in records for sample in record.exits]
+    assert costs
+    mean = float(np.mean(costs))
+    return min(prices, key=lambda block: abs(prices[block] - mean))
 
 
 def write(out: Path, ledger: Ledger, about: dict[str, Any]) -> dict[str, Any]:
