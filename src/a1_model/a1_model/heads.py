@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 from transformers.models.qwen2.modeling_qwen2 import Qwen2RMSNorm
 
 from a1_model.config import CameraTokens, ModelConfig
@@ -56,37 +55,25 @@ class QueryHead(nn.Module):
 
 
 class PointHead(nn.Module):
-    """Where the named object is, read in two ways from the last instruction token h.
+    """Where the named object is: its pixel, read from the last instruction token.
 
-    Its patch: <W_q h, W_k h(patch)>. Its pixel: a linear readout of h alone. The first can be
-    right while h only says what to look for; the second makes h say where it is, and h is what
-    the action heads can read.
+    The token's hidden state has to say where the object is, not only what to look for, because
+    that is what the action heads can read. Training also points the token's attention at the
+    object's patches (`Backbone.looks`): left to itself it did not learn to look there.
     """
 
     def __init__(self, config: ModelConfig):
         super().__init__()
         hidden = config.backbone.hidden
-        self._image_tokens = config.image_tokens
-        self._sizes = [camera.grid**2 for camera in config.cameras]
         self.norms = nn.ModuleList(
             Qwen2RMSNorm(hidden, eps=config.backbone.rms_norm_eps) for _ in config.exits
         )
-        self.query = nn.Linear(hidden, hidden)
-        self.key = nn.Linear(hidden, hidden, bias=False)
         self.pixel = nn.ModuleList(nn.Linear(hidden, 2 * len(config.cameras)) for _ in config.exits)
 
     def pixels(self, exit_index: int, hidden_BNC: Tensor, valid_B: Tensor) -> Tensor:
         """x, y in [0, 1] of every camera's image, [B, V, 2], after the exit's block."""
         last_BC = self.norms[exit_index](_last(hidden_BNC, valid_B))
         return 0.5 + self.pixel[exit_index](last_BC).unflatten(-1, (-1, 2))
-
-    def logits(self, exit_index: int, hidden_BNC: Tensor, valid_B: Tensor) -> list[Tensor]:
-        """One [B, patches] per camera, from the hidden state after the exit's block."""
-        norm = self.norms[exit_index]
-        query_BC = self.query(norm(_last(hidden_BNC, valid_B)))
-        key_BNC = self.key(norm(hidden_BNC[:, : self._image_tokens]))
-        scores_BN = (key_BNC @ query_BC[..., None])[..., 0] / query_BC.shape[-1] ** 0.5
-        return list(scores_BN.split(self._sizes, dim=1))
 
 
 def _last(hidden_BNC: Tensor, valid_B: Tensor) -> Tensor:
@@ -108,10 +95,9 @@ def point_target(points_B2: Tensor, camera: CameraTokens) -> Tensor:
     return (axis[:, 1, :, None] * axis[:, 0, None, :]).flatten(1)
 
 
-def point_loss(logits_BP: Tensor, target_BP: Tensor, valid_B: Tensor) -> Tensor:
-    """Cross-entropy over the patches, mean over the valid samples."""
-    loss_B = -(target_BP * functional.log_softmax(logits_BP, dim=-1)).sum(-1)
-    return masked_mean(loss_B, valid_B)
+def look_loss(looks_BP: Tensor, target_BP: Tensor, valid_B: Tensor) -> Tensor:
+    """Cross-entropy of log-attention on a camera's patches, mean over the valid samples."""
+    return masked_mean(-(target_BP * looks_BP).sum(-1), valid_B)
 
 
 def pixel_loss(pixels_BV2: Tensor, target_BV2: Tensor, valid_BV: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from a1_model.backbone import Layout
 from a1_model.batch import TrainBatch
 from a1_model.blocks import HalfBlock
 from a1_model.flow import noisy_actions, sample_tau, target_velocity
-from a1_model.heads import masked_mean, pixel_loss, point_loss, point_target
+from a1_model.heads import look_loss, masked_mean, pixel_loss, point_target
 
 if TYPE_CHECKING:
     from a1_model.network import A1Network
@@ -74,7 +74,7 @@ def training_losses(
                 logits.append(network.query_head.end_logit(exit_index, queries))
             by_exit["end"].append(torch.stack([_end_loss(x, batch) for x in logits]).mean())
         if "point" in wanted:
-            by_exit["point"].append(_point_loss(network, exit_index, hidden, layout, batch))
+            by_exit["point"].append(_point_loss(network, exit_index, half, hidden, layout, batch))
     losses: dict[str, Tensor] = {}
     for name, values in by_exit.items():
         stacked_K = torch.stack(values)
@@ -155,13 +155,22 @@ def _end_loss(logit_B: Tensor, batch: TrainBatch) -> Tensor:
 
 
 def _point_loss(
-    network: A1Network, exit_index: int, hidden: Tensor, layout: Layout, batch: TrainBatch
+    network: A1Network,
+    exit_index: int,
+    half: HalfBlock,
+    hidden: Tensor,
+    layout: Layout,
+    batch: TrainBatch,
 ) -> Tensor:
-    logits = network.point_head.logits(exit_index, hidden, layout.valid_B)
-    total = torch.zeros((), device=hidden.device)
-    for view, (camera, logits_BP) in enumerate(zip(network.config.cameras, logits, strict=True)):
+    """One attention head a camera looks at the object; the token then says the pixel."""
+    cameras = network.config.cameras
+    looks_BVN = network.backbone.looks(network.config.exits[exit_index], half, layout, len(cameras))
+    total, start = torch.zeros((), device=hidden.device), 0
+    for view, camera in enumerate(cameras):
         target_BP = point_target(batch.points_BV2[:, view], camera)
-        total = total + point_loss(logits_BP, target_BP, batch.points_valid_BV[:, view])
+        looks_BP = looks_BVN[:, view, start : start + target_BP.shape[1]]
+        total = total + look_loss(looks_BP, target_BP, batch.points_valid_BV[:, view])
+        start += target_BP.shape[1]
     pixels_BV2 = network.point_head.pixels(exit_index, hidden, layout.valid_B)
     off = pixel_loss(pixels_BV2, batch.points_BV2, batch.points_valid_BV)
-    return total / len(logits) + PIXEL_WEIGHT * off
+    return total / len(cameras) + PIXEL_WEIGHT * off
