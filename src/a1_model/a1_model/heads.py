@@ -55,25 +55,37 @@ class QueryHead(nn.Module):
 
 
 class PointHead(nn.Module):
-    """Where the named object is: its pixel, read from the last instruction token.
+    """Where the named object is, read in two ways from the last instruction token h.
 
-    The token's hidden state has to say where the object is, not only what to look for, because
-    that is what the action heads can read. Training also points the token's attention at the
-    object's patches (`Backbone.looks`): left to itself it did not learn to look there.
+    Its patch: <W_q h, W_k h(patch)>, which is learned in minutes and makes h and the patches
+    speak the same words. Its pixel: a readout of h alone, so that h has to say where the object
+    is and not only what to look for: h is what the action heads can read.
     """
 
     def __init__(self, config: ModelConfig):
         super().__init__()
         hidden = config.backbone.hidden
+        self._image_tokens = config.image_tokens
+        self._sizes = [camera.grid**2 for camera in config.cameras]
         self.norms = nn.ModuleList(
             Qwen2RMSNorm(hidden, eps=config.backbone.rms_norm_eps) for _ in config.exits
         )
+        self.query = nn.Linear(hidden, hidden)
+        self.key = nn.Linear(hidden, hidden, bias=False)
         self.pixel = nn.ModuleList(nn.Linear(hidden, 2 * len(config.cameras)) for _ in config.exits)
 
     def pixels(self, exit_index: int, hidden_BNC: Tensor, valid_B: Tensor) -> Tensor:
         """x, y in [0, 1] of every camera's image, [B, V, 2], after the exit's block."""
         last_BC = self.norms[exit_index](_last(hidden_BNC, valid_B))
         return 0.5 + self.pixel[exit_index](last_BC).unflatten(-1, (-1, 2))
+
+    def matches(self, exit_index: int, hidden_BNC: Tensor, valid_B: Tensor) -> list[Tensor]:
+        """Log-probability of every patch, one [B, patches] per camera."""
+        norm = self.norms[exit_index]
+        query_BC = self.query(norm(_last(hidden_BNC, valid_B)))
+        key_BNC = self.key(norm(hidden_BNC[:, : self._image_tokens]))
+        scores_BN = (key_BNC @ query_BC[..., None])[..., 0] / query_BC.shape[-1] ** 0.5
+        return [part.log_softmax(-1) for part in scores_BN.split(self._sizes, dim=1)]
 
 
 def _last(hidden_BNC: Tensor, valid_B: Tensor) -> Tensor:
@@ -95,9 +107,9 @@ def point_target(points_B2: Tensor, camera: CameraTokens) -> Tensor:
     return (axis[:, 1, :, None] * axis[:, 0, None, :]).flatten(1)
 
 
-def look_loss(looks_BP: Tensor, target_BP: Tensor, valid_B: Tensor) -> Tensor:
-    """Cross-entropy of log-attention on a camera's patches, mean over the valid samples."""
-    return masked_mean(-(target_BP * looks_BP).sum(-1), valid_B)
+def patch_loss(log_share_BP: Tensor, target_BP: Tensor, valid_B: Tensor) -> Tensor:
+    """Cross-entropy over a camera's patches, mean over the valid samples."""
+    return masked_mean(-(target_BP * log_share_BP).sum(-1), valid_B)
 
 
 def pixel_loss(pixels_BV2: Tensor, target_BV2: Tensor, valid_BV: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from a1_model.backbone import Layout
 from a1_model.batch import TrainBatch
 from a1_model.blocks import HalfBlock
 from a1_model.flow import noisy_actions, sample_tau, target_velocity
-from a1_model.heads import look_loss, masked_mean, pixel_loss, point_target
+from a1_model.heads import masked_mean, patch_loss, pixel_loss, point_target
 
 if TYPE_CHECKING:
     from a1_model.network import A1Network
@@ -162,14 +162,18 @@ def _point_loss(
     layout: Layout,
     batch: TrainBatch,
 ) -> Tensor:
-    """One attention head a camera looks at the object; the token then says the pixel."""
+    """The last token matches the object's patch, looks at it (one attention head a camera), and
+    says its pixel.
+    """
     cameras = network.config.cameras
     looks_BVN = network.backbone.looks(network.config.exits[exit_index], half, layout, len(cameras))
+    matches = network.point_head.matches(exit_index, hidden, layout.valid_B)
     total, start = torch.zeros((), device=hidden.device), 0
     for view, camera in enumerate(cameras):
         target_BP = point_target(batch.points_BV2[:, view], camera)
         looks_BP = looks_BVN[:, view, start : start + target_BP.shape[1]]
-        total = total + look_loss(looks_BP, target_BP, batch.points_valid_BV[:, view])
+        for log_share_BP in (looks_BP, matches[view]):
+            total = total + patch_loss(log_share_BP, target_BP, batch.points_valid_BV[:, view])
         start += target_BP.shape[1]
     pixels_BV2 = network.point_head.pixels(exit_index, hidden, layout.valid_B)
     off = pixel_loss(pixels_BV2, batch.points_BV2, batch.points_valid_BV)
