@@ -26,7 +26,7 @@ lint: setup  ## ruff, mypy, import contracts
 eval: setup  ## closed-loop evaluation over EPISODES=50
 	@./a1 run a1_sim evaluate --episodes $(EPISODES) $(ARGS)
 
-train-tiny: setup  ## train the shipped checkpoint again, from nothing
+train-tiny: setup  ## train a checkpoint by the recipe, from a seed; resumes where it was killed
 	@./a1 run a1_training train_tiny $(ARGS)
 
 bench: $(BENCHES)  ## every measurement, one JSON line each

@@ -77,7 +77,7 @@ _ACT = {"fm": 1.0, "mlp": 0.5, "end": 0.05, "point": 0.2}
 
 
 def tiny_recipe() -> Recipe:
-    """The recipe of the shipped checkpoint: point, clone, then two rounds of DAgger."""
+    """Point, clone, then two rounds of DAgger."""
     return Recipe(
         pointing_samples=24_000,
         demonstration_episodes=1_600,
