@@ -91,13 +91,17 @@ def make_thresholds():
 
 @pytest.fixture(scope="session")
 def make_batch(tokenizer):
-    def make(texts=(TOUCH, BOWL, TOUCH), seed=0):
+    def make(texts=(TOUCH, BOWL, TOUCH), seed=0, image_of=None):
+        """`image_of`: which image each text is about; one image a text when left out."""
         generator = torch.Generator().manual_seed(seed)
         size = len(texts)
         ids_BT, mask_BT = tokenizer.encode(texts)
-        images = torch.randint(0, 256, (size, 2, 128, 128, 3), generator=generator)
+        image_of = range(size) if image_of is None else image_of
+        shape = (max(image_of) + 1, 2, 128, 128, 3)
+        images = torch.randint(0, 256, shape, generator=generator)
         return TrainBatch(
-            images_BVHWC=images.to(torch.uint8),
+            images_UVHWC=images.to(torch.uint8),
+            image_of_B=torch.tensor(list(image_of)),
             text_ids_BT=ids_BT,
             text_mask_BT=mask_BT,
             state_BD=torch.randn(size, 8, generator=generator),

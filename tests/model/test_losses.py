@@ -7,6 +7,8 @@ import torch
 
 from a1_model.heads import point_target
 
+TOUCH, BOWL = "touch the red cube", "put the green cube in the bowl"
+
 
 def losses(network, batch, wanted):
     return network.losses(batch, torch.Generator().manual_seed(5), wanted=wanted)
@@ -58,7 +60,7 @@ def test_draws_do_not_see_each_other(make_network, make_batch):
     network = make_network(flow_draws=2).requires_grad_(False)
     batch = make_batch()
     hidden, layout = network.prefix(
-        batch.images_BVHWC.unbind(1), batch.text_ids_BT, batch.text_mask_BT, state_BD=None
+        batch.images_UVHWC.unbind(1), batch.text_ids_BT, batch.text_mask_BT, state_BD=None
     )
     half = network.backbone.keys_values(0, hidden, layout)
     noisy, tau = torch.randn(3, 2, 16, 8), torch.rand(3, 2)
@@ -99,6 +101,71 @@ def test_invalid_rows_and_samples_do_not_count(network, make_batch):
     values = losses(network, batch, ("fm", "mlp", "end", "point"))
     batch.row_valid_BH[:] = True
     assert all(float(value.sum()) == 0 for value in values.values())
+
+
+@pytest.mark.parametrize("padded", [False, True])
+def test_samples_that_share_an_image_cost_what_they_cost_alone(network, make_batch, padded):
+    wanted = ("fm", "mlp", "end", "point")
+    texts = (TOUCH, BOWL if padded else TOUCH, TOUCH)
+    shared = make_batch(texts, image_of=(0, 0, 1))
+    images = shared.images_UVHWC[shared.image_of_B]
+    apart = dataclasses.replace(shared, images_UVHWC=images, image_of_B=torch.arange(3))
+    first, second = losses(network, shared, wanted), losses(network, apart, wanted)
+    for name in wanted:
+        torch.testing.assert_close(first[name], second[name], rtol=1e-5, atol=1e-6, msg=name)
+
+
+@pytest.mark.parametrize("with_queries", [False, True])
+def test_shared_images_are_the_plain_prefix(network, make_batch, with_queries):
+    batch = make_batch((TOUCH, BOWL, TOUCH), image_of=(0, 0, 1))
+    shared, layout = network.shared_prefix(batch, with_queries)
+    plain, _ = network.prefix(
+        batch.images_UVHWC[batch.image_of_B].unbind(1),
+        batch.text_ids_BT,
+        batch.text_mask_BT,
+        state_BD=batch.state_BD if with_queries else None,
+    )
+    real = torch.ones(plain.shape[:2], dtype=torch.bool)
+    real[:, : layout.prefix] = layout.key_valid_BN
+    for block in range(network.config.backbone.layers):
+        half = network.backbone.keys_values(block, plain, layout)
+        plain = network.backbone.finish(block, half, layout)
+        hidden = shared.finish(block, shared.keys_values(block))
+        torch.testing.assert_close(hidden[real], plain[real], rtol=1e-5, atol=1e-5)
+
+
+def test_all_that_decide_are_taught_to_point(make_network, make_batch):
+    """The pointing loss alone reaches the state, the noisy actions and the queries."""
+    network = make_network()
+    losses(network, make_batch(), ("fm", "mlp", "point"))["point"].backward()
+    for part in (
+        network.expert.state_in,
+        network.expert.action_in,
+        network.query_head.state_in,
+        network.backbone.embed_tokens,
+        network.vision.tower,
+    ):
+        assert all(p.grad is not None and p.grad.any() for p in part.parameters()), part
+
+
+def test_a_look_is_the_attention_of_the_layer(network, make_batch):
+    """What is supervised is what the expert's layer does, by its own definition."""
+    batch = make_batch((TOUCH, TOUCH))
+    hidden, layout = network.prefix(
+        batch.images_UVHWC.unbind(1), batch.text_ids_BT, batch.text_mask_BT, state_BD=None
+    )
+    half = network.backbone.keys_values(0, hidden, layout)
+    expert = network.expert
+    suffix = expert.suffix(layout)
+    state = expert.embed_state(batch.state_BD)
+    _, context = expert.state_layer(0, state, half, suffix, layout.prefix)
+    look = expert.looks(0, state, suffix.state_rope, context, suffix.state_mask).exp()
+    torch.testing.assert_close(look.sum(-1), torch.ones(2, 1))
+    attention = expert.layers[0].self_attn
+    query = attention.q_norm(attention.q_proj(expert.layers[0].input_layernorm(state))[..., :32])
+    turned = suffix.state_rope.turn(query[:, None])
+    scores = (turned * context.key[:, :1]).sum(-1)[:, 0] * 32**-0.5
+    torch.testing.assert_close(look[:, 0], scores.softmax(-1), rtol=1e-4, atol=1e-6)
 
 
 def test_the_point_target_is_bilinear(network):

@@ -20,27 +20,30 @@ NAMES = tuple(f"joint{i}" for i in range(7)) + ("gripper",)
 STAGE = Stage(
     name="clone",
     steps=4,
-    mixture={"demonstrations": 1.0, "pointing": 1.0},
+    mixture={"demonstrations": 1.0, "scenes": 1.0},
     loss_weights={"fm": 1.0, "mlp": 1.0, "end": 0.1, "point": 0.1},
     learning_rate=1e-3,
     warmup_steps=1,
 )
 RECIPE = Recipe(
-    pointing_samples=0,
+    scenes=0,
     demonstration_episodes=0,
     noise=0.0,
     stages=(STAGE,),
     dagger=(),
-    batch_size=4,
+    images_per_step=4,
 )
 
 
 def made_up(count: int, seed: int, with_actions: bool):
     rng = np.random.default_rng(seed)
+    images = {}
     for tick in range(count):
+        if tick % 2 == 0:
+            images = {c: rng.integers(0, 255, (32, 32, 3), np.uint8) for c in ("front", "wrist")}
         actions = rng.normal(size=(16, 8)).astype(np.float32) if with_actions else None
         yield Sample(
-            images={c: rng.integers(0, 255, (32, 32, 3), np.uint8) for c in ("front", "wrist")},
+            images=images,
             state_D=rng.normal(size=8).astype(np.float32),
             instruction="touch the red cube" if tick % 2 else "touch the blue cube",
             actions_HD=actions,
@@ -55,9 +58,9 @@ def made_up(count: int, seed: int, with_actions: bool):
 @pytest.fixture(scope="module")
 def sources(tmp_path_factory):
     root = tmp_path_factory.mktemp("shards")
-    for name, actions in (("demonstrations", True), ("pointing", False)):
+    for name, actions in (("demonstrations", True), ("scenes", False)):
         write_shards(made_up(12, 3, actions), root / name, manifest={"source": name})
-    return {name: open_shards(root / name) for name in ("demonstrations", "pointing")}
+    return {name: open_shards(root / name) for name in ("demonstrations", "scenes")}
 
 
 @pytest.fixture
@@ -102,9 +105,9 @@ def test_a_killed_run_resumes_to_the_same_weights(parts, sources, tmp_path):
     assert torch.equal(weights(again), uninterrupted)
 
 
-def test_pointing_samples_leave_the_action_losses_alone(parts):
+def test_samples_without_actions_leave_the_action_losses_alone(parts):
     trainer, sampler = parts
-    batch = sampler.draw({"pointing": 1.0}, 6)
+    batch = sampler.draw({"scenes": 1.0}, 6)
     assert not batch.action_valid_B.any()
     assert not batch.row_valid_BH.any()
     losses = trainer.network.losses(batch, trainer.generator, wanted=("fm", "mlp", "point"))
@@ -115,7 +118,7 @@ def test_pointing_samples_leave_the_action_losses_alone(parts):
 
 def test_an_unseen_object_is_not_pointed_at(parts):
     _, sampler = parts
-    batch = sampler.draw({"pointing": 1.0}, 6)
+    batch = sampler.draw({"scenes": 1.0}, 6)
     assert batch.points_valid_BV[:, 0].all()
     assert not batch.points_valid_BV[:, 1].any()
     assert torch.isfinite(batch.points_BV2).all()
@@ -123,7 +126,9 @@ def test_an_unseen_object_is_not_pointed_at(parts):
 
 def test_the_mixture_is_kept(parts):
     _, sampler = parts
-    batch = sampler.draw({"demonstrations": 3.0, "pointing": 1.0}, 400)
+    batch = sampler.draw({"demonstrations": 3.0, "scenes": 1.0}, 400)
+    assert len(batch.images_UVHWC) == 400
+    assert batch.image_of_B.tolist() == [i // 2 for i in range(800)]
     share = float(batch.action_valid_B.float().mean())
     # 400 draws at 0.75: five standard deviations are 0.11.
     assert abs(share - 0.75) < 0.11

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -105,27 +104,6 @@ class Backbone(nn.Module):
         return finish(
             self.layers[index], half, layout.rope, mask=layout.mask, causal=layout.mask is None
         )
-
-    def looks(self, index: int, half: HalfBlock, layout: Layout, heads: int) -> Tensor:
-        """Log of what the last instruction token attends to in block `index`, [B, heads, N].
-
-        The first `heads` query heads, over the N prefix tokens.
-        """
-        attention = cast(Qwen2DecoderLayer, self.layers[index]).self_attn
-        batch = torch.arange(len(layout.valid_B), device=layout.valid_B.device)
-        last_B = layout.valid_B - 1
-        query = attention.q_proj(half.normed_BNC[batch, last_B])
-        query_BhNd = query.view(len(batch), -1, 1, attention.head_dim)[:, :heads]
-        span = layout.rope.cos.shape[0]
-        where = (batch if span > 1 else torch.zeros_like(batch), 0, last_B)
-        turned = Rope(layout.rope.cos[where][:, None, None], layout.rope.sin[where][:, None, None])
-        groups = torch.arange(heads, device=batch.device) // attention.num_key_value_groups
-        key_BhNd = half.key_BGNd[:, groups, : layout.prefix]
-        scores_BhN = (turned.turn(query_BhNd) @ key_BhNd.transpose(-1, -2))[:, :, 0]
-        scores_BhN = scores_BhN * attention.scaling
-        if layout.key_valid_BN is not None:
-            scores_BhN = scores_BhN.masked_fill(~layout.key_valid_BN[:, None], float("-inf"))
-        return scores_BhN.log_softmax(-1)
 
 
 def additive(seen: Tensor) -> Tensor:

@@ -9,12 +9,13 @@ from torch import Tensor
 
 @dataclass(frozen=True, kw_only=True)
 class TrainBatch:
-    """B samples; a sample may lack action labels, end labels or points.
+    """B samples about U images; a sample may lack action labels, end labels or points.
 
     V cameras in model order, T text tokens (padded on the right), D dimensions, H rows.
 
     Attributes:
-        images_BVHWC: uint8 RGB.
+        images_UVHWC: uint8 RGB.
+        image_of_B: int64, index into the images.
         text_ids_BT, text_mask_BT: int64 ids; bool, True where a token is real.
         state_BD, actions_BHD: float32, normalised to [-1, 1].
         action_valid_B: bool, the sample has an action label.
@@ -24,7 +25,8 @@ class TrainBatch:
             as the model sees it; bool, the object is visible.
     """
 
-    images_BVHWC: Tensor
+    images_UVHWC: Tensor
+    image_of_B: Tensor
     text_ids_BT: Tensor
     text_mask_BT: Tensor
     state_BD: Tensor

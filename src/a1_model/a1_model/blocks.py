@@ -9,6 +9,7 @@ Shapes: B batch, N tokens, C channels, G KV heads, d head_dim.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -33,6 +34,13 @@ class Rope:
     def turn(self, x_BGNd: Tensor) -> Tensor:
         """Rotates queries or keys."""
         return (x_BGNd * self.cos) + (rotate_half(x_BGNd) * self.sin)
+
+    def select(self, where_BR: Tensor) -> Rope:
+        """Of the tokens at `where_BR` of every sample."""
+        if self.cos.shape[0] == 1:
+            return Rope(self.cos[0, 0, where_BR][:, None], self.sin[0, 0, where_BR][:, None])
+        rows = torch.arange(len(where_BR), device=where_BR.device)[:, None]
+        return Rope(self.cos[rows, 0, where_BR][:, None], self.sin[rows, 0, where_BR][:, None])
 
 
 class RopeTable(nn.Module):
@@ -102,10 +110,7 @@ def finish(
         causal: instead of a mask, when nothing is padded and there is no past.
     """
     attention = layer.self_attn
-    query = _heads(attention.q_proj(half.normed_BNC), attention.head_dim)
-    if hasattr(attention, "q_norm"):
-        query = attention.q_norm(query)
-    query = rope.turn(query.transpose(1, 2))
+    query = _queries(layer, half.normed_BNC, rope)
     key = half.key_BGNd if key is None else key
     value = half.value_BGNd if value is None else value
     groups = attention.num_key_value_groups
@@ -117,6 +122,35 @@ def finish(
     mixed = mixed.transpose(1, 2).flatten(2)
     hidden = half.hidden_BNC + attention.o_proj(mixed)
     return hidden + layer.mlp(layer.post_attention_layernorm(hidden))
+
+
+def attention_scores(
+    layer: DecoderLayer,
+    normed_BRC: Tensor,
+    rope: Rope,
+    key_BGNd: Tensor,
+    heads: Sequence[int],
+) -> Tensor:
+    """What the chosen query heads of `layer` make of tokens and keys, before masks and softmax.
+
+    Args:
+        normed_BRC: tokens after the layer's input norm; `rope` is theirs.
+
+    Returns:
+        [B, heads, R, N].
+    """
+    attention = layer.self_attn
+    query_BhRd = _queries(layer, normed_BRC, rope)[:, list(heads)]
+    key_BhNd = key_BGNd[:, [head // attention.num_key_value_groups for head in heads]]
+    return query_BhRd @ key_BhNd.transpose(-1, -2) * attention.scaling
+
+
+def _queries(layer: DecoderLayer, normed_BNC: Tensor, rope: Rope) -> Tensor:
+    attention = layer.self_attn
+    query = _heads(attention.q_proj(normed_BNC), attention.head_dim)
+    if hasattr(attention, "q_norm"):
+        query = attention.q_norm(query)
+    return rope.turn(query.transpose(1, 2))
 
 
 def _repeat(x_BGNd: Tensor, groups: int) -> Tensor:

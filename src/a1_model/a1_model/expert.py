@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +18,15 @@ from transformers import Qwen3Config
 from transformers.models.qwen3.modeling_qwen3 import Qwen3DecoderLayer, Qwen3RMSNorm
 
 from a1_model.backbone import Layout, additive
-from a1_model.blocks import HalfBlock, Rope, RopeTable, finish, initialise, keys_values
+from a1_model.blocks import (
+    HalfBlock,
+    Rope,
+    RopeTable,
+    attention_scores,
+    finish,
+    initialise,
+    keys_values,
+)
 from a1_model.config import ModelConfig
 
 
@@ -160,6 +169,20 @@ class Expert(nn.Module):
             value=torch.cat((context.value, own.value_BGNd), dim=2),
             mask=suffix.action_mask,
         )
+
+    def looks(
+        self, index: int, tokens_BRC: Tensor, rope: Rope, context: Context, mask: Tensor | None
+    ) -> Tensor:
+        """Log of what the first head of layer `index` attends to in its context, [B, R, N + 1].
+
+        Args:
+            tokens_BRC: of either lane, before the layer; `rope` is theirs.
+            mask: the state's.
+        """
+        layer = cast(Qwen3DecoderLayer, self.layers[index])
+        normed_BRC = layer.input_layernorm(tokens_BRC)
+        scores = attention_scores(layer, normed_BRC, rope, context.key, [0])
+        return (scores if mask is None else scores + mask).log_softmax(-1)[:, 0]
 
     def velocity(self, exit_index: int, actions_BRC: Tensor) -> Tensor:
         """Readout of exit number `exit_index`: [B, R, D]."""

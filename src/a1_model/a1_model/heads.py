@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 from transformers.models.qwen2.modeling_qwen2 import Qwen2RMSNorm
@@ -55,40 +57,60 @@ class QueryHead(nn.Module):
 
 
 class PointHead(nn.Module):
-    """Where the named object is, read in two ways from the last instruction token h.
+    """Where the named object is, read in two ways; training only, see `pointing`.
 
-    Its patch: <W_q h, W_k h(patch)>, which is learned in minutes and makes h and the patches
-    speak the same words. Its pixel: a readout of h alone, so that h has to say where the object
-    is and not only what to look for: h is what the action heads can read.
+    The patch, from the last instruction token h: <W_q h, W_k h(patch)>, which is learned in
+    minutes and makes h and the patches speak the same words. The pixel, a readout of one token
+    alone, so that the token has to say where the object is and not only what to look for.
     """
 
     def __init__(self, config: ModelConfig):
         super().__init__()
-        hidden = config.backbone.hidden
+        hidden, eps = config.backbone.hidden, config.backbone.rms_norm_eps
         self._image_tokens = config.image_tokens
         self._sizes = [camera.grid**2 for camera in config.cameras]
-        self.norms = nn.ModuleList(
-            Qwen2RMSNorm(hidden, eps=config.backbone.rms_norm_eps) for _ in config.exits
-        )
+        self.norms = nn.ModuleList(Qwen2RMSNorm(hidden, eps=eps) for _ in config.exits)
         self.query = nn.Linear(hidden, hidden)
         self.key = nn.Linear(hidden, hidden, bias=False)
-        self.pixel = nn.ModuleList(nn.Linear(hidden, 2 * len(config.cameras)) for _ in config.exits)
+        widths = {
+            "instruction": hidden,
+            "queries": hidden,
+            "state": config.expert.hidden,
+            "actions": config.expert.hidden,
+        }
+        self.pixel = nn.ModuleDict(
+            {
+                name: nn.ModuleList(
+                    nn.Sequential(
+                        Qwen2RMSNorm(width, eps=eps), nn.Linear(width, 2 * len(config.cameras))
+                    )
+                    for _ in config.exits
+                )
+                for name, width in widths.items()
+            }
+        )
 
-    def pixels(self, exit_index: int, hidden_BNC: Tensor, valid_B: Tensor) -> Tensor:
-        """x, y in [0, 1] of every camera's image, [B, V, 2], after the exit's block."""
-        last_BC = self.norms[exit_index](_last(hidden_BNC, valid_B))
-        return 0.5 + self.pixel[exit_index](last_BC).unflatten(-1, (-1, 2))
+    def pixels(self, name: str, exit_index: int, hidden_BRC: Tensor) -> Tensor:
+        """x, y in [0, 1] of every camera's image, [B, R, V, 2].
+
+        Args:
+            name: of the tokens: "instruction" (the last one), "queries", "state" or "actions".
+            hidden_BRC: these tokens after the exit's block.
+        """
+        readouts = cast(nn.ModuleList, self.pixel[name])
+        return 0.5 + readouts[exit_index](hidden_BRC).unflatten(-1, (-1, 2))
 
     def matches(self, exit_index: int, hidden_BNC: Tensor, valid_B: Tensor) -> list[Tensor]:
         """Log-probability of every patch, one [B, patches] per camera."""
         norm = self.norms[exit_index]
-        query_BC = self.query(norm(_last(hidden_BNC, valid_B)))
+        query_BC = self.query(norm(last_token(hidden_BNC, valid_B)))
         key_BNC = self.key(norm(hidden_BNC[:, : self._image_tokens]))
         scores_BN = (key_BNC @ query_BC[..., None])[..., 0] / query_BC.shape[-1] ** 0.5
         return [part.log_softmax(-1) for part in scores_BN.split(self._sizes, dim=1)]
 
 
-def _last(hidden_BNC: Tensor, valid_B: Tensor) -> Tensor:
+def last_token(hidden_BNC: Tensor, valid_B: Tensor) -> Tensor:
+    """Hidden state [B, C] of the last instruction token."""
     batch = torch.arange(hidden_BNC.shape[0], device=hidden_BNC.device)
     return hidden_BNC[batch, valid_B - 1]
 
@@ -112,9 +134,10 @@ def patch_loss(log_share_BP: Tensor, target_BP: Tensor, valid_B: Tensor) -> Tens
     return masked_mean(-(target_BP * log_share_BP).sum(-1), valid_B)
 
 
-def pixel_loss(pixels_BV2: Tensor, target_BV2: Tensor, valid_BV: Tensor) -> Tensor:
-    """Mean absolute error over the valid points, in shares of the image's side."""
-    return masked_mean((pixels_BV2 - target_BV2).abs().mean(-1), valid_BV)
+def pixel_loss(pixels_BRV2: Tensor, target_B1V2: Tensor, valid_B1V: Tensor) -> Tensor:
+    """Mean absolute error over all tokens and valid points, in shares of the image's side."""
+    error_B1V = (pixels_BRV2 - target_B1V2).abs().mean((1, 3))[:, None]
+    return masked_mean(error_B1V, valid_B1V)
 
 
 def masked_mean(values: Tensor, valid: Tensor) -> Tensor:

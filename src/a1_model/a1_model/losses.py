@@ -12,9 +12,11 @@ from torch.nn import functional
 
 from a1_model.backbone import Layout
 from a1_model.batch import TrainBatch
-from a1_model.blocks import HalfBlock
+from a1_model.blocks import HalfBlock, Rope
+from a1_model.expert import Context
 from a1_model.flow import noisy_actions, sample_tau, target_velocity
-from a1_model.heads import masked_mean, patch_loss, pixel_loss, point_target
+from a1_model.heads import masked_mean
+from a1_model.pointing import Pointing
 
 if TYPE_CHECKING:
     from a1_model.network import A1Network
@@ -22,8 +24,6 @@ if TYPE_CHECKING:
 LOSSES = ("fm", "mlp", "end", "point")
 # The substep ends once an episode: without a weight the head would learn to say never.
 END_POSITIVE_WEIGHT = 10.0
-# A pixel error of a tenth of the image weighs as much as one nat of the patch's cross-entropy.
-PIXEL_WEIGHT = 10.0
 
 
 def training_losses(
@@ -46,19 +46,15 @@ def training_losses(
     config = network.config
     with_queries = "mlp" in wanted
     with_expert = "fm" in wanted or ("end" in wanted and not with_queries)
-    hidden, layout = network.prefix(
-        batch.images_BVHWC.unbind(1),
-        batch.text_ids_BT,
-        batch.text_mask_BT,
-        state_BD=batch.state_BD if with_queries else None,
-    )
-    flow = _Flow(network, batch, layout, generator, "fm" in wanted) if with_expert else None
+    prefix, layout = network.shared_prefix(batch, with_queries)
+    flow = _Flow(network, batch, layout, generator, wanted) if with_expert else None
+    pointing = Pointing(network, batch, layout) if "point" in wanted else None
     by_exit: dict[str, list[Tensor]] = {name: [] for name in wanted}
     for block in range(config.exits[-1] + 1):
-        half = network.backbone.keys_values(block, hidden, layout)
+        half = prefix.keys_values(block)
         if flow is not None:
             flow.step(block, half)
-        hidden = network.backbone.finish(block, half, layout)
+        hidden = prefix.finish(block, half)
         if block not in config.exits:
             continue
         exit_index = config.exits.index(block)
@@ -73,8 +69,13 @@ def training_losses(
             if with_queries:
                 logits.append(network.query_head.end_logit(exit_index, queries))
             by_exit["end"].append(torch.stack([_end_loss(x, batch) for x in logits]).mean())
-        if "point" in wanted:
-            by_exit["point"].append(_point_loss(network, exit_index, half, hidden, layout, batch))
+        if pointing is not None:
+            point = pointing.instruction(exit_index, half, hidden)
+            if with_queries:
+                point = point + pointing.queries(exit_index, half, queries)
+            if flow is not None:
+                point = point + flow.point(pointing, exit_index)
+            by_exit["point"].append(point)
     losses: dict[str, Tensor] = {}
     for name, values in by_exit.items():
         stacked_K = torch.stack(values)
@@ -92,7 +93,7 @@ class _Flow:
         batch: TrainBatch,
         layout: Layout,
         generator: torch.Generator | None,
-        with_actions: bool,
+        wanted: Collection[str],
     ):
         self._expert = network.expert
         self._insulate = network.config.insulate
@@ -102,7 +103,9 @@ class _Flow:
         self._actions: Tensor | None = None
         draws = network.config.flow_draws
         self._suffix = self._expert.suffix(layout, draws)
-        if not with_actions:
+        self._looks: dict[str, Tensor] = {}
+        self._with_looks = "point" in wanted
+        if "fm" not in wanted:
             return
         actions_BSHD = batch.actions_BHD[:, None].expand(-1, draws, -1, -1)
         noise_BSHD = torch.randn(actions_BSHD.shape, generator=generator)
@@ -118,11 +121,21 @@ class _Flow:
             half = replace(
                 half, key_BGNd=half.key_BGNd.detach(), value_BGNd=half.value_BGNd.detach()
             )
-        self._state, context = self._expert.state_layer(
-            block, self._state, half, self._suffix, self._prefix
-        )
-        if self._actions is not None:
-            self._actions = self._expert.action_layer(block, self._actions, context, self._suffix)
+        expert, suffix, before = self._expert, self._suffix, self._state
+        self._state, context = expert.state_layer(block, before, half, suffix, self._prefix)
+        if self._with_looks:
+            self._look("state", block, before, suffix.state_rope, context)
+        if self._actions is None:
+            return
+        if self._with_looks:
+            self._look("actions", block, self._actions, suffix.action_rope, context)
+        self._actions = expert.action_layer(block, self._actions, context, suffix)
+
+    def _look(
+        self, lane: str, block: int, tokens_BRC: Tensor, rope: Rope, context: Context
+    ) -> None:
+        mask = self._suffix.state_mask
+        self._looks[lane] = self._expert.looks(block, tokens_BRC, rope, context, mask)
 
     def loss(self, exit_index: int) -> Tensor:
         """Mean squared error of the velocity over the valid rows of all draws."""
@@ -131,6 +144,13 @@ class _Flow:
         velocity = velocity.unflatten(1, self._target_BSHD.shape[1:3])
         error_BH = (velocity - self._target_BSHD).square().mean((1, 3))
         return masked_mean(error_BH, _rows(self._batch))
+
+    def point(self, pointing: Pointing, exit_index: int) -> Tensor:
+        """What its lanes know about the named object after the block last stepped."""
+        point = pointing.lane("state", exit_index, self._state, self._looks["state"])
+        if self._actions is None:
+            return point
+        return point + pointing.lane("actions", exit_index, self._actions, self._looks["actions"])
 
     def end_logit(self, exit_index: int) -> Tensor:
         return self._expert.end_logit(exit_index, self._state)
@@ -152,29 +172,3 @@ def _end_loss(logit_B: Tensor, batch: TrainBatch) -> Tensor:
         pos_weight=torch.tensor(END_POSITIVE_WEIGHT, device=logit_B.device),
     )
     return masked_mean(loss_B, batch.end_valid_B)
-
-
-def _point_loss(
-    network: A1Network,
-    exit_index: int,
-    half: HalfBlock,
-    hidden: Tensor,
-    layout: Layout,
-    batch: TrainBatch,
-) -> Tensor:
-    """The last token matches the object's patch, looks at it (one attention head a camera), and
-    says its pixel.
-    """
-    cameras = network.config.cameras
-    looks_BVN = network.backbone.looks(network.config.exits[exit_index], half, layout, len(cameras))
-    matches = network.point_head.matches(exit_index, hidden, layout.valid_B)
-    total, start = torch.zeros((), device=hidden.device), 0
-    for view, camera in enumerate(cameras):
-        target_BP = point_target(batch.points_BV2[:, view], camera)
-        looks_BP = looks_BVN[:, view, start : start + target_BP.shape[1]]
-        for log_share_BP in (looks_BP, matches[view]):
-            total = total + patch_loss(log_share_BP, target_BP, batch.points_valid_BV[:, view])
-        start += target_BP.shape[1]
-    pixels_BV2 = network.point_head.pixels(exit_index, hidden, layout.valid_B)
-    off = pixel_loss(pixels_BV2, batch.points_BV2, batch.points_valid_BV)
-    return total / len(cameras) + PIXEL_WEIGHT * off

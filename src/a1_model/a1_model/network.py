@@ -11,8 +11,9 @@ from a1_model.backbone import Backbone, Layout
 from a1_model.batch import TrainBatch
 from a1_model.config import ModelConfig
 from a1_model.expert import Expert
-from a1_model.heads import PointHead, QueryHead
+from a1_model.heads import PointHead, QueryHead, last_token
 from a1_model.losses import LOSSES, training_losses
+from a1_model.shared_images import SharedImages
 from a1_model.vision import Vision
 
 
@@ -63,18 +64,28 @@ class A1Network(nn.Module):
         layout = self.backbone.layout(self.config.image_tokens, text_mask_BT, queries)
         return torch.cat(parts, dim=1), layout
 
+    def shared_prefix(self, batch: TrainBatch, with_queries: bool) -> tuple[SharedImages, Layout]:
+        """The same for training: what the samples of an image have in common is done once."""
+        image_tokens_UMC = self.vision(list(batch.images_UVHWC.unbind(1)))
+        parts, queries = [self.backbone.embed_tokens(batch.text_ids_BT)], 0
+        if with_queries:
+            parts.append(self.query_head.tokens(batch.state_BD))
+            queries = self.query_head.count
+        layout = self.backbone.layout(self.config.image_tokens, batch.text_mask_BT, queries)
+        own_BTC = torch.cat(parts, dim=1)
+        shared = SharedImages(self.backbone, layout, image_tokens_UMC, own_BTC, batch.image_of_B)
+        return shared, layout
+
     @torch.no_grad()
     def point(self, batch: TrainBatch, camera: int = 0) -> Tensor:
         """Where each exit says the named object is: x, y in [0, 1] of the image, [K, B, 2]."""
-        hidden, layout = self.prefix(
-            batch.images_BVHWC.unbind(1), batch.text_ids_BT, batch.text_mask_BT, state_BD=None
-        )
+        prefix, layout = self.shared_prefix(batch, with_queries=False)
         points = []
         for block in range(self.config.exits[-1] + 1):
-            half = self.backbone.keys_values(block, hidden, layout)
-            hidden = self.backbone.finish(block, half, layout)
+            hidden = prefix.finish(block, prefix.keys_values(block))
             if block in self.config.exits:
                 exit_index = self.config.exits.index(block)
-                pixels_BV2 = self.point_head.pixels(exit_index, hidden, layout.valid_B)
-                points.append(pixels_BV2[:, camera])
+                last_B1C = last_token(hidden, layout.valid_B)[:, None]
+                pixels_B1V2 = self.point_head.pixels("instruction", exit_index, last_B1C)
+                points.append(pixels_B1V2[:, 0, camera])
         return torch.stack(points)

@@ -26,14 +26,14 @@ class Grounding:
 
 @torch.inference_mode()
 def measure_grounding(
-    network: A1Network, sampler: BatchSampler, source: str, samples: int, batch_size: int = 128
+    network: A1Network, sampler: BatchSampler, source: str, images: int, images_per_batch: int = 64
 ) -> Grounding:
-    """Looks at `samples` draws of `source` (held-out layouts) through the point head."""
+    """Looks at `images` draws of `source` (held-out layouts) through the point head."""
     network.eval()
     hits_K = torch.zeros(len(network.config.exits), dtype=torch.int64)
     seen = 0
-    for _ in range(max(1, samples // batch_size)):
-        batch = sampler.draw({source: 1.0}, batch_size)
+    for _ in range(max(1, images // images_per_batch)):
+        batch = sampler.draw({source: 1.0}, images_per_batch)
         point_KB2 = network.point(batch)
         visible_B = batch.points_valid_BV[:, 0]
         side = network.config.front_grid

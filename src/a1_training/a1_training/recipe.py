@@ -49,22 +49,22 @@ class Recipe:
     """A whole run; every number that decides the checkpoint stands here.
 
     Attributes:
-        pointing_samples: random layouts and arm poses with the pixel of the named object.
+        scenes: random layouts and arm poses, three instructions each.
         demonstration_episodes: scripted expert episodes.
         noise: execution noise of the demonstrations (see `a1_world.generate`).
-        batch_size: samples an optimiser step.
+        images_per_step: images an optimiser step; with each come all samples about it.
         state_mask_probability: chance that a sample's state is replaced by zeros.
         brightness: largest relative change of an image's brightness, per sample.
         ema_decay: decay of the averaged weights that are saved.
         seed: of the data, the initial weights and the sampling.
     """
 
-    pointing_samples: int
+    scenes: int
     demonstration_episodes: int
     noise: float
     stages: tuple[Stage, ...]
     dagger: tuple[DaggerRound, ...]
-    batch_size: int = 64
+    images_per_step: int = 16
     weight_decay: float = 0.01
     gradient_clip: float = 1.0
     state_mask_probability: float = 0.0
@@ -79,47 +79,47 @@ _ACT = {"fm": 1.0, "mlp": 0.5, "end": 0.05, "point": 0.2}
 def tiny_recipe() -> Recipe:
     """Point, clone, then two rounds of DAgger."""
     return Recipe(
-        pointing_samples=24_000,
+        scenes=16_000,
         demonstration_episodes=1_600,
         noise=1.0,
         stages=(
             Stage(
                 name="point",
-                steps=650,
-                mixture={"pointing": 1.0},
+                steps=1_000,
+                mixture={"scenes": 1.0},
                 loss_weights={"fm": 0.0, "mlp": 0.0, "end": 0.0, "point": 1.0},
                 learning_rate=1e-3,
-                final_fraction=0.3,
+                final_fraction=0.5,
             ),
             Stage(
                 name="clone",
-                steps=1_300,
-                mixture={"demonstrations": 0.8, "pointing": 0.2},
+                steps=4_000,
+                mixture={"demonstrations": 0.6, "scenes": 0.4},
                 loss_weights=_ACT,
-                learning_rate=8e-4,
+                learning_rate=1e-3,
                 final_fraction=0.3,
             ),
         ),
         dagger=(
             DaggerRound(
-                episodes=120,
+                episodes=200,
                 beta=0.3,
                 stage=Stage(
                     name="dagger-1",
-                    steps=500,
-                    mixture={"demonstrations": 0.6, "dagger": 0.35, "pointing": 0.05},
+                    steps=1_500,
+                    mixture={"demonstrations": 0.4, "dagger": 0.4, "scenes": 0.2},
                     loss_weights=_ACT,
                     learning_rate=5e-4,
-                    final_fraction=0.3,
+                    final_fraction=0.5,
                 ),
             ),
             DaggerRound(
-                episodes=160,
+                episodes=300,
                 beta=0.0,
                 stage=Stage(
                     name="dagger-2",
-                    steps=800,
-                    mixture={"demonstrations": 0.5, "dagger": 0.45, "pointing": 0.05},
+                    steps=2_500,
+                    mixture={"demonstrations": 0.3, "dagger": 0.6, "scenes": 0.1},
                     loss_weights=_ACT,
                     learning_rate=4e-4,
                     final_fraction=0.02,

@@ -71,16 +71,18 @@ class BatchSampler:
         self._augmentation = augmentation
         self.rng = np.random.default_rng(seed)
 
-    def draw(self, mixture: Mapping[str, float], size: int) -> TrainBatch:
-        """A batch of `size` samples, sources in the proportions of `mixture`."""
+    def draw(self, mixture: Mapping[str, float], images: int) -> TrainBatch:
+        """All samples about `images` images, sources in the proportions of `mixture`."""
         weights = np.array([mixture[name] for name in mixture], dtype=np.float64)
-        counts = self.rng.multinomial(size, weights / weights.sum())
-        parts = [
-            (self._sources[name], self.rng.integers(len(self._sources[name]), size=count))
+        counts = self.rng.multinomial(images, weights / weights.sum())
+        chosen = [
+            (self._sources[name], self.rng.integers(self._sources[name].num_images, size=count))
             for name, count in zip(mixture, counts, strict=True)
             if count
         ]
-        images = np.concatenate([shards.images_NVHWC(index) for shards, index in parts])
+        parts = [(shards, shards.samples_about(index)) for shards, index in chosen]
+        per_image = [shards.samples_per_image(index) for shards, index in chosen]
+        pictures = np.concatenate([shards.images_UVHWC(index) for shards, index in chosen])
         state = np.concatenate([shards.state_ND[index] for shards, index in parts])
         actions = np.concatenate([shards.actions_NHD[index] for shards, index in parts])
         valid = np.concatenate([shards.action_valid_N[index] for shards, index in parts])
@@ -89,10 +91,11 @@ class BatchSampler:
         text = [shards.instructions[i] for shards, index in parts for i in index]
         ids, mask = self._tokenizer.encode(text)
         state = self._normaliser.encode_state(state)
-        masked = self.rng.random(size) < self._augmentation.state_mask_probability
+        masked = self.rng.random(len(state)) < self._augmentation.state_mask_probability
         state = np.where(masked[:, None], 0.0, state)
         return TrainBatch(
-            images_BVHWC=torch.from_numpy(self._brighten(images)),
+            images_UVHWC=torch.from_numpy(self._brighten(pictures)),
+            image_of_B=torch.from_numpy(np.repeat(np.arange(images), np.concatenate(per_image))),
             text_ids_BT=ids,
             text_mask_BT=mask,
             state_BD=torch.from_numpy(state.astype(np.float32)),
@@ -107,8 +110,8 @@ class BatchSampler:
             points_valid_BV=torch.from_numpy(np.isfinite(points).all(axis=-1)),
         )
 
-    def _brighten(self, images_BVHWC: np.ndarray) -> np.ndarray:
+    def _brighten(self, images_UVHWC: np.ndarray) -> np.ndarray:
         spread = self._augmentation.brightness
-        gain = self.rng.uniform(1 - spread, 1 + spread, size=(len(images_BVHWC), 1, 1, 1, 1))
-        lit = images_BVHWC * gain.astype(np.float32)
+        gain = self.rng.uniform(1 - spread, 1 + spread, size=(len(images_UVHWC), 1, 1, 1, 1))
+        lit = images_UVHWC * gain.astype(np.float32)
         return np.clip(lit, 0, 255).astype(np.uint8)

@@ -34,7 +34,7 @@ from a1_world.tasks import COLOURS, TEMPLATES
 LOG_EVERY = 50
 # Layouts of the sources must not meet: each source and round has seeds of its own, all below
 # the first evaluation seed (1,000,000).
-SEED_POINTING, SEED_HELD_OUT, SEED_DEMONSTRATIONS, SEED_DAGGER = 0, 200_000, 300_000, 600_000
+SEED_SCENES, SEED_HELD_OUT, SEED_DEMONSTRATIONS, SEED_DAGGER = 0, 200_000, 300_000, 600_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,11 +74,9 @@ class TinyRun:
         """Everything that is not done yet; the checkpoint is written after every stage."""
         recipe = self._recipe
         sources = {
-            "pointing": self._generate(
-                "pointing", generate.pointing_samples, recipe.pointing_samples, SEED_POINTING
-            ),
+            "scenes": self._generate("scenes", generate.scene_samples, recipe.scenes, SEED_SCENES),
             "held_out": self._generate(
-                "held_out", generate.pointing_samples, recipe.pointing_samples // 12, SEED_HELD_OUT
+                "held_out", generate.scene_samples, recipe.scenes // 20, SEED_HELD_OUT
             ),
             "demonstrations": self._generate(
                 "demonstrations",
@@ -177,7 +175,7 @@ class TinyRun:
                     shown = " ".join(f"{name} {value:.3g}" for name, value in losses.items())
                     progress.update(bar, losses=shown)
                     self._log({"stage": stage.name, "step": step, **losses})
-        grounding = measure_grounding(self._trainer.average, sampler, "held_out", 1024)
+        grounding = measure_grounding(self._trainer.average, sampler, "held_out", 512)
         hits = " ".join(f"{hit:.2f}" for hit in grounding.hits)
         self._console.print(f"{stage.name}: pointing at the named object, by exit: {hits}")
         self._log({"stage": stage.name, "grounding": grounding.hits})

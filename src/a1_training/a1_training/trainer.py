@@ -64,7 +64,7 @@ class Trainer:
                 save(step + 1)
 
     def _step(self, stage: Stage, step: int, sampler: BatchSampler) -> dict[str, float]:
-        batch = sampler.draw(stage.mixture, self._recipe.batch_size)
+        batch = sampler.draw(stage.mixture, self._recipe.images_per_step)
         for group in self._optimiser.param_groups:
             group["lr"] = learning_rate(stage, step)
         wanted = tuple(name for name, weight in stage.loss_weights.items() if weight > 0)

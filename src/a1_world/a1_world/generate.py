@@ -1,4 +1,9 @@
-"""Streams of samples, each fully determined by its seed: pointing, demonstrations, DAgger."""
+"""Streams of samples, each fully determined by its seed: scenes, demonstrations, DAgger.
+
+Samples in a row share their images: what a camera sees is the same whatever is asked, and the
+expert, which has no memory, says for every question what it would do. Of two samples that differ
+in nothing but a word the network learns what the word is for.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +12,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from a1_core.errors import A1Error
 from a1_core.observation import Observation
 from a1_world.drive import Disturbance, Driver
 from a1_world.expert import Expert
@@ -16,12 +20,10 @@ from a1_world.poses import PoseSampler
 from a1_world.sample import (
     PERIOD_S,
     Sample,
-    labelled_sample,
-    look,
-    point_at_named,
+    labelled_samples,
     rows_from_actions,
 )
-from a1_world.tasks import KINDS, make_task
+from a1_world.tasks import KINDS, Task, make_task
 from a1_world.world import World
 
 if TYPE_CHECKING:
@@ -35,39 +37,20 @@ FETCH_LOWER_M = np.array([0.37, -0.33, 0.0])
 FETCH_UPPER_M = np.array([0.72, 0.33, 0.45])
 
 
-def pointing_samples(
-    n: int, seed: int, *, image_size: int = 128, names_per_scene: int = NUM_CUBES
-) -> Iterator[Sample]:
-    """`n` samples without actions: a random layout, a random arm pose, where the named cube is.
-
-    `names_per_scene` (1..3) samples in a row share their images and name different cubes.
-    """
-    if not 1 <= names_per_scene <= NUM_CUBES:
-        raise A1Error(f"names_per_scene is {names_per_scene}; use 1..{NUM_CUBES}")
+def scene_samples(scenes: int, seed: int, *, image_size: int = 128) -> Iterator[Sample]:
+    """Random layouts and arm poses; each scene is asked about all its cubes, of either kind."""
     rng = np.random.default_rng([seed, 1])
     with World(image_size) as world:
+        expert = Expert(world)
         poses = PoseSampler(world, rng)
-        made = scene = 0
-        while made < n:
+        for scene in range(scenes):
             world.reset(_layout_seed(rng))
             _disorder(world, rng, poses)
-            images, state_D = look(world), world.state_D
-            for index in rng.permutation(NUM_CUBES)[: min(names_per_scene, n - made)]:
-                kind = str(rng.choice(KINDS))
-                world.task = make_task(kind, world.layout.colours[index])
-                yield Sample(
-                    images=images,
-                    state_D=state_D,
-                    instruction=world.task.instruction,
-                    actions_HD=None,
-                    end=False,
-                    points=point_at_named(world),
-                    episode=scene,
-                    tick=0,
-                    seed=world.layout.seed,
-                )
-                made += 1
-            scene += 1
+            tasks = [
+                make_task(str(rng.choice(KINDS)), world.layout.colours[index])
+                for index in rng.permutation(NUM_CUBES)
+            ]
+            yield from labelled_samples(world, expert, tasks, episode=scene, tick=0)
 
 
 def demonstration_samples(
@@ -81,7 +64,8 @@ def demonstration_samples(
 ) -> Iterator[Sample]:
     """The expert drives, disturbed in proportion to `noise` (0: not at all); labels are clean.
 
-    One sample every `every_s` (a multiple of 0.1 s); episodes take `kinds` in turn.
+    Every `every_s` (a multiple of 0.1 s) a sample of the episode's task, then those of other
+    tasks in the same state; episodes take `kinds` in turn.
     """
     rng = np.random.default_rng([seed, 2])
     with World(image_size) as world:
@@ -90,7 +74,7 @@ def demonstration_samples(
             _begin(world, rng, kinds[episode % len(kinds)], noise)
             disturbance = Disturbance(rng, noise) if noise > 0.0 else None
             driver = Driver(world, disturbance)
-            yield from _episode(world, expert, driver, episode, every_s)
+            yield from _episode(world, expert, driver, rng, episode, every_s)
 
 
 def dagger_samples(
@@ -104,7 +88,7 @@ def dagger_samples(
     replan_s: float = 0.3,
     kinds: tuple[str, ...] = KINDS,
 ) -> Iterator[Sample]:
-    """The policy drives, the expert labels: one sample every `replan_s`.
+    """The policy drives, the expert labels: the episode's task and others, every `replan_s`.
 
     At each replanning the expert's rows are followed instead with probability `beta`. Most
     episodes start where real ones do, every fourth anywhere in reach.
@@ -118,14 +102,15 @@ def dagger_samples(
             driver = Driver(world)
             start_s, tick, after = world.time_s, 0, 0
             while world.time_s - start_s < LONGEST_EPISODE_S[world.task.kind]:
-                sample = labelled_sample(world, expert, episode=episode, tick=tick)
-                yield sample
+                tasks = [world.task, *_other_tasks(world, rng)]
+                samples = list(labelled_samples(world, expert, tasks, episode=episode, tick=tick))
+                yield from samples
                 if hopeless(world) or after == TICKS_AFTER_SUCCESS:
                     break
                 rows_HD = expert.rows()
                 if rng.random() >= beta:
-                    output = policy.act(_observation(world, sample), setting=setting)
-                    rows_HD = rows_from_actions(output.actions_HD, sample.state_D)
+                    output = policy.act(_observation(world, samples[0]), setting=setting)
+                    rows_HD = rows_from_actions(output.actions_HD, samples[0].state_D)
                 driver.play(rows_HD, replan_s, stop_when_over=False)
                 after += world.success()
                 tick += 1
@@ -148,17 +133,31 @@ def _observation(world: World, sample: Sample) -> Observation:
 
 
 def _episode(
-    world: World, expert: Expert, driver: Driver, episode: int, every_s: float
+    world: World,
+    expert: Expert,
+    driver: Driver,
+    rng: np.random.Generator,
+    episode: int,
+    every_s: float,
 ) -> Iterator[Sample]:
     start_s, tick, after = world.time_s, 0, 0
     while world.time_s - start_s < LONGEST_EPISODE_S[world.task.kind]:
-        yield labelled_sample(world, expert, episode=episode, tick=tick)
+        tasks = [world.task, *_other_tasks(world, rng)]
+        yield from labelled_samples(world, expert, tasks, episode=episode, tick=tick)
         if hopeless(world) or after == TICKS_AFTER_SUCCESS:
             return
         for _ in range(max(round(every_s / PERIOD_S), 1)):
             driver.play(expert.rows(), PERIOD_S, stop_when_over=False)
         after += world.success()
         tick += 1
+
+
+def _other_tasks(world: World, rng: np.random.Generator) -> list[Task]:
+    """What else could be asked now: the other cubes, of either kind; none while one is held."""
+    if any(any(world.fingers_on(index)) for index in range(NUM_CUBES)):
+        return []
+    others = [colour for colour in world.layout.colours if colour != world.task.colour]
+    return [make_task(str(rng.choice(KINDS)), colour) for colour in others]
 
 
 def _begin(world: World, rng: np.random.Generator, kind: str, noise: float) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from a1_world.expert import Expert
+from a1_world.tasks import Task
 from a1_world.world import World
 
 CAMERAS = ("front", "wrist")
@@ -60,17 +62,28 @@ def rows_from_actions(actions_HD: np.ndarray, state_D: np.ndarray) -> np.ndarray
     return rows_HD
 
 
-def labelled_sample(world: World, expert: Expert, *, episode: int, tick: int) -> Sample:
-    """The present moment with the expert's label."""
-    state_D = world.state_D
-    return Sample(
-        images=look(world),
-        state_D=state_D,
-        instruction=world.task.instruction,
-        actions_HD=actions_from_rows(expert.rows(HORIZON, PERIOD_S), state_D),
-        end=expert.end,
-        points=point_at_named(world),
-        episode=episode,
-        tick=tick,
-        seed=world.layout.seed,
-    )
+def labelled_samples(
+    world: World, expert: Expert, tasks: Sequence[Task], *, episode: int, tick: int
+) -> Iterator[Sample]:
+    """The present moment with the expert's label for each of `tasks`, all with the same images.
+
+    The world's own task is the same afterwards.
+    """
+    images, state_D, own = look(world), world.state_D, world.task
+    for task in tasks:
+        world.task = task
+        try:
+            sample = Sample(
+                images=images,
+                state_D=state_D,
+                instruction=task.instruction,
+                actions_HD=actions_from_rows(expert.rows(HORIZON, PERIOD_S), state_D),
+                end=expert.end,
+                points=point_at_named(world),
+                episode=episode,
+                tick=tick,
+                seed=world.layout.seed,
+            )
+        finally:
+            world.task = own
+        yield sample

@@ -15,7 +15,7 @@ from a1_core.errors import A1Error
 from a1_world.sample import CAMERAS, HORIZON, Sample
 
 MANIFEST = "manifest.json"
-VERSION = 1
+VERSION = 2
 
 
 def write_shards(
@@ -70,9 +70,11 @@ def open_shards(directories: Path | str | Sequence[Path | str]) -> Shards:
 class Shards:
     """Stored samples: images as memory maps, all else in memory.
 
-    state_ND float32 [N, 8]; actions_NHD float32 [N, 16, 8] (NaN-free; zero where action_valid_N is
-    False); end_N bool; points_NV2 float32, NaN where the cube is not seen; instructions a list of
-    N sentences; episode_N, tick_N, seed_N int64.
+    U images belong to N samples: samples in a row that shared their images still do.
+
+    image_N int64, the index of a sample's images; state_ND float32 [N, 8]; actions_NHD float32
+    [N, 16, 8] (NaN-free; zero where action_valid_N is False); end_N bool; points_NV2 float32, NaN
+    where the cube is not seen; instructions a list of N sentences; episode_N, tick_N, seed_N int64.
     """
 
     def __init__(self, parts: Sequence[Path]) -> None:
@@ -88,6 +90,7 @@ class Shards:
                 raise A1Error("these shards hold no samples")
             return np.concatenate([labels[name] for labels in loaded])
 
+        sizes = [len(labels["image"]) for labels in loaded]
         self.state_ND = joined("state")
         self.actions_NHD = joined("actions")
         self.action_valid_N = joined("action_valid")
@@ -95,19 +98,35 @@ class Shards:
         self.points_NV2 = joined("points")
         self.episode_N, self.tick_N, self.seed_N = (joined(x) for x in ("episode", "tick", "seed"))
         self.instructions = [str(text) for text in joined("instruction")]
+        self.image_N = joined("image") + np.repeat(self._starts[:-1], sizes)
+        self._first_U = np.searchsorted(self.image_N, np.arange(self.num_images + 1))
 
     def __len__(self) -> int:
+        return len(self.image_N)
+
+    @property
+    def num_images(self) -> int:
+        """U."""
         return int(self._starts[-1])
 
-    def images_NVHWC(self, index: np.ndarray | slice) -> np.ndarray:  # noqa: N802
-        """uint8 [n, 2, h, w, 3] of the samples asked for, in model order of cameras."""
-        wanted = np.arange(len(self))[index]
-        which = np.searchsorted(self._starts, wanted, side="right") - 1
-        shape = (len(wanted), *self._images[0].shape[1:])
-        images_NVHWC = np.empty(shape, np.uint8)
-        for place, (part, sample) in enumerate(zip(which, wanted, strict=True)):
-            images_NVHWC[place] = self._images[part][sample - self._starts[part]]
-        return images_NVHWC
+    def samples_about(self, images: np.ndarray) -> np.ndarray:
+        """Indices of all samples that belong to the given images, in the order of these."""
+        groups = [np.arange(self._first_U[i], self._first_U[i + 1]) for i in images]
+        return np.concatenate(groups) if groups else np.empty(0, np.int64)
+
+    def samples_per_image(self, images: np.ndarray) -> np.ndarray:
+        """How many samples belong to each of the given images."""
+        counts: np.ndarray = np.diff(self._first_U)[images]
+        return counts
+
+    def images_UVHWC(self, images: np.ndarray) -> np.ndarray:  # noqa: N802
+        """uint8 [n, 2, h, w, 3] of the images asked for, in model order of cameras."""
+        which = np.searchsorted(self._starts, images, side="right") - 1
+        shape = (len(images), *self._images[0].shape[1:])
+        images_UVHWC = np.empty(shape, np.uint8)
+        for place, (part, image) in enumerate(zip(which, images, strict=True)):
+            images_UVHWC[place] = self._images[part][image - self._starts[part]]
+        return images_UVHWC
 
 
 def _parts(samples: Iterable[Sample], size: int) -> Iterator[list[Sample]]:
@@ -120,12 +139,16 @@ def _write_part(folder: Path, samples: list[Sample]) -> None:
     folder.mkdir()
     no_actions = np.zeros((HORIZON, 8), np.float32)
     nowhere = (np.nan, np.nan)
+    images = [sample.images for sample in samples]
+    new_N = [i == 0 or images[i] is not images[i - 1] for i in range(len(images))]
+    looks = [one for one, new in zip(images, new_N, strict=True) if new]
     np.save(
         folder / "images.npy",
-        np.stack([np.stack([sample.images[camera] for camera in CAMERAS]) for sample in samples]),
+        np.stack([np.stack([look[camera] for camera in CAMERAS]) for look in looks]),
     )
     np.savez(
         folder / "labels.npz",
+        image=np.cumsum(new_N, dtype=np.int64) - 1,
         state=np.stack([s.state_D for s in samples]),
         actions=np.stack([no_actions if s.actions_HD is None else s.actions_HD for s in samples]),
         action_valid=np.array([s.actions_HD is not None for s in samples]),

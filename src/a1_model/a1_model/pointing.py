@@ -1,0 +1,110 @@
+"""Pointing while acting: every token that decides has to know where the named object is.
+
+Cloning alone leaves the instruction unheard: the one token that knows what is meant is one of
+about a hundred that the actions attend to, and for thousands of steps nothing tells them apart.
+So the last instruction token is taught to find the object, and the tokens that decide (state,
+actions, MLP queries) to look at it, each by one attention head, and all of them to say the pixel.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+import torch
+from torch import Tensor
+from transformers.models.qwen2.modeling_qwen2 import Qwen2DecoderLayer
+
+from a1_model.backbone import Layout
+from a1_model.batch import TrainBatch
+from a1_model.blocks import HalfBlock, attention_scores
+from a1_model.heads import masked_mean, patch_loss, pixel_loss, point_target
+
+if TYPE_CHECKING:
+    from a1_model.network import A1Network
+
+# A pixel error of a tenth of the image weighs as much as one nat of the patch's cross-entropy.
+PIXEL_WEIGHT = 10.0
+LOOK_WEIGHT = 0.5
+
+
+class Pointing:
+    """The pointing losses of one training pass; each method returns a scalar for one exit."""
+
+    def __init__(self, network: A1Network, batch: TrainBatch, layout: Layout):
+        self._head = network.point_head
+        self._backbone = network.backbone
+        self._config = network.config
+        self._layout = layout
+        self._points_BV2, self._valid_BV = batch.points_BV2, batch.points_valid_BV
+        self._targets = [
+            point_target(batch.points_BV2[:, view], camera)
+            for view, camera in enumerate(self._config.cameras)
+        ]
+        self._rows_B = torch.arange(len(layout.valid_B), device=layout.valid_B.device)
+
+    def instruction(self, exit_index: int, half: HalfBlock, hidden_BNC: Tensor) -> Tensor:
+        """The last instruction token matches the object's patch, looks at it (one attention head
+        a camera) and says its pixel.
+
+        Args:
+            half: the exit's block. hidden_BNC: after it.
+        """
+        last_B = self._layout.valid_B - 1
+        count = len(self._targets)
+        looks = self._looks(self._config.exits[exit_index], half, last_B[:, None], range(count))
+        matches = self._head.matches(exit_index, hidden_BNC, self._layout.valid_B)
+        total, start = torch.zeros((), device=hidden_BNC.device), 0
+        for view, target_BP in enumerate(self._targets):
+            seen_BP = looks[:, view, 0, start : start + target_BP.shape[1]]
+            for log_share_BP in (seen_BP, matches[view]):
+                total = total + patch_loss(log_share_BP, target_BP, self._valid_BV[:, view])
+            start += target_BP.shape[1]
+        said = self._said("instruction", exit_index, hidden_BNC[self._rows_B, last_B][:, None])
+        return total / count + said
+
+    def queries(self, exit_index: int, half: HalfBlock, hidden_BQC: Tensor) -> Tensor:
+        """The MLP head's queries look (by the last attention head) and say.
+
+        Args:
+            half: the exit's block, with the queries at its end. hidden_BQC: theirs, after it.
+        """
+        prefix, total = self._layout.prefix, half.normed_BNC.shape[1]
+        where_BQ = torch.arange(prefix, total, device=hidden_BQC.device).expand(len(hidden_BQC), -1)
+        last_head = self._config.backbone.heads - 1
+        looks = self._looks(self._config.exits[exit_index], half, where_BQ, [last_head])
+        return self._told("queries", exit_index, hidden_BQC, looks[:, 0])
+
+    def lane(self, name: str, exit_index: int, hidden_BRC: Tensor, log_share_BRN: Tensor) -> Tensor:
+        """A lane of the expert ("state" or "actions") looks and says.
+
+        Args:
+            hidden_BRC: its tokens after the exit's block.
+            log_share_BRN: log of the attention of one of its heads over prefix and state.
+        """
+        return self._told(name, exit_index, hidden_BRC, log_share_BRN)
+
+    def _told(self, name: str, exit_index: int, hidden_BRC: Tensor, log_share: Tensor) -> Tensor:
+        look_B = -log_share[self._rows_B, :, self._layout.valid_B - 1].mean(-1)
+        look = masked_mean(look_B, self._valid_BV.any(-1))
+        return LOOK_WEIGHT * look + self._said(name, exit_index, hidden_BRC)
+
+    def _said(self, name: str, exit_index: int, hidden_BRC: Tensor) -> Tensor:
+        pixels_BRV2 = self._head.pixels(name, exit_index, hidden_BRC)
+        off = pixel_loss(pixels_BRV2, self._points_BV2[:, None], self._valid_BV[:, None])
+        return PIXEL_WEIGHT * off
+
+    def _looks(
+        self, block: int, half: HalfBlock, where_BR: Tensor, heads: range | list[int]
+    ) -> Tensor:
+        """Log of what the tokens at `where_BR` attend to in the prefix, [B, heads, R, N]."""
+        layout = self._layout
+        scores = attention_scores(
+            cast(Qwen2DecoderLayer, self._backbone.layers[block]),
+            half.normed_BNC[self._rows_B[:, None], where_BR],
+            layout.rope.select(where_BR),
+            half.key_BGNd[:, :, : layout.prefix],
+            heads,
+        )
+        if layout.key_valid_BN is not None:
+            scores = scores.masked_fill(~layout.key_valid_BN[:, None, None], float("-inf"))
+        return scores.log_softmax(-1)
