@@ -16,7 +16,7 @@ def losses(network, batch, wanted):
 
 def test_gradients_reach_every_parameter(make_network, make_batch):
     network = make_network()
-    values = losses(network, make_batch(), ("fm", "mlp", "end", "point"))
+    values = losses(network, make_batch(), ("fm", "mlp", "end", "match", "point"))
     sum(value for value in values.values() if value.ndim == 0).backward()
     for name, parameter in network.named_parameters():
         assert parameter.grad is not None and parameter.grad.abs().sum() > 0, name
@@ -82,8 +82,8 @@ def test_padded_text_changes_no_loss(network, make_batch, tokenizer):
     batch = make_batch(("touch the red cube",) * 2)
     ids, mask = tokenizer.encode(("touch the red cube",) * 2, length=12)
     padded = dataclasses.replace(batch, text_ids_BT=ids, text_mask_BT=mask)
-    for name, value in losses(network, batch, ("fm", "mlp", "end", "point")).items():
-        other = losses(network, padded, ("fm", "mlp", "end", "point"))[name]
+    for name, value in losses(network, batch, ("fm", "mlp", "end", "match", "point")).items():
+        other = losses(network, padded, ("fm", "mlp", "end", "match", "point"))[name]
         torch.testing.assert_close(value, other, rtol=1e-4, atol=1e-5, msg=name)
 
 
@@ -98,14 +98,14 @@ def test_invalid_rows_and_samples_do_not_count(network, make_batch):
     batch.action_valid_B[:] = False
     batch.end_valid_B[:] = False
     batch.points_valid_BV[:] = False
-    values = losses(network, batch, ("fm", "mlp", "end", "point"))
+    values = losses(network, batch, ("fm", "mlp", "end", "match", "point"))
     batch.row_valid_BH[:] = True
     assert all(float(value.sum()) == 0 for value in values.values())
 
 
 @pytest.mark.parametrize("padded", [False, True])
 def test_samples_that_share_an_image_cost_what_they_cost_alone(network, make_batch, padded):
-    wanted = ("fm", "mlp", "end", "point")
+    wanted = ("fm", "mlp", "end", "match", "point")
     texts = (TOUCH, BOWL if padded else TOUCH, TOUCH)
     shared = make_batch(texts, image_of=(0, 0, 1))
     images = shared.images_UVHWC[shared.image_of_B]

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import yaml
 from a1_msgs.action import RunTask
-from a1_msgs.msg import ActionChunk, ExitState
+from a1_msgs.msg import ActionChunk, ExitState, ObservationRefusal
 from a1_msgs.srv import SetInstruction
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.action import ActionClient
@@ -197,6 +197,10 @@ class Robot:
         self.on_chunk = lambda chunk: None
         self.node.create_subscription(ActionChunk, "a1/chunk", self._hear, RELIABLE)
         self.node.create_subscription(ExitState, "a1/exit_state", self.exit_states.append, RELIABLE)
+        self.refusals: list[ObservationRefusal] = []
+        self.node.create_subscription(
+            ObservationRefusal, "a1/refusal", self.refusals.append, RELIABLE
+        )
         self.node.create_subscription(
             DiagnosticArray,
             "/diagnostics",

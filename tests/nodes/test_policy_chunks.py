@@ -98,6 +98,9 @@ def test_a_bad_observation_gives_no_chunk_but_a_reason_and_then_resumes(
         return any(code in m and names in m for m in robot.messages("inference"))
 
     assert wait_for(refused), robot.messages("inference")[-2:] + robot.messages("inputs")[-2:]
+    refusal = robot.refusals[-1]
+    assert refusal.code.startswith(code) and names in refusal.message
+    assert refusal.header.frame_id == robot.spec.base_frame
     robot.chunks.clear()
     frames = len(robot.sent_ns)
     assert wait_for(lambda: len(robot.sent_ns) >= frames + 6)
@@ -112,6 +115,8 @@ def test_actions_that_are_not_finite_are_not_published(running, wait_for):
     assert wait_for(lambda: robot.chunks)
     policy.poison = True
     assert wait_for(lambda: any("OUTPUT_NON_FINITE" in m for m in robot.messages("inference")))
+    stamps = {refusal.header.stamp.sec for refusal in robot.refusals}
+    assert stamps and 0 not in stamps
     robot.chunks.clear()
     seen = len(policy.observations)
     assert wait_for(lambda: len(policy.observations) >= seen + 3)

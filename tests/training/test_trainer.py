@@ -21,7 +21,7 @@ STAGE = Stage(
     name="clone",
     steps=4,
     mixture={"demonstrations": 1.0, "scenes": 1.0},
-    loss_weights={"fm": 1.0, "mlp": 1.0, "end": 0.1, "point": 0.1},
+    loss_weights={"fm": 1.0, "mlp": 1.0, "end": 0.1, "match": 0.1, "point": 0.1},
     learning_rate=1e-3,
     warmup_steps=1,
 )

@@ -21,7 +21,7 @@ from a1_model.pointing import Pointing
 if TYPE_CHECKING:
     from a1_model.network import A1Network
 
-LOSSES = ("fm", "mlp", "end", "point")
+LOSSES = ("fm", "mlp", "end", "match", "point")
 # The substep ends once an episode: without a weight the head would learn to say never.
 END_POSITIVE_WEIGHT = 10.0
 
@@ -48,7 +48,7 @@ def training_losses(
     with_expert = "fm" in wanted or ("end" in wanted and not with_queries)
     prefix, layout = network.shared_prefix(batch, with_queries)
     flow = _Flow(network, batch, layout, generator, wanted) if with_expert else None
-    pointing = Pointing(network, batch, layout) if "point" in wanted else None
+    pointing = Pointing(network, batch, layout) if {"match", "point"} & set(wanted) else None
     by_exit: dict[str, list[Tensor]] = {name: [] for name in wanted}
     for block in range(config.exits[-1] + 1):
         half = prefix.keys_values(block)
@@ -69,7 +69,9 @@ def training_losses(
             if with_queries:
                 logits.append(network.query_head.end_logit(exit_index, queries))
             by_exit["end"].append(torch.stack([_end_loss(x, batch) for x in logits]).mean())
-        if pointing is not None:
+        if pointing is not None and "match" in wanted:
+            by_exit["match"].append(pointing.match(exit_index, hidden))
+        if pointing is not None and "point" in wanted:
             point = pointing.instruction(exit_index, half, hidden)
             if with_queries:
                 point = point + pointing.queries(exit_index, half, queries)

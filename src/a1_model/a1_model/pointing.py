@@ -4,10 +4,14 @@ Cloning alone leaves the instruction unheard: the one token that knows what is m
 about a hundred that the actions attend to, and for thousands of steps nothing tells them apart.
 So the last instruction token is taught to find the object, and the tokens that decide (state,
 actions, MLP queries) to look at it, each by one attention head, and all of them to say the pixel.
+
+Matching comes first and alone (the loss "match"): it is learned in minutes. Looking and saying
+(the loss "point") build on it; from scratch they settle on all cubes alike and hold matching there.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, cast
 
 import torch
@@ -17,7 +21,7 @@ from transformers.models.qwen2.modeling_qwen2 import Qwen2DecoderLayer
 from a1_model.backbone import Layout
 from a1_model.batch import TrainBatch
 from a1_model.blocks import HalfBlock, attention_scores
-from a1_model.heads import masked_mean, patch_loss, pixel_loss, point_target
+from a1_model.heads import last_token, masked_mean, patch_loss, pixel_loss, point_target
 
 if TYPE_CHECKING:
     from a1_model.network import A1Network
@@ -42,25 +46,32 @@ class Pointing:
         ]
         self._rows_B = torch.arange(len(layout.valid_B), device=layout.valid_B.device)
 
+    def match(self, exit_index: int, hidden_BNC: Tensor) -> Tensor:
+        """The last instruction token matches the object's patch, in every camera.
+
+        Args:
+            hidden_BNC: after the exit's block.
+        """
+        matches = self._head.matches(exit_index, hidden_BNC, self._layout.valid_B)
+        return self._found(matches)
+
     def instruction(self, exit_index: int, half: HalfBlock, hidden_BNC: Tensor) -> Tensor:
-        """The last instruction token matches the object's patch, looks at it (one attention head
-        a camera) and says its pixel.
+        """The last instruction token looks at the object (one attention head a camera) and says
+        its pixel.
 
         Args:
             half: the exit's block. hidden_BNC: after it.
         """
-        last_B = self._layout.valid_B - 1
+        last_B1 = self._layout.valid_B[:, None] - 1
         count = len(self._targets)
-        looks = self._looks(self._config.exits[exit_index], half, last_B[:, None], range(count))
-        matches = self._head.matches(exit_index, hidden_BNC, self._layout.valid_B)
-        total, start = torch.zeros((), device=hidden_BNC.device), 0
-        for view, target_BP in enumerate(self._targets):
-            seen_BP = looks[:, view, 0, start : start + target_BP.shape[1]]
-            for log_share_BP in (seen_BP, matches[view]):
-                total = total + patch_loss(log_share_BP, target_BP, self._valid_BV[:, view])
-            start += target_BP.shape[1]
-        said = self._said("instruction", exit_index, hidden_BNC[self._rows_B, last_B][:, None])
-        return total / count + said
+        looks = self._looks(self._config.exits[exit_index], half, last_B1, range(count))[:, :, 0]
+        sizes = [target_BP.shape[1] for target_BP in self._targets]
+        shares = [
+            log_share_BVP[:, view]
+            for view, log_share_BVP in enumerate(looks[..., : sum(sizes)].split(sizes, dim=-1))
+        ]
+        last_B1C = last_token(hidden_BNC, self._layout.valid_B)[:, None]
+        return self._found(shares) + self._said("instruction", exit_index, last_B1C)
 
     def queries(self, exit_index: int, half: HalfBlock, hidden_BQC: Tensor) -> Tensor:
         """The MLP head's queries look (by the last attention head) and say.
@@ -82,6 +93,16 @@ class Pointing:
             log_share_BRN: log of the attention of one of its heads over prefix and state.
         """
         return self._told(name, exit_index, hidden_BRC, log_share_BRN)
+
+    def _found(self, log_shares: Sequence[Tensor]) -> Tensor:
+        """Cross-entropy over each camera's patches, mean over the cameras."""
+        losses = [
+            patch_loss(log_share_BP, target_BP, self._valid_BV[:, view])
+            for view, (log_share_BP, target_BP) in enumerate(
+                zip(log_shares, self._targets, strict=True)
+            )
+        ]
+        return torch.stack(losses).mean()
 
     def _told(self, name: str, exit_index: int, hidden_BRC: Tensor, log_share: Tensor) -> Tensor:
         look_B = -log_share[self._rows_B, :, self._layout.valid_B - 1].mean(-1)

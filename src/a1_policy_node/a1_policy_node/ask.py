@@ -9,7 +9,7 @@ from typing import Any
 
 import rclpy
 from a1_msgs.action import RunTask
-from a1_msgs.msg import ChunkVerdict
+from a1_msgs.msg import ChunkVerdict, ObservationRefusal
 from action_msgs.msg import GoalStatus
 from builtin_interfaces.msg import Duration
 from rclpy.action import ActionClient
@@ -45,6 +45,7 @@ class Asker(Node):
         self._verdict = ""
         self._client = ActionClient(self, RunTask, "a1/run_task")
         self.create_subscription(ChunkVerdict, "a1/chunk_verdict", self._on_verdict, RELIABLE)
+        self.create_subscription(ObservationRefusal, "a1/refusal", self._on_refusal, RELIABLE)
 
     def run(self, goal: RunTask.Goal, stop: threading.Event, live: Live) -> RunTask.Result | None:
         """Sends the goal and waits; None when no policy takes it. `stop` cancels."""
@@ -80,6 +81,9 @@ class Asker(Node):
 
     def _on_verdict(self, verdict: ChunkVerdict) -> None:
         self._verdict = f"{VERDICTS[verdict.code]} {verdict.detail}".strip()
+
+    def _on_refusal(self, refusal: ObservationRefusal) -> None:
+        self.line = f"no chunk: {refusal.message}"
 
 
 def main() -> None:

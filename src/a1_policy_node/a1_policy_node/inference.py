@@ -57,8 +57,8 @@ class Outlet(Protocol):
     def ack(self, tick_ns: int, seq: int) -> None:
         """The tick is done with; `seq` is the newest chunk's."""
 
-    def refused(self, code: str, detail: str) -> None:
-        """An observation or an output is not used."""
+    def refused(self, stamp_ns: int, refusal: ObservationRefused) -> None:
+        """The observation of that time, or what the policy made of it, is not used."""
 
     def changed(self) -> None:
         """The task moved on or ended, or a chunk was published."""
@@ -164,12 +164,12 @@ class Inference:
                 observation, setting=choice.setting, deadline_s=choice.deadline_s
             )
         except ObservationRefused as refusal:
-            self._outlet.refused(refusal.code, refusal.detail)
+            self._outlet.refused(observation.stamp_ns, refusal)
             return None
         if not np.isfinite(output.actions_HD).all():
-            self._outlet.refused(
-                "OUTPUT_NON_FINITE", "the policy gave actions that are not finite numbers"
-            )
+            text = "the policy gave actions that are not finite numbers"
+            refusal = ObservationRefused("OUTPUT_NON_FINITE", text)
+            self._outlet.refused(observation.stamp_ns, refusal)
             return None
         return output
 

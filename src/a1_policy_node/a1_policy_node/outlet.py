@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 
 import numpy as np
-from a1_msgs.msg import ActionChunk, ExitState, LockstepAck, ThresholdsInfo
+from a1_msgs.msg import ActionChunk, ExitState, LockstepAck, ObservationRefusal, ThresholdsInfo
 from numpy.typing import NDArray
 from rclpy.node import Node
 from sensor_msgs.msg import CompressedImage
+from std_msgs.msg import Header
 
 from a1_policy_node.inference import Done
 from a1_ros.images import shrink, to_jpeg
@@ -24,9 +25,16 @@ class Publications:
         self._node = node
         self._chunk = node.create_publisher(ActionChunk, "a1/chunk", RELIABLE)
         self._exit_state = node.create_publisher(ExitState, "a1/exit_state", RELIABLE)
+        self._refusals = node.create_publisher(ObservationRefusal, "a1/refusal", RELIABLE)
         self._thresholds = node.create_publisher(ThresholdsInfo, "a1/thresholds_info", LATCHED)
         self._thumbnails = node.create_publisher(CompressedImage, "a1/thumbnails", STATUS)
-        self._publishers = [self._chunk, self._exit_state, self._thresholds, self._thumbnails]
+        self._publishers = [
+            self._chunk,
+            self._exit_state,
+            self._refusals,
+            self._thresholds,
+            self._thumbnails,
+        ]
         self._acks = None
         if lockstep:
             self._acks = node.create_publisher(LockstepAck, "sim/lockstep_ack", RELIABLE)
@@ -51,6 +59,11 @@ class Publications:
                 wait_ms=done.timing.wait_ms,
             )
         )
+
+    def refusal(self, stamp_ns: int, frame: str, code: str, message: str) -> None:
+        """Why nothing came of an observation."""
+        header = Header(stamp=ns_to_stamp(stamp_ns), frame_id=frame)
+        self._refusals.publish(ObservationRefusal(header=header, code=code, message=message))
 
     def ack(self, tick_ns: int, seq: int) -> None:
         """Acknowledge a camera tick; nothing outside lockstep."""

@@ -54,7 +54,7 @@ class Run:
         self._settings = settings
         self._drain_soon = drain_soon
         self._report = report
-        self._events: deque[Done | ObservationRefused] = deque()
+        self._events: deque[Done | tuple[int, ObservationRefused]] = deque()
         self._statistics = InferenceStatistics()
         self._blocking = BlockWatch()
         self._refusal = ""
@@ -132,7 +132,7 @@ class Run:
             self._inputs.raise_rejection()
             observation = self._assembler.assemble(tick_ns, self._now_ns(), task.instruction)
         except ObservationRefused as refusal:
-            self._note_refusal(refusal)
+            self._note_refusal(tick_ns, refusal)
             self.ack(tick_ns, self.inference.seq)
             return
         self._set_refusal("")
@@ -179,12 +179,14 @@ class Run:
                 self._inputs.raise_rejection()
                 self._assembler.assemble(reference_ns, self._now_ns(), task.instruction)
         except ObservationRefused as refusal:
-            self._note_refusal(refusal)
+            self._note_refusal(reference_ns, refusal)
         self.ack(reference_ns, self.inference.seq)
 
-    def _note_refusal(self, refusal: ObservationRefused) -> None:
+    def _note_refusal(self, stamp_ns: int, refusal: ObservationRefused) -> None:
+        message = refusal_message(refusal.code, refusal.detail)
         self._statistics.note_refusal(refusal.code)
-        self._set_refusal(refusal_message(refusal.code, refusal.detail))
+        self._publications.refusal(stamp_ns, self._spec.base_frame, refusal.code, message)
+        self._set_refusal(message)
 
     def _set_refusal(self, message: str) -> None:
         """What stands in the way of a chunk; said at once when it begins and when it ends."""
@@ -211,9 +213,9 @@ class Run:
         """Acknowledge a camera tick in lockstep."""
         self._publications.ack(tick_ns, seq)
 
-    def refused(self, code: str, detail: str) -> None:
+    def refused(self, stamp_ns: int, refusal: ObservationRefused) -> None:
         """The policy refused an observation, or its output is of no use."""
-        self._events.append(ObservationRefused(code, detail))
+        self._events.append((stamp_ns, refusal))
 
     def changed(self) -> None:
         """There is something to drain."""
@@ -232,8 +234,8 @@ class Run:
         published = False
         while self._events:
             event = self._events.popleft()
-            if isinstance(event, ObservationRefused):
-                self._note_refusal(event)
+            if isinstance(event, tuple):
+                self._note_refusal(*event)
             else:
                 self._note_chunk(event)
                 published = True

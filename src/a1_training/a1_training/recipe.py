@@ -14,7 +14,7 @@ class Stage:
         name: shown in the progress bar and kept in the checkpoint's metadata.
         steps: optimiser steps.
         mixture: source name to sampling weight; weights need not sum to one.
-        loss_weights: loss name (`fm`, `mlp`, `end`, `point`) to weight.
+        loss_weights: loss name (`fm`, `mlp`, `end`, `match`, `point`) to weight.
         learning_rate: peak of the cosine.
         final_fraction: learning rate at the last step over the peak.
         warmup_steps: linear rise from zero.
@@ -73,27 +73,36 @@ class Recipe:
     seed: int = 0
 
 
-_ACT = {"fm": 1.0, "mlp": 0.5, "end": 0.05, "point": 0.2}
+_ACT = {"fm": 1.0, "mlp": 0.5, "end": 0.05, "match": 0.2, "point": 0.2}
 
 
 def tiny_recipe() -> Recipe:
-    """Point, clone, then two rounds of DAgger."""
+    """Match, point, clone, then two rounds of DAgger."""
     return Recipe(
         scenes=16_000,
         demonstration_episodes=1_600,
         noise=1.0,
         stages=(
             Stage(
-                name="point",
-                steps=1_000,
+                name="match",
+                steps=600,
                 mixture={"scenes": 1.0},
-                loss_weights={"fm": 0.0, "mlp": 0.0, "end": 0.0, "point": 1.0},
+                loss_weights={"match": 1.0},
                 learning_rate=1e-3,
                 final_fraction=0.5,
             ),
             Stage(
+                name="point",
+                steps=300,
+                mixture={"scenes": 1.0},
+                loss_weights={"match": 1.0, "point": 1.0},
+                learning_rate=1e-3,
+                final_fraction=1.0,
+                warmup_steps=50,
+            ),
+            Stage(
                 name="clone",
-                steps=4_000,
+                steps=3_500,
                 mixture={"demonstrations": 0.6, "scenes": 0.4},
                 loss_weights=_ACT,
                 learning_rate=1e-3,
@@ -106,7 +115,7 @@ def tiny_recipe() -> Recipe:
                 beta=0.3,
                 stage=Stage(
                     name="dagger-1",
-                    steps=1_500,
+                    steps=1_200,
                     mixture={"demonstrations": 0.4, "dagger": 0.4, "scenes": 0.2},
                     loss_weights=_ACT,
                     learning_rate=5e-4,
@@ -118,7 +127,7 @@ def tiny_recipe() -> Recipe:
                 beta=0.0,
                 stage=Stage(
                     name="dagger-2",
-                    steps=2_500,
+                    steps=2_200,
                     mixture={"demonstrations": 0.3, "dagger": 0.6, "scenes": 0.1},
                     loss_weights=_ACT,
                     learning_rate=4e-4,
