@@ -2,19 +2,17 @@
 
 import argparse
 import json
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from a1_core.errors import A1Error
 from a1_core.spec import load_spec
 from a1_sim import assets
+from a1_sim.command import run_command
 from a1_sim.film import write_film
 from a1_sim.plans import demonstration_plans
 from a1_sim.plots import plot_exits
@@ -40,15 +38,11 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the tasks and write film, plot and summary; exits with 1 and one line on a mistake."""
     options = parse(argv)
-    console = Console()
-    try:
-        _demo(options, console)
-    except A1Error as error:
-        console.print(f"[red]demo:[/red] {escape(str(error))}", highlight=False)
-        sys.exit(1)
-    except KeyboardInterrupt:
-        console.print("demo: interrupted; every node is ended")
-        sys.exit(130)
+    run_command(
+        "demo",
+        lambda console: _demo(options, console),
+        interrupted="interrupted; every node is ended",
+    )
 
 
 def _demo(options: argparse.Namespace, console: Console) -> None:

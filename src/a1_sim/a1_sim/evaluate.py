@@ -2,18 +2,17 @@
 
 import argparse
 import contextlib
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from rich import box
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from a1_core.errors import A1Error
 from a1_sim import assets, summary
+from a1_sim.command import run_command
 from a1_sim.ledger import Cell, Ledger, digest
 from a1_sim.operator_node import Operator
 from a1_sim.plans import TASKS, evaluation_plans
@@ -49,15 +48,11 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> None:
     """Run what is missing and write the table; exits with 1 and one line on a mistake."""
     options = parse(argv)
-    console = Console()
-    try:
-        _evaluate(options, console)
-    except A1Error as error:
-        console.print(f"[red]evaluate:[/red] {escape(str(error))}", highlight=False)
-        sys.exit(1)
-    except KeyboardInterrupt:
-        console.print("evaluate: interrupted; what was run is kept, start again to go on")
-        sys.exit(130)
+    run_command(
+        "evaluate",
+        lambda console: _evaluate(options, console),
+        interrupted="interrupted; what was run is kept, start again to go on",
+    )
 
 
 def _evaluate(options: argparse.Namespace, console: Console) -> None:
