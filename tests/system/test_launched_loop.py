@@ -74,16 +74,11 @@ def holds_at_rest(operator: Operator) -> bool:
     return False
 
 
-def test_the_policy_moves_the_arm(operator: Operator) -> None:
-    """Cameras to motion, all of it real. That tasks are solved is shown by the expert's loop."""
-    begin(operator)
-    before = np.array(operator.controller.measured[:7])
-    operator.wait_for(
-        lambda: np.abs(np.array(operator.controller.measured[:7]) - before).max() > 0.1,
-        "the arm to move",
-        15.0,
-    )
-    operator.disarm()
+def test_the_arm_touches_what_is_named(operator: Operator) -> None:
+    """Cameras to contact, all of it real. Below half is far from what the checkpoint's card says."""
+    records = [operator.run(plan) for plan in evaluation_plans("touch", 6)]
+    done = [record.instruction for record in records if record.success]
+    assert len(done) >= 3, [(record.instruction, record.reason) for record in records]
 
 
 def test_a_frozen_camera_is_refused_until_it_moves_again(
