@@ -59,7 +59,8 @@ def test_keys_and_values_alone_give_the_chunk_of_whole_blocks(
         tokens = expert.embed_actions(actions[:, None], torch.tensor([[step / 2]]))
         for index in range(block + 1):
             tokens = expert.action_layer(index, tokens, contexts[index], suffix)
-        actions = euler_step(actions, expert.velocity(exit_index, tokens), 0.5)
+        velocity = expert.velocity(exit_index, tokens, actions, step / 2)
+        actions = euler_step(actions, velocity, 0.5)
     assert torch.equal(start_pass(settings).actions(exit_index), actions)
 
 

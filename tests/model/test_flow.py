@@ -4,7 +4,13 @@ import pytest
 import torch
 
 from a1_model.exit_pass import ExitPass, HeadSettings, PassInput
-from a1_model.flow import euler_step, noisy_actions, sample_tau, target_velocity
+from a1_model.flow import (
+    euler_step,
+    noisy_actions,
+    sample_tau,
+    target_velocity,
+    velocity_towards,
+)
 from a1_model.stopwatch import Stopwatch
 
 
@@ -26,7 +32,7 @@ class ExactField:
         noise = (noisy_BSHD - tau * self._goal) / (1 - tau)
         return target_velocity(self._goal.expand_as(noise), noise).flatten(1, 2)
 
-    def _velocity(self, exit_index, hidden):
+    def _velocity(self, exit_index, hidden, noisy, tau):
         return hidden
 
 
@@ -34,7 +40,7 @@ class ExactField:
 def given(make_batch):
     batch = make_batch()
     return PassInput(
-        images_VNHWC=batch.images_BVHWC.unbind(1),
+        images_VNHWC=batch.images_UVHWC.unbind(1),
         text_ids_BT=batch.text_ids_BT,
         text_mask_BT=batch.text_mask_BT,
         state_BD=batch.state_BD,
@@ -50,6 +56,29 @@ def test_one_euler_step_of_the_exact_field_lands_on_the_data():
     goal, noise = torch.randn(16, 8), torch.randn(5, 16, 8)
     landed = euler_step(noise, target_velocity(goal, noise), 1.0)
     torch.testing.assert_close(landed, goal.expand_as(noise))
+
+
+@pytest.mark.parametrize("tau", [0.0, 0.5, 0.9])
+def test_the_velocity_towards_the_data_is_the_trainers_target(tau):
+    goal, noise = torch.randn(16, 8), torch.randn(5, 16, 8)
+    velocity = velocity_towards(goal, noisy_actions(goal, noise, tau), tau)
+    torch.testing.assert_close(velocity, target_velocity(goal, noise), rtol=1e-4, atol=1e-4)
+
+
+def test_close_to_the_data_an_error_of_the_estimate_is_not_blown_up():
+    data, noisy = torch.ones(4), torch.zeros(4)
+    assert velocity_towards(data, noisy, torch.tensor(0.999)).max() == pytest.approx(10.0)
+
+
+@pytest.mark.parametrize("num_steps", [1, 2, 10])
+def test_an_estimate_of_the_data_leaves_no_noise_over(make_network, given, monkeypatch, num_steps):
+    """Whatever the noise: the actions are what the readout said at the last step."""
+    network = make_network(prediction="data")
+    said = torch.randn(1, 16, 8)
+    monkeypatch.setattr(network.expert.readouts[0], "forward", lambda x: said.expand(3, -1, -1))
+    going = ExitPass(network, settings("shared", num_steps), given, Stopwatch(torch.device("cpu")))
+    actions = going.actions(0)
+    torch.testing.assert_close(actions, said.expand(3, -1, -1), rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("num_steps", [1, 2, 5])
@@ -101,7 +130,7 @@ def test_starts(network, given, monkeypatch, start, gained, taus):
     """With a velocity of 1 everywhere, what an exit gained over its noise tells its start."""
     field = ExactField(torch.zeros(16, 8))
     field.install(network, monkeypatch)
-    monkeypatch.setattr(network.expert, "velocity", lambda k, hidden: torch.ones_like(hidden))
+    monkeypatch.setattr(network.expert, "velocity", lambda k, hidden, x, tau: torch.ones_like(x))
     going = ExitPass(network, settings(start, 2), given, Stopwatch(torch.device("cpu")))
     for k in range(3):
         used = given.noise_KBHD[k if start == "cold" else 0]

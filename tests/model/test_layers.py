@@ -21,7 +21,7 @@ def test_stepping_equals_the_full_forward(network, reference, make_batch, padded
     texts = ("touch the red cube", "put the green cube in the bowl")[: 2 if padded else 1]
     batch = make_batch(texts)
     hidden, layout = network.prefix(
-        batch.images_BVHWC.unbind(1), batch.text_ids_BT, batch.text_mask_BT, state_BD=None
+        batch.images_UVHWC.unbind(1), batch.text_ids_BT, batch.text_mask_BT, state_BD=None
     )
     image_mask = torch.ones(len(texts), network.config.image_tokens, dtype=torch.bool)
     whole = reference(
@@ -56,7 +56,7 @@ class PastThenOwn:
 def test_expert_layers_equal_the_qwen3_layer_with_a_past(network, make_batch):
     batch = make_batch(("touch the red cube",))
     hidden, layout = network.prefix(
-        batch.images_BVHWC.unbind(1), batch.text_ids_BT, batch.text_mask_BT, state_BD=None
+        batch.images_UVHWC.unbind(1), batch.text_ids_BT, batch.text_mask_BT, state_BD=None
     )
     half = network.backbone.keys_values(0, hidden, layout)
     suffix = network.expert.suffix(layout)
@@ -88,7 +88,7 @@ def test_expert_layers_equal_the_qwen3_layer_with_a_past(network, make_batch):
 def test_the_suffix_starts_after_the_valid_tokens(network, make_batch):
     batch = make_batch()
     _, layout = network.prefix(
-        batch.images_BVHWC.unbind(1), batch.text_ids_BT, batch.text_mask_BT, state_BD=None
+        batch.images_UVHWC.unbind(1), batch.text_ids_BT, batch.text_mask_BT, state_BD=None
     )
     suffix = network.expert.suffix(layout)
     table = network.expert.rope
@@ -100,7 +100,7 @@ def test_the_suffix_starts_after_the_valid_tokens(network, make_batch):
 def test_the_expert_writes_nothing_into_the_prefix(network, make_batch):
     batch = make_batch(("touch the red cube",))
     hidden, layout = network.prefix(
-        batch.images_BVHWC.unbind(1), batch.text_ids_BT, batch.text_mask_BT, state_BD=None
+        batch.images_UVHWC.unbind(1), batch.text_ids_BT, batch.text_mask_BT, state_BD=None
     )
     half = network.backbone.keys_values(0, hidden, layout)
     before = half.key_BGNd.clone(), half.value_BGNd.clone()

@@ -29,7 +29,7 @@ def test_insulation_stops_the_flow_gradient_before_the_backbone(make_network, ma
     behind = [*network.vision.parameters(), *network.backbone.parameters()]
     reached = [p for p in behind if p.grad is not None and p.grad.any()]
     assert bool(reached) is not insulate
-    assert all(p.grad.any() for p in network.expert.velocities.parameters())
+    assert all(p.grad.any() for p in network.expert.readouts.parameters())
 
 
 def test_insulation_leaves_the_other_losses_alone(make_network, make_batch):

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 HEADS = ("fm", "mlp")
+PREDICTIONS = ("velocity", "data")
 STARTS = ("cold", "shared", "direct", "renoise")
 VISION_KINDS = ("convnext", "clip")
 
@@ -105,6 +106,8 @@ class ModelConfig:
         dim: real action and state dimensions D.
         exits: block indices, ascending; an exit reads blocks 0..index.
         head: the head a policy uses by default.
+        prediction: what the flow-matching readout says, from which the velocity follows:
+            "velocity" itself (the paper) or the "data" it leads to (see `velocity_towards`).
         num_steps: Euler steps of the flow-matching head.
         start: where exit k + 1 starts ("cold", "shared", "direct", "renoise").
         renoise_tau: tau at which the "renoise" start begins.
@@ -122,6 +125,7 @@ class ModelConfig:
     dim: int
     exits: tuple[int, ...]
     head: str
+    prediction: str
     num_steps: int
     start: str
     renoise_tau: float
@@ -132,6 +136,7 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         _one_of("head", self.head, HEADS)
+        _one_of("prediction", self.prediction, PREDICTIONS)
         _one_of("start", self.start, STARTS)
         if list(self.exits) != sorted(set(self.exits)) or not self.exits:
             raise ValueError(f"exits: must ascend, got {self.exits}")
@@ -230,6 +235,7 @@ def tiny(*, vocab_size: int, **changes: Any) -> ModelConfig:
         dim=8,
         exits=(1, 2, 3, 4, 5, 6, 7),
         head="fm",
+        prediction="data",
         num_steps=2,
         start="shared",
         renoise_tau=0.5,
@@ -273,6 +279,7 @@ def molmo_7b(*, dim: int, horizon: int, cameras: tuple[str, ...]) -> ModelConfig
         dim=dim,
         exits=tuple(range(1, 28, 2)),
         head="fm",
+        prediction="velocity",
         num_steps=2,
         start="shared",
         renoise_tau=0.5,

@@ -168,12 +168,12 @@ class ExitPass:
         noisy, first_tau = self._start(exit_index)
         step_size = (1.0 - first_tau) / steps
         for step in range(steps):
+            tau = first_tau + step * step_size
             if step == 0 and self._settings.start == "shared":
                 hidden = self._carry_to(block, noisy)
             else:
-                hidden = self._embed(noisy, first_tau + step * step_size)
-                hidden = self._through(hidden, 0, block)
-            velocity = expert.velocity(exit_index, hidden)
+                hidden = self._through(self._embed(noisy, tau), 0, block)
+            velocity = expert.velocity(exit_index, hidden, noisy, tau)
             noisy = euler_step(noisy, velocity, step_size)
             self.flops += self._table.evaluation
         self._previous = noisy

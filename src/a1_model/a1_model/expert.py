@@ -28,6 +28,7 @@ from a1_model.blocks import (
     keys_values,
 )
 from a1_model.config import ModelConfig
+from a1_model.flow import velocity_towards
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,7 @@ class Expert(nn.Module):
         super().__init__()
         backbone, sizes = config.backbone, config.expert
         self.horizon = config.horizon
+        self._says_data = config.prediction == "data"
         width = sizes.hidden
         layer_config = Qwen3Config(
             hidden_size=width,
@@ -80,7 +82,7 @@ class Expert(nn.Module):
         self.norms = nn.ModuleList(
             Qwen3RMSNorm(width, eps=backbone.rms_norm_eps) for _ in config.exits
         )
-        self.velocities = nn.ModuleList(nn.Linear(width, config.dim) for _ in config.exits)
+        self.readouts = nn.ModuleList(nn.Linear(width, config.dim) for _ in config.exits)
         self.end_norms = nn.ModuleList(
             Qwen3RMSNorm(width, eps=backbone.rms_norm_eps) for _ in config.exits
         )
@@ -184,9 +186,17 @@ class Expert(nn.Module):
         scores = attention_scores(layer, normed_BRC, rope, context.key, [0])
         return (scores if mask is None else scores + mask).log_softmax(-1)[:, 0]
 
-    def velocity(self, exit_index: int, actions_BRC: Tensor) -> Tensor:
-        """Readout of exit number `exit_index`: [B, R, D]."""
-        return self.velocities[exit_index](self.norms[exit_index](actions_BRC))
+    def velocity(
+        self, exit_index: int, actions_BRC: Tensor, noisy_BRD: Tensor, tau: Tensor | float
+    ) -> Tensor:
+        """What exit number `exit_index` says of the noisy actions: [B, R, D].
+
+        Args:
+            actions_BRC: their tokens after the exit's block.
+            tau: of the noisy actions, one number or broadcastable to them.
+        """
+        said = self.readouts[exit_index](self.norms[exit_index](actions_BRC))
+        return velocity_towards(said, noisy_BRD, tau) if self._says_data else said
 
     def end_logit(self, exit_index: int, state_B1C: Tensor) -> Tensor:
         """Logit [B] of "the substep ends within the next row"."""

@@ -114,6 +114,8 @@ class _Flow:
         tau_BS = sample_tau(actions_BSHD.shape[:2], generator)
         noise_BSHD, tau_BS = noise_BSHD.to(actions_BSHD.device), tau_BS.to(actions_BSHD.device)
         noisy_BSHD = noisy_actions(actions_BSHD, noise_BSHD, tau_BS[..., None, None])
+        self._noisy_BRD = noisy_BSHD.flatten(1, 2)
+        self._tau_BR1 = tau_BS.repeat_interleave(network.config.horizon, dim=1)[..., None]
         self._target_BSHD = target_velocity(actions_BSHD, noise_BSHD)
         self._actions = self._expert.embed_actions(noisy_BSHD, tau_BS)
 
@@ -142,7 +144,7 @@ class _Flow:
     def loss(self, exit_index: int) -> Tensor:
         """Mean squared error of the velocity over the valid rows of all draws."""
         assert self._actions is not None
-        velocity = self._expert.velocity(exit_index, self._actions)
+        velocity = self._expert.velocity(exit_index, self._actions, self._noisy_BRD, self._tau_BR1)
         velocity = velocity.unflatten(1, self._target_BSHD.shape[1:3])
         error_BH = (velocity - self._target_BSHD).square().mean((1, 3))
         return masked_mean(error_BH, _rows(self._batch))

@@ -102,7 +102,7 @@ def tiny_recipe() -> Recipe:
             ),
             Stage(
                 name="clone",
-                steps=3_500,
+                steps=2_500,
                 mixture={"demonstrations": 0.6, "scenes": 0.4},
                 loss_weights=_ACT,
                 learning_rate=1e-3,
@@ -111,11 +111,11 @@ def tiny_recipe() -> Recipe:
         ),
         dagger=(
             DaggerRound(
-                episodes=200,
+                episodes=160,
                 beta=0.3,
                 stage=Stage(
                     name="dagger-1",
-                    steps=1_200,
+                    steps=1_000,
                     mixture={"demonstrations": 0.4, "dagger": 0.4, "scenes": 0.2},
                     loss_weights=_ACT,
                     learning_rate=5e-4,
@@ -123,11 +123,11 @@ def tiny_recipe() -> Recipe:
                 ),
             ),
             DaggerRound(
-                episodes=300,
+                episodes=200,
                 beta=0.0,
                 stage=Stage(
                     name="dagger-2",
-                    steps=2_200,
+                    steps=1_200,
                     mixture={"demonstrations": 0.3, "dagger": 0.6, "scenes": 0.1},
                     loss_weights=_ACT,
                     learning_rate=4e-4,

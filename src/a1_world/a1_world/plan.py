@@ -16,9 +16,10 @@ TRAVEL_Z_M = 0.14
 CARRY_Z_M = 0.15
 RELEASE_Z_M = 0.10
 RETREAT_Z_M = 0.20
-# The fingers reach this far below the tip; a touch presses by PRESS_M.
+# The fingers reach this far below the tip; a touch presses by PRESS_M, so that one who imitates
+# it a little high still touches.
 FINGER_BELOW_TIP_M = 0.009
-PRESS_M = 0.004
+PRESS_M = 0.010
 LOWEST_TIP_M = 0.016
 MAX_SPEED_M_S = 0.25
 MIN_SPEED_M_S = 0.03
@@ -85,8 +86,10 @@ def _decide_touch(s: TipState) -> Aim:
         z=top - PRESS_M,
         yaw=0.0,
         gripper=0.0,
-        narrow=0.008,
-        wide=0.040,
+        # Anywhere on the cube is a touch: a narrow funnel would leave an imitator, who sees the
+        # cube a centimetre off, hovering beside it for ever.
+        narrow=0.016,
+        wide=0.050,
         floor_z=top + 0.05 if open_hand else LOWEST_TIP_M,
     )
 
