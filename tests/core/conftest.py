@@ -1,12 +1,17 @@
-"""The shipped robot spec, for every test of a1_core."""
+"""What tests of a1_core share: the shipped robot spec, families of settings of known risk."""
 
+import importlib.util
+import sys
+from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 from a1_core.spec import RobotSpec, load_spec
 
-FRANKA = Path(__file__).parents[2] / "config" / "robots" / "franka.yaml"
+ROOT = Path(__file__).parents[2]
+FRANKA = ROOT / "config" / "robots" / "franka.yaml"
 
 
 @pytest.fixture(scope="session")
@@ -17,3 +22,17 @@ def franka_path() -> Path:
 @pytest.fixture(scope="session")
 def spec() -> RobotSpec:
     return load_spec(FRANKA)
+
+
+@pytest.fixture(scope="session")
+def bench() -> Iterator[ModuleType]:
+    """bench/calibration_maths.py, whose families of known risk are tested here as well."""
+    spec = importlib.util.spec_from_file_location(
+        "bench_calibration_maths", ROOT / "bench" / "calibration_maths.py"
+    )
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # its dataclasses look their module up
+    spec.loader.exec_module(module)
+    yield module
+    del sys.modules[spec.name]

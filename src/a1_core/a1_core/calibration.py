@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from a1_core.errors import ThresholdsError
 
 DISTRIBUTIONS = ("exponential", "gaussian", "gamma")
+Fit = Literal["mass", "eq9"]
 FITS = ("mass", "eq9")
 DEFAULT_SCALE = {"exponential": 1.0, "gaussian": 1.0, "gamma": 2.0}
 
@@ -69,7 +70,7 @@ def _weight(kind: str, c: float, k: int, scale: float) -> Fraction:
 def fit_thresholds(
     V_KN: NDArray[np.floating],
     p_K: Sequence[Fraction | float],
-    mode: Literal["mass", "eq9"] = "mass",
+    mode: Fit = "mass",
 ) -> NDArray[np.float64]:
     """Thresholds eta [K] for discrepancies of N samples.
 

@@ -13,23 +13,19 @@ import yaml
 from a1_core.calibration import DISTRIBUTIONS, FITS
 from a1_core.errors import ThresholdsError
 from a1_core.exit_rule import METRICS, Thresholds
+from a1_core.provenance import (
+    Bag,
+    Certificate,
+    bag_mapping,
+    certificate_mapping,
+    read_bags,
+    read_certificate,
+)
 from a1_core.strict_yaml import Fields, read_mapping
 
-VERSION = 1
+VERSION = 2
+"""Written. Version 1, which said less of bags and certificate, is read as well."""
 BINDINGS = ("checkpoint", "normaliser", "robot_spec", "head", "num_steps", "start")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Certificate:
-    """The episode loss is below `risk` with confidence 1 - `failure`.
-
-    A tick is lost past `tolerance` (robot units); `episodes` were used to certify.
-    """
-
-    risk: float
-    failure: float
-    tolerance: float
-    episodes: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,9 +37,13 @@ class ThresholdsFile:
             normaliser and robot spec, head (fm | mlp), num_steps, start (shared | cold | direct |
             renoise). Metric and exits bind too.
         fit, distribution, parameter: arguments of the fit.
-        samples, episodes: what it was fitted on; `bags` maps each bag's name to its digest.
+        samples, episodes: what it was fitted on; `bags`, by name, also hold what was kept from
+            the fit for the certificate.
         requested_rates, realised_rates: share of samples at every exit.
         certificate: None when nothing is certified.
+        safer: eta of the family's settings from full depth to the one before this, for steps back
+            when an audit raises an alarm; empty when there is no family. With evidence there are
+            as many as its `member`.
     """
 
     thresholds: Thresholds
@@ -54,14 +54,31 @@ class ThresholdsFile:
     episodes: int
     requested_rates: tuple[float, ...]
     realised_rates: tuple[float, ...]
-    bags: Mapping[str, str]
+    bags: Mapping[str, Bag]
     certificate: Certificate | None = None
+    safer: tuple[tuple[float, ...], ...] = ()
+
+    def __post_init__(self) -> None:
+        for number, eta in enumerate(self.safer):
+            try:
+                replace(self.thresholds, eta=eta)  # held to the same rules
+            except ThresholdsError as why:
+                raise ThresholdsError(f"safer[{number}]: {why}") from None
+        evidence = None if self.certificate is None else self.certificate.evidence
+        if evidence is not None and self.safer and len(self.safer) != evidence.member:
+            raise ThresholdsError(
+                f"safer has {len(self.safer)} settings before member {evidence.member}; write "
+                "all, from full depth, or none"
+            )
 
 
 def write_thresholds(path: str | Path, file: ThresholdsFile) -> ThresholdsFile:
     """Write and read back; floats survive exactly. Returns the file with its digest.
 
-    Raises ThresholdsError when bindings are missing or unknown.
+    A reader at the same time finds the old file or the new one, never a part of it.
+
+    Raises ThresholdsError, and writes nothing, when bindings are missing or unknown or a value
+    could not be read back.
     """
     thresholds = file.thresholds
     if set(thresholds.bindings) != set(BINDINGS):
@@ -83,25 +100,35 @@ def write_thresholds(path: str | Path, file: ThresholdsFile) -> ThresholdsFile:
         "episodes": int(file.episodes),
         "requested_rates": [float(rate) for rate in file.requested_rates],
         "realised_rates": [float(rate) for rate in file.realised_rates],
-        "bags": dict(file.bags),
-        "certificate": None if certificate is None else vars(certificate).copy(),
+        "bags": {name: bag_mapping(bag) for name, bag in file.bags.items()},
+        "certificate": None if certificate is None else certificate_mapping(certificate),
+        "safer": [[float(value) for value in eta] for eta in file.safer],
     }
     text = "# Written by calibration; not to be edited.\n" + yaml.safe_dump(
         content, sort_keys=False, default_flow_style=None, width=100
     )
     path = Path(path)
+    _parse(yaml.safe_load(text), path)  # before an older file is replaced
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
+    unfinished = path.with_name(f".{path.name}.unfinished")
+    unfinished.write_text(text, encoding="utf-8")
+    unfinished.replace(path)
     return read_thresholds(path)
 
 
 def read_thresholds(path: str | Path) -> ThresholdsFile:
     """The file; raises ThresholdsError that names file, field and mend."""
     path = Path(path)
-    fields = Fields(read_mapping(path, ThresholdsError), str(path), ThresholdsError)
+    file = _parse(read_mapping(path, ThresholdsError), path)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    return replace(file, thresholds=replace(file.thresholds, digest=digest))
+
+
+def _parse(content: Mapping[str, Any], path: Path) -> ThresholdsFile:
+    fields = Fields(content, str(path), ThresholdsError)
     version = fields.whole("version", least=1)
-    if version != VERSION:
-        raise fields.fail("version", version, f"this program reads {VERSION}: calibrate again")
+    if version > VERSION:
+        raise fields.fail("version", version, f"this program reads 1 to {VERSION}: calibrate again")
     bound = fields.section("bindings")
     bindings: dict[str, str | int] = {
         key: bound.whole(key, least=1) if key == "num_steps" else bound.text(key)
@@ -109,21 +136,24 @@ def read_thresholds(path: str | Path) -> ThresholdsFile:
     }
     bound.done()
     exits = tuple(_list(fields, "exits", int))
-    file = ThresholdsFile(
-        thresholds=_thresholds(fields, exits, bindings),
-        fit=fields.text("fit", FITS),
-        distribution=fields.text("distribution", DISTRIBUTIONS),
-        parameter=fields.number("parameter"),
-        samples=fields.whole("samples", least=1),
-        episodes=fields.whole("episodes", least=1),
-        requested_rates=tuple(fields.numbers("requested_rates", len(exits)).tolist()),
-        realised_rates=tuple(fields.numbers("realised_rates", len(exits)).tolist()),
-        bags={str(name): str(digest) for name, digest in fields.mapping("bags").items()},
-        certificate=_certificate(fields),
-    )
+    values: dict[str, Any] = {
+        "thresholds": _thresholds(fields, exits, bindings),
+        "fit": fields.text("fit", FITS),
+        "distribution": fields.text("distribution", DISTRIBUTIONS),
+        "parameter": fields.number("parameter"),
+        "samples": fields.whole("samples", least=1),
+        "episodes": fields.whole("episodes", least=1),
+        "requested_rates": tuple(fields.numbers("requested_rates", len(exits)).tolist()),
+        "realised_rates": tuple(fields.numbers("realised_rates", len(exits)).tolist()),
+        "bags": read_bags(fields, version),
+        "certificate": read_certificate(fields, version),
+        "safer": _safer(fields) if version > 1 else (),
+    }
     fields.done()
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    return replace(file, thresholds=replace(file.thresholds, digest=digest))
+    try:
+        return ThresholdsFile(**values)
+    except ThresholdsError as why:
+        raise ThresholdsError(f"{path}: {why}") from None
 
 
 def check_thresholds(
@@ -163,29 +193,23 @@ def _thresholds(
         raise ThresholdsError(f"{fields.where}: {why}") from None
 
 
-def _certificate(fields: Fields) -> Certificate | None:
-    if fields.peek("certificate") is None:
-        fields.raw("certificate")
-        return None
-    part = fields.section("certificate")
-    certificate = Certificate(
-        risk=part.number("risk", low=0.0),
-        failure=part.number("failure", low=0.0),
-        tolerance=part.number("tolerance"),
-        episodes=part.whole("episodes", least=1),
-    )
-    part.done()
-    return certificate
-
-
 def _list(fields: Fields, key: str, kind: type) -> list[Any]:
     """Numbers of one kind; infinite ones too, NaN not."""
     values: Any = fields.raw(key)
-    if (
-        not isinstance(values, list)
-        or not values
-        or any(type(value) is not kind or value != value for value in values)
-    ):
+    if not _are(values, kind):
         what = "whole numbers" if kind is int else "numbers with a point"
         raise fields.fail(key, values, f"write a list of {what}")
     return values
+
+
+def _safer(fields: Fields) -> tuple[tuple[float, ...], ...]:
+    values: Any = fields.raw("safer")
+    if not isinstance(values, list) or any(not _are(eta, float) for eta in values):
+        raise fields.fail("safer", values, "write a list of lists of numbers with a point")
+    return tuple(tuple(eta) for eta in values)
+
+
+def _are(values: Any, kind: type) -> bool:
+    """Whether it is a list of one or more numbers of a kind, NaN not counting as one."""
+    good = isinstance(values, list) and bool(values)
+    return good and all(type(value) is kind and value == value for value in values)

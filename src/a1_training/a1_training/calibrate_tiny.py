@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 
-from a1_core.calibration import exit_distribution, fit_thresholds, realised_rates
+from a1_core.budget import solve_budget
 from a1_core.errors import ThresholdsError
 from a1_core.exit_rule import Thresholds
 from a1_core.observation import Observation
 from a1_core.policy import ExitSetting
+from a1_core.segment_costs import Budget, depth_costs
 from a1_core.spec import RobotSpec, load_spec
 from a1_core.thresholds_file import ThresholdsFile, write_thresholds
 from a1_model.checkpoint import LoadedCheckpoint, load_checkpoint
@@ -74,31 +75,6 @@ def replay(checkpoint: LoadedCheckpoint, recording: Recording, console: Console)
     return np.concatenate(parts, axis=1)
 
 
-def fit_depth(
-    discrepancies_KN: NDArray, exits: tuple[int, ...], layers: int, depth: float
-) -> tuple[float, tuple[float, ...], NDArray, NDArray]:
-    """The least aggressive exponential distribution that keeps a mean depth.
-
-    Args:
-        depth: largest mean share of the backbone's layers, in 0..1.
-
-    Returns:
-        c, the requested rates, the thresholds eta [K] and the realised rates [K].
-
-    Raises:
-        ThresholdsError: not even leaving as early as possible keeps the depth.
-    """
-    shares_K = (np.asarray(exits) + 1) / layers
-    for hundredths in range(200, 0, -1):
-        c = hundredths / 100
-        requested = exit_distribution("exponential", c, len(exits))
-        eta_K = fit_thresholds(discrepancies_KN, requested)
-        realised_K = realised_rates(discrepancies_KN, eta_K)
-        if float(realised_K @ shares_K) <= depth:
-            return c, tuple(float(p) for p in requested), eta_K, realised_K
-    raise ThresholdsError(f"depth is {depth}; the earliest exits alone need more: allow more")
-
-
 def calibrate(
     checkpoint: LoadedCheckpoint,
     spec: RobotSpec,
@@ -106,15 +82,27 @@ def calibrate(
     depth: float,
     console: Console,
 ) -> ThresholdsFile:
-    """Thresholds for `checkpoint` that keep a mean depth on the recorded ticks."""
+    """Thresholds for `checkpoint` that keep a mean depth on the recorded ticks.
+
+    Args:
+        depth: largest mean share of the backbone's layers, in 0..1.
+
+    Raises:
+        ThresholdsError: not even leaving as early as possible keeps the depth, or nothing has to
+            leave early for it.
+    """
     config = checkpoint.config
     discrepancies_KN = replay(checkpoint, recording, console)
-    c, requested, eta_K, realised_K = fit_depth(
-        discrepancies_KN, config.exits, config.backbone.layers, depth
+    setting = solve_budget(
+        Budget(kind="depth", value=depth),
+        discrepancies_KN,
+        depth_costs(config.exits, config.backbone.layers),
     )
+    if setting.parameter is None:
+        raise ThresholdsError(f"depth is {depth}; that is full depth, which needs no thresholds")
     thresholds = Thresholds(
         exits=config.exits,
-        eta=tuple(float(value) for value in eta_K),
+        eta=tuple(float(value) for value in setting.eta_P),
         metric=config.metric,
         bindings={
             "checkpoint": checkpoint.digest,
@@ -129,11 +117,11 @@ def calibrate(
         thresholds=thresholds,
         fit="mass",
         distribution="exponential",
-        parameter=c,
+        parameter=setting.parameter,
         samples=discrepancies_KN.shape[1],
         episodes=recording.episodes,
-        requested_rates=requested,
-        realised_rates=tuple(float(rate) for rate in realised_K),
+        requested_rates=setting.requested,
+        realised_rates=tuple(float(rate) for rate in setting.realised_P),
         bags={},
     )
 
