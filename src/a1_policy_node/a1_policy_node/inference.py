@@ -168,8 +168,9 @@ class Inference:
             return None
         if not np.isfinite(output.actions_HD).all():
             text = "the policy gave actions that are not finite numbers"
-            refusal = ObservationRefused("OUTPUT_NON_FINITE", text)
-            self._outlet.refused(observation.stamp_ns, refusal)
+            self._outlet.refused(
+                observation.stamp_ns, ObservationRefused("OUTPUT_NON_FINITE", text)
+            )
             return None
         return output
 
