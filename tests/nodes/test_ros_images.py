@@ -8,7 +8,8 @@ import pytest
 from sensor_msgs.msg import CompressedImage, Image
 
 from a1_core.errors import ObservationRefused
-from a1_ros.images import CHANNELS, compressed_to_rgb, raw_to_rgb, shrink, to_image, to_jpeg
+from a1_core.raw_image import CHANNELS
+from a1_ros.images import compressed_to_rgb, raw_to_rgb, shrink, to_image, to_jpeg
 
 RGB = np.arange(5 * 7 * 3, dtype=np.uint8).reshape(5, 7, 3)
 ALPHA = np.full((5, 7, 1), 9, np.uint8)
