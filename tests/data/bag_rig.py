@@ -292,6 +292,8 @@ def rgb_of(msg) -> np.ndarray:
     """The colours of a message, worked out here and not by what is tested."""
     if hasattr(msg, "format"):
         return cv2.imdecode(msg.data, cv2.IMREAD_COLOR)[..., ::-1]
+    if msg.encoding not in CHANNELS:
+        raise ObservationRefused("CAMERA_ENCODING", msg.encoding)
     row = msg.width * CHANNELS[msg.encoding]
     pixels = msg.data.reshape(msg.height, msg.step)[:, :row].reshape(msg.height, msg.width, -1)
     if msg.encoding == "mono8":

@@ -297,6 +297,15 @@ def test_messages_out_of_the_order_of_writing_are_read_by_time(run, bag_path, st
     assert_same(frames, live(run.spec, run.messages))
 
 
+def test_without_an_index_a_chunk_is_read_by_time(run, bag_path):
+    write_bag(bag_path, [*run.messages[1::2], *run.messages[::2]])
+    (path,) = data_files(bag_path)
+    path.write_bytes(path.read_bytes()[:-8])
+    frames, bag = read(bag_path, run.spec)
+    assert_same(frames, live(run.spec, run.messages))
+    assert codes(bag) == ["INDEX_MISSING"]
+
+
 def test_reading_a_damaged_bag_twice_gives_the_same(run, bag_path, storage):
     write_bag(bag_path, run.messages, storage)
     cut(0.6)(data_files(bag_path)[0])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from typing import Any
 
 import zstandard
@@ -41,6 +42,11 @@ FIELDS = {
 }
 """The messages that are read, and what is read of them."""
 
+LARGEST_REST = 64
+"""Bytes that may follow a message; more say that it was read by the wrong definition."""
+
+_ENDIAN = {b"\x00\x00": "deserialize_cdr_be", b"\x00\x01": "deserialize_cdr_le"}
+_BAD_BYTES = (struct.error, UnicodeDecodeError, ValueError)
 _PARSERS = {
     MessageDefinitionFormat.MSG: get_types_from_msg,
     MessageDefinitionFormat.IDL: get_types_from_idl,
@@ -68,9 +74,9 @@ class Decoder:
         if store is None:
             raise Undecodable(f"no usable definition of {channel.msgtype}")
         try:
-            return store.deserialize_cdr(decompressed(raw.data), channel.msgtype)
-        except (SerdeError, zstandard.ZstdError) as error:
-            raise Undecodable(str(error)) from None
+            return _deserialised(store, decompressed(raw.data), channel.msgtype)
+        except (SerdeError, zstandard.ZstdError, *_BAD_BYTES) as error:
+            raise Undecodable(f"{channel.msgtype}: {error}") from None
 
     def _store(self, channel: Channel) -> Typestore | None:
         key = (channel.msgtype, channel.definition)
@@ -105,6 +111,23 @@ class Decoder:
             "source the workspace that defines it, or record with MCAP, which keeps definitions",
         )
         return None
+
+
+def _deserialised(store: Typestore, data: bytes, msgtype: str) -> Any:
+    """As rosbags' own deserialize_cdr, but forgiving what ROS 2 leaves at the end of a message.
+
+    rmw_fastrtps' serialize (and so rclpy's and rosbag2's writers) hands out its estimate of the
+    size, which is up to 4 bytes too long for every empty sequence of doubles.
+    """
+    if data[:2] not in _ENDIAN:
+        raise SerdeError(f"begins with {data[:2].hex() or 'nothing'}, which is no plain CDR")
+    definition: Any = store.get_msgdef(msgtype)
+    body = memoryview(data)[4:]
+    function = getattr(definition, _ENDIAN[data[:2]])
+    message, end = function(body, 0, definition.cls, store)
+    if not len(body) - LARGEST_REST <= end <= len(body):
+        raise SerdeError(f"ends at byte {end} of {len(body)}; is its definition another one?")
+    return message
 
 
 def _definition_by_name(msgtype: str) -> MessageDefinition:

@@ -77,8 +77,9 @@ class Replay:
         account = self._streams[stream.name]
         account.received += 1
         stamp_ns = msg.header.stamp.sec * NS_PER_S + msg.header.stamp.nanosec
-        if account.newest_ns is not None and stamp_ns < account.newest_ns - BACK_JUMP_NS:
-            self._clock_went_back(stream, account.newest_ns - stamp_ns)
+        # Zero is no time but a message that nobody stamped.
+        if account.newest_ns is not None and 0 < stamp_ns < account.newest_ns - BACK_JUMP_NS:
+            self._clock_went_back(stream)
         taken = self._intake.take(stream.name, stamp_ns, lambda: self._push(stream, stamp_ns, msg))
         if taken.accepted:
             account.note_accepted(stamp_ns, received_ns)
@@ -177,7 +178,7 @@ class Replay:
             return None
         return self._report.episodes[place]
 
-    def _clock_went_back(self, stream: Stream, by_ns: int) -> None:
+    def _clock_went_back(self, stream: Stream) -> None:
         """What was heard belongs to another time: forget it, as the live node does."""
         self._report.clock_jumps += 1
         self._findings.add(
