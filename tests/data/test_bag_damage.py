@@ -3,8 +3,10 @@
 import sqlite3
 import struct
 
+import numpy as np
 import pytest
 from bag_rig import (
+    START,
     TYPES,
     Run,
     assert_equal,
@@ -16,6 +18,7 @@ from bag_rig import (
     write_bag,
     write_split,
 )
+from mcap.reader import make_reader
 from mcap.writer import CompressionType, IndexType
 from mcap.writer import Writer as McapWriter
 from rosbags.rosbag2 import CompressionMode
@@ -335,3 +338,42 @@ def test_no_place_of_a_cut_makes_reading_fail_or_pixels_up(run, bag_path, storag
             assert_equal(frame.observation, before.observation)
     assert used == sorted(used)
     assert used[-1] > 0
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_bytes_that_are_wrong_anywhere_make_nothing_fail(run, bag_path, storage, seed):
+    write_bag(bag_path, run.between(0, 0.6), storage)
+    (path,) = data_files(bag_path)
+    data = bytearray(path.read_bytes())
+    rng = np.random.default_rng(seed)
+    begin = int(rng.integers(0, len(data) if seed % 2 else 5000))
+    length = int(rng.integers(1, 500))
+    data[begin : begin + length] = rng.bytes(len(data[begin : begin + length]))
+    path.write_bytes(data)
+    read(bag_path, run.spec)
+
+
+def test_channels_that_are_none_of_ros_do_not_hinder(run, bag_path):
+    """As other programs write beside ROS 2's; rosbags refuses such a file."""
+    write_mcap(bag_path, run, compression=CompressionType.ZSTD)
+    (path,) = data_files(bag_path)
+    with path.open("rb") as old, path.with_suffix(".new").open("wb") as new:
+        writer = McapWriter(new, compression=CompressionType.ZSTD)
+        writer.start(profile="", library="test")
+        schema = writer.register_schema("Note", "jsonschema", b"{}")
+        note = writer.register_channel("/note", "json", schema)
+        writer.add_message(note, START, b"{}", START)
+        channels = {}
+        for schema_, channel, message in make_reader(old).iter_messages():
+            if channel.topic not in channels:
+                number = writer.register_schema(schema_.name, schema_.encoding, schema_.data)
+                channels[channel.topic] = writer.register_channel(channel.topic, "cdr", number)
+            at = message.log_time
+            writer.add_message(channels[channel.topic], at, message.data, at)
+        writer.finish()
+    path.with_suffix(".new").rename(path)
+    frames, bag = read(bag_path, run.spec)
+    assert_same(frames, live(run.spec, run.messages))
+    assert "rosbags cannot open it" in next(
+        finding.what for finding in bag.findings if finding.code == "INDEX_MISSING"
+    )

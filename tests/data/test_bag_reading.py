@@ -233,12 +233,12 @@ def test_memory_is_bounded_by_the_frames_not_by_the_bag(spec, tmp_path, storage)
     for number, seconds in enumerate((3.0, 60.0)):
         run = Run(spec, seconds=seconds)
         rng = np.random.default_rng(0)
-        for at in range(0, round(seconds * 1000), 50):
+        for at in range(0, round(seconds * 1000), 100):
             stamp = START + at * 1_000_000
             run.arm(stamp, np.full(7, at / 1e5))
             run.hand(stamp, 0.01)
             for camera in spec.cameras:
-                run.camera(camera, stamp, rng.integers(0, 256, (96, 128, 3), np.uint8))
+                run.camera(camera, stamp, rng.integers(0, 256, (136, 180, 3), np.uint8))
         run.messages.sort(key=lambda message: message.received_ns)
         path = write_bag(tmp_path / str(number), run.messages, storage)
         count = len(run.messages)

@@ -179,7 +179,7 @@ class Replay:
         return self._report.episodes[place]
 
     def _clock_went_back(self, stream: Stream) -> None:
-        """What was heard belongs to another time: forget it, as the live node does."""
+        """What was heard belongs to another time: forget it, as the node after a clock jump."""
         self._report.clock_jumps += 1
         self._findings.add(
             "CLOCK_WENT_BACK",
