@@ -10,10 +10,11 @@ from types import SimpleNamespace
 import numpy as np
 import yaml
 from a1_msgs.action import RunTask
-from a1_msgs.msg import ActionChunk, ExitState, ObservationRefusal
+from a1_msgs.msg import ActionChunk, ExitState, LockstepAck, ObservationRefusal
 from a1_msgs.srv import SetInstruction
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.action import ActionClient
+from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CompressedImage, Image, JointState
 
 from a1_core.exit_rule import Thresholds
@@ -22,8 +23,10 @@ from a1_core.thresholds_file import Certificate, ThresholdsFile, write_threshold
 from a1_ros.images import to_image, to_jpeg
 from a1_ros.messages import to_joint_state
 from a1_ros.qos import RELIABLE
-from a1_ros.times import NS_PER_S, ns_to_duration
+from a1_ros.times import NS_PER_S, ns_to_duration, ns_to_stamp, stamp_to_ns
 
+TICK_NS = 50_000_000
+START_NS = 10 * TICK_NS
 EXITS = (1, 2, 3, 4, 5, 6, 7)
 LAYERS = 8
 ARM = np.linspace(-0.3, 0.3, 7)
@@ -308,6 +311,33 @@ class Robot:
         return list(
             dict.fromkeys(str(uuid.UUID(bytes=bytes(c.session_id.uuid))) for c in list(self.chunks))
         )
+
+
+class Stepper:
+    """Publishes one tick at a time, and hears the acknowledgements."""
+
+    def __init__(self, robot, wait_for) -> None:
+        self.robot = robot
+        self.wait_for = wait_for
+        self.now_ns = START_NS
+        self.acks = []
+        self.clock = robot.node.create_publisher(Clock, "/clock", RELIABLE)
+        robot.node.create_subscription(
+            LockstepAck,
+            "sim/lockstep_ack",
+            lambda msg: self.acks.append((stamp_to_ns(msg.stamp), msg.seq)),
+            RELIABLE,
+        )
+
+    def step(self, images_first: bool = False) -> tuple[int, int]:
+        """One camera tick; the acknowledgement of it."""
+        self.now_ns += TICK_NS
+        sends = [self.robot.send_state, self.robot.send_images]
+        for send in reversed(sends) if images_first else sends:
+            send(self.now_ns)
+        self.clock.publish(Clock(clock=ns_to_stamp(self.now_ns)))
+        assert self.wait_for(lambda: self.acks and self.acks[-1][0] >= self.now_ns), self.acks
+        return self.acks[-1]
 
 
 def lifecycle_messages(ros) -> list[str]:

@@ -2,42 +2,11 @@
 
 import numpy as np
 import pytest
-from a1_msgs.msg import LockstepAck
+from policy_rig import START_NS, TICK_NS, Stepper
 from rosgraph_msgs.msg import Clock
 
 from a1_ros.messages import msg_to_chunk
-from a1_ros.qos import RELIABLE
-from a1_ros.times import ns_to_stamp, stamp_to_ns
-
-TICK_NS = 50_000_000
-START_NS = 10 * TICK_NS
-
-
-class Stepper:
-    """Publishes one tick at a time, and hears the acknowledgements."""
-
-    def __init__(self, robot, wait_for) -> None:
-        self.robot = robot
-        self.wait_for = wait_for
-        self.now_ns = START_NS
-        self.acks = []
-        self.clock = robot.node.create_publisher(Clock, "/clock", RELIABLE)
-        robot.node.create_subscription(
-            LockstepAck,
-            "sim/lockstep_ack",
-            lambda msg: self.acks.append((stamp_to_ns(msg.stamp), msg.seq)),
-            RELIABLE,
-        )
-
-    def step(self, images_first: bool = False) -> tuple[int, int]:
-        """One camera tick; the acknowledgement of it."""
-        self.now_ns += TICK_NS
-        sends = [self.robot.send_state, self.robot.send_images]
-        for send in reversed(sends) if images_first else sends:
-            send(self.now_ns)
-        self.clock.publish(Clock(clock=ns_to_stamp(self.now_ns)))
-        assert self.wait_for(lambda: self.acks and self.acks[-1][0] >= self.now_ns), self.acks
-        return self.acks[-1]
+from a1_ros.times import ns_to_stamp
 
 
 @pytest.fixture

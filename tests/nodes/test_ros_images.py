@@ -8,7 +8,9 @@ import pytest
 from sensor_msgs.msg import CompressedImage, Image
 
 from a1_core.errors import ObservationRefused
-from a1_ros.images import CHANNELS, compressed_to_rgb, raw_to_rgb, shrink, to_image, to_jpeg
+from a1_core.raw_image import CHANNELS
+from a1_data import images as recorded
+from a1_ros.images import compressed_to_rgb, raw_to_rgb, shrink, to_image, to_jpeg
 
 RGB = np.arange(5 * 7 * 3, dtype=np.uint8).reshape(5, 7, 3)
 ALPHA = np.full((5, 7, 1), 9, np.uint8)
@@ -42,6 +44,19 @@ def test_every_accepted_encoding_becomes_rgb(encoding, padding):
     rgb = raw_to_rgb(message(encoding, padding))
     assert rgb.dtype == np.uint8
     np.testing.assert_array_equal(rgb, expected)
+
+
+@pytest.mark.parametrize("padding", [0, 5])
+@pytest.mark.parametrize("encoding", CHANNELS)
+def test_a_bag_gives_the_same_pixels(encoding, padding):
+    msg = message(encoding, padding)
+    np.testing.assert_array_equal(recorded.raw_to_rgb(msg), raw_to_rgb(msg))
+
+
+def test_a_bag_gives_the_same_pixels_of_compressed_images():
+    noise = np.random.default_rng(0).integers(0, 256, (33, 47, 3), np.uint8)
+    msg = to_jpeg(noise, 0, "camera")
+    np.testing.assert_array_equal(recorded.compressed_to_rgb(msg), compressed_to_rgb(msg))
 
 
 def test_rgb_round_trip_keeps_pixels_and_stamp():

@@ -22,8 +22,10 @@ ROSDEP = {
 }
 # What setup/python.txt locks; the distributions' versions would not do.
 LOCKED = {
+    "apsw": "apsw",
     "av": "av",
     "fast_simplification": "fast-simplification",
+    "lz4": "lz4",
     "mcap": "mcap",
     "mink": "mink",
     "mujoco": "mujoco",
@@ -35,6 +37,7 @@ LOCKED = {
     "torch": "torch",
     "transformers": "transformers",
     "trimesh": "trimesh",
+    "zstandard": "zstandard",
 }
 # Found by a name in a parameter, not by an import.
 BY_NAME = {"a1_controllers": {"a1_world"}}

@@ -19,6 +19,10 @@ class ThresholdsError(A1Error):
     """A thresholds file that cannot be used, or that belongs to something else."""
 
 
+class BagError(A1Error):
+    """A recorded bag that cannot be read."""
+
+
 class ObservationRefused(Exception):
     """No observation can be made now.
 

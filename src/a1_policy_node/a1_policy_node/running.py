@@ -10,6 +10,7 @@ from rclpy.node import Node
 
 from a1_core.assembler import Assembler
 from a1_core.errors import ObservationRefused
+from a1_core.intake import is_due
 from a1_core.verdict import VerdictCode
 from a1_policy_node.blocking import BlockWatch
 from a1_policy_node.exit_choice import ExitChoice
@@ -154,11 +155,8 @@ class Run:
         self._submitted_ns = None
 
     def _due(self, tick_ns: int) -> bool:
-        if self._submitted_ns is None:
-            return True
-        slack_s = 0.25 / self._spec.cameras[0].rate_hz
-        wanted_ns = (self._settings().replan_period - slack_s) * NS_PER_S
-        return tick_ns - self._submitted_ns >= wanted_ns
+        period_s = self._settings().replan_period
+        return is_due(tick_ns, self._submitted_ns, period_s, self._spec.cameras[0].rate_hz)
 
     def watch(self) -> None:
         """Ten times a second: what must be noticed although no observation comes."""

@@ -1,7 +1,7 @@
 """Images between ROS messages and uint8 [h, w, 3] RGB arrays.
 
 `cv_bridge` does the conversion where a ROS 2 installation brings it, `rosbags-image` where it does
-not; which one is decided once, here. Accepted raw encodings: rgb8, bgr8, rgba8, bgra8, mono8.
+not; which one is decided once, here. Accepted raw encodings: `a1_core.raw_image.CHANNELS`.
 """
 
 import array
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from sensor_msgs.msg import CompressedImage, Image
 
 from a1_core.errors import ObservationRefused
+from a1_core.raw_image import row_bytes
 from a1_ros.times import ns_to_stamp
 
 if find_spec("cv_bridge") is not None:
@@ -29,29 +30,12 @@ else:
         return np.asarray(image_to_cvimage(msg, "rgb8"))
 
 
-CHANNELS = {"rgb8": 3, "bgr8": 3, "rgba8": 4, "bgra8": 4, "mono8": 1}
-"""Accepted raw encodings and their bytes a pixel."""
-
-
 def raw_to_rgb(msg: Image) -> NDArray[np.uint8]:
     """RGB of a raw image; for rgb8 a view on the message, not a copy.
 
-    Raises ObservationRefused CAMERA_ENCODING for an encoding outside `CHANNELS` and CAMERA_SIZE
-    when the data does not hold height * step bytes.
+    Raises ObservationRefused CAMERA_ENCODING or CAMERA_SIZE as `row_bytes` does.
     """
-    channels = CHANNELS.get(msg.encoding)
-    if channels is None:
-        raise ObservationRefused(
-            "CAMERA_ENCODING",
-            f"encoding '{msg.encoding}' is not accepted; publish one of {', '.join(CHANNELS)}",
-        )
-    row = msg.width * channels
-    if not msg.width or not msg.height or msg.step < row or len(msg.data) < msg.height * msg.step:
-        raise ObservationRefused(
-            "CAMERA_SIZE",
-            f"{msg.width}x{msg.height} {msg.encoding} with step {msg.step} does not fit "
-            f"{len(msg.data)} bytes of data",
-        )
+    row = row_bytes(msg.encoding, msg.height, msg.width, msg.step, len(msg.data))
     return _convert(msg if msg.step == row else _packed(msg, row))
 
 
