@@ -55,12 +55,13 @@ class Inputs:
         self.streams: dict[str, StreamStatistics] = {}
         self.limits_s: dict[str, float] = {}
         self.rejections: dict[str, ObservationRefused] = {}
+        topics = [source.topic for source in spec.state_sources]
         for index, source in enumerate(spec.state_sources):
             if joints_stream(source.topic) not in self.streams:
                 where = f"{spec.path}: state_sources[{index}]"
-                self._subscribe(
-                    joints_stream(source.topic), JointState, source, where, self._push_state
-                )
+                here = [other for other, topic in enumerate(topics) if topic == source.topic]
+                push = partial(self._push_state, here)
+                self._subscribe(joints_stream(source.topic), JointState, source, where, push)
         for index, camera in enumerate(spec.cameras):
             kind, convert = IMAGES[camera.type]
             where = f"{spec.path}: cameras[{index}]"
@@ -119,9 +120,9 @@ class Inputs:
         self.images[camera] = (stamp_ns, rgb)
         return self._assembler.push_image(camera, stamp_ns, rgb)
 
-    def _push_state(self, stamp_ns: int, msg: JointState) -> bool:
+    def _push_state(self, sources: list[int], stamp_ns: int, msg: JointState) -> bool:
         _, names, positions = joint_state_arrays(msg)
-        return self._assembler.push_state(stamp_ns, names, positions)
+        return self._assembler.push_state(stamp_ns, names, positions, sources)
 
     def _hand_on(self) -> None:
         """Hand on the newest tick that is complete; older ones are passed over."""
