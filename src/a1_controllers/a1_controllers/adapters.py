@@ -21,18 +21,23 @@ def make_adapter(node: Node, spec: RobotSpec) -> Adapter:
     Raises A1Error when a fact is a GAP without which nothing may move, when an adapter or a
     gripper's interface is not there, or when the robot has more arms than an adapter serves.
     """
+    refuse_unserved(spec)
+    return ADAPTERS[spec.command.adapter](node, spec)
+
+
+def refuse_unserved(spec: RobotSpec) -> None:
+    """Raise A1Error with `why_not`, if there is a reason."""
     refusal = why_not(spec)
     if refusal:
         raise A1Error(f"{spec.path}: {refusal}")
-    return ADAPTERS[spec.command.adapter](node, spec)
 
 
 def why_not(spec: RobotSpec) -> str:
     """Why the controller cannot move this robot, with what to do; empty when it can."""
     if spec.gaps:
         return (
-            f"{', '.join(spec.gaps)} {'is' if len(spec.gaps) == 1 else 'are'} GAP, nobody published "
-            "it: measure it on the robot and write it into a copy of the spec"
+            f"nobody published {', '.join(spec.gaps)} (GAP): measure on the robot and write into "
+            "a copy of the spec"
         )
     for command in spec.commands:
         if command.adapter not in ADAPTERS:

@@ -10,7 +10,7 @@ from sensor_msgs.msg import JointState
 from std_srvs.srv import SetBool, Trigger
 
 from a1_controllers.adapter import Adapter
-from a1_controllers.adapters import make_adapter
+from a1_controllers.adapters import make_adapter, refuse_unserved
 from a1_controllers.controller import Controller, Counters, Output
 from a1_controllers.kinematics import load_kinematics
 from a1_controllers.parameters import SPECS, settings_from
@@ -54,6 +54,7 @@ class ControllerNode(A1LifecycleNode):
         if not self._settings.hardware:
             refuse_foreign_endpoints(self, [], settle_s=0.0)
         self._spec = load_spec(values["robot"])
+        refuse_unserved(self._spec)
         self._gate = SafetyGate(
             self._spec,
             load_kinematics(values["forward_kinematics"], hardware=self._settings.hardware),
