@@ -17,7 +17,10 @@ setup(
     description="Action chunks in, robot commands out",
     license="Apache-2.0",
     entry_points={
-        "console_scripts": ["controller = a1_controllers.main:main"],
+        "console_scripts": [
+            "controller = a1_controllers.main:main",
+            "check_robot = a1_controllers.check_robot:main",
+        ],
         "a1_ros.nodes": ["controller = a1_controllers.node:ControllerNode"],
     },
 )

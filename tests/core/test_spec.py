@@ -82,7 +82,7 @@ def _set(content: dict, path: str, value: object) -> None:
 @pytest.mark.parametrize(
     ("path", "value", "message"),
     [
-        ("colour", "white", "key 'colour' is unknown; allowed: base_frame"),
+        ("colour", "white", "key 'colour' is unknown; allowed: arms, base_frame"),
         ("cameras.1.focus", 1, r"cameras\[1\]: key 'focus' is unknown"),
         ("cameras.1.name", "front", "names .* repeat"),
         ("cameras.0.qos", "fast", "write one of reliable"),
@@ -102,7 +102,7 @@ def _set(content: dict, path: str, value: object) -> None:
         ("gripper.open", 0.0, "differs from `closed`"),
         ("joint_names", ["a", "a"], "different names"),
         ("command.required_parameters", [], "mapping"),
-        ("command.error_state", "none", "mapping or null"),
+        ("command.error_state", "none", "list of mappings"),
     ],
 )
 def test_what_cannot_be_is_named(

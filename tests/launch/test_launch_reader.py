@@ -75,6 +75,30 @@ def test_an_absolute_namespace_starts_anew_and_groups_end(write):
     assert [node.environment for node in nodes] == [{"E": "1"}] * 2 + [{}]
 
 
+def test_parameter_files_reach_every_node_behind_them(write, tmp_path):
+    (tmp_path / "p.yaml").write_text("{}")
+    before, inside, after = read(
+        write("""
+        <node pkg="p" exec="e"/>
+        <group>
+          <set_parameter name="use_sim_time" value="true"/>
+          <set_parameters_from_file filename="$(dirname)/p.yaml"/>
+          <set_parameters_from_file if="false" filename="$(dirname)/none.yaml"/>
+          <node pkg="p" exec="e"><param name="a" value="1"/></node>
+        </group>
+        <node pkg="p" exec="e"/>"""),
+        {},
+    )
+    assert inside.parameters == ({"use_sim_time": True}, tmp_path / "p.yaml", {"a": 1})
+    assert before.parameters == after.parameters == ()
+
+
+def test_arguments_are_shown_where_an_include_is_no_xml(write, tmp_path):
+    (tmp_path / "vendor.launch.py").write_text("print('no XML')")
+    path = write("<include file='$(dirname)/vendor.launch.py'/><arg name='a' default='b'/>")
+    assert [argument.name for argument in declared_arguments(path)] == ["a"]
+
+
 def test_a_group_without_scope_leaks(write):
     body = (
         '<group scoped="{}"><let name="x" value="in"/></group><node pkg="$(var x out)" exec="e"/>'
@@ -151,6 +175,8 @@ def test_environment_and_defaults(write, monkeypatch):
         ("<node pkg='p' exec='e' if='1' unless='1'/>", "stands beside 'unless'"),
         ("<node pkg='p' exec='e'><param name='a' value='x' type='int'/></node>", "'x' is no int"),
         ("<node pkg='p' exec='e'><param from='/none.yaml'/></node>", "'/none.yaml' does not exist"),
+        ("<set_parameters_from_file filename='/none.yaml'/>", "'/none.yaml' does not exist"),
+        ("<set_parameters_from_file/>", "attribute 'filename': missing"),
         ("<include file='a.launch.py'/>", "is no XML launch file; it needs `ros2 launch`"),
         ("<include file='/none.launch.xml'/>", "'/none.launch.xml' does not exist"),
         ("<arg name='a' description='the a'/>", r"needs a value: a:=\.\.\. \(the a\)"),

@@ -4,19 +4,20 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 
 from a1_ros.launch_reader.reader import declared_arguments, read
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES = sorted(ROOT.glob("launch/*.launch.xml"))
-ROBOTS = sorted(p.stem for p in ROOT.glob("config/robots/*.yaml"))
+SPECS = sorted(ROOT.glob("config/robots/*.yaml"))
 
 
 def nodes_of(share: Path, name: str, **arguments: str):
     path = share / "launch" / name
     for argument in declared_arguments(path):
         if argument.default is None:
-            arguments.setdefault(argument.name, ROBOTS[0])
+            arguments.setdefault(argument.name, SPECS[0].stem)
     return read(path, arguments)
 
 
@@ -59,7 +60,8 @@ def test_the_lifecycle_nodes_are_those_that_are_started(bringup_share):
 
 
 def test_every_robot_has_a_launch_file():
-    assert set(ROBOTS) <= {path.name.removesuffix(".launch.xml") for path in FILES}
+    robots = {yaml.safe_load(path.read_text())["robot"] for path in SPECS}
+    assert robots <= {path.name.removesuffix(".launch.xml") for path in FILES}
 
 
 def test_every_argument_says_what_it_is(bringup_share):
@@ -69,5 +71,5 @@ def test_every_argument_says_what_it_is(bringup_share):
 
 
 def test_the_namespace_reaches_every_node(bringup_share):
-    nodes = nodes_of(bringup_share, "a1.launch.xml", robot=ROBOTS[0], namespace="left")
+    nodes = nodes_of(bringup_share, "a1.launch.xml", robot=SPECS[0].stem, namespace="left")
     assert {node.namespace for node in nodes} == {"left"}

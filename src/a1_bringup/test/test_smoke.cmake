@@ -1,10 +1,11 @@
-# Every robot has a launch file, and the parameter files that launch files name exist.
+# Every robot has a launch file, whatever the number of its variants.
 file(GLOB robots "${repository}/config/robots/*.yaml")
 if(NOT robots)
   message(FATAL_ERROR "no robot specs in ${repository}/config/robots")
 endif()
 foreach(robot ${robots})
-  get_filename_component(name "${robot}" NAME_WE)
+  file(STRINGS "${robot}" line REGEX "^robot: ")
+  string(REPLACE "robot: " "" name "${line}")
   if(NOT EXISTS "${repository}/launch/${name}.launch.xml")
     message(FATAL_ERROR "robot ${name} has no launch/${name}.launch.xml")
   endif()

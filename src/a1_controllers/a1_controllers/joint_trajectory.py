@@ -134,7 +134,7 @@ class JointTrajectoryAdapter:
         be jumped to by a controller that is late.
         """
         arm, start_ns = self._joints, window[0].time_ns
-        msg = JointTrajectory(joint_names=list(self._spec.joint_names))
+        msg = JointTrajectory(joint_names=list(self._spec.command.wire_names))
         msg.header.stamp = ns_to_stamp(stamp_ns)
         msg.points = [
             JointTrajectoryPoint(

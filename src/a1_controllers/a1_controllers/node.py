@@ -10,8 +10,8 @@ from sensor_msgs.msg import JointState
 from std_srvs.srv import SetBool, Trigger
 
 from a1_controllers.adapter import Adapter
+from a1_controllers.adapters import make_adapter, refuse_unserved
 from a1_controllers.controller import Controller, Counters, Output
-from a1_controllers.joint_trajectory import JointTrajectoryAdapter
 from a1_controllers.kinematics import load_kinematics
 from a1_controllers.parameters import SPECS, settings_from
 from a1_controllers.report import Reporter
@@ -54,13 +54,14 @@ class ControllerNode(A1LifecycleNode):
         if not self._settings.hardware:
             refuse_foreign_endpoints(self, [], settle_s=0.0)
         self._spec = load_spec(values["robot"])
+        refuse_unserved(self._spec)
         self._gate = SafetyGate(
             self._spec,
             load_kinematics(values["forward_kinematics"], hardware=self._settings.hardware),
         )
         self._counters = Counters()
         self._simulated = bool(self.get_parameter("use_sim_time").value)
-        self._adapter = JointTrajectoryAdapter(self, self._spec)
+        self._adapter = make_adapter(self, self._spec)
         self._adapter.start()
         self._refresh_timer = self.create_timer(
             REFRESH_S, self._refresh, clock=Clock(clock_type=ClockType.STEADY_TIME)

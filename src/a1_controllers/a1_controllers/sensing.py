@@ -40,7 +40,7 @@ class Sensing:
     ) -> None:
         """A message of joint state source `source`; one that cannot be used does not count."""
         try:
-            taken = self._assembler.push_state(stamp_ns, names, positions)
+            taken = self._assembler.push_state(stamp_ns, names, positions, [source])
         except ObservationRefused as refused:
             self.complaint = refused.detail
             return
@@ -48,8 +48,9 @@ class Sensing:
             return
         self.complaint = ""
         self.watch.state(source, stamp_ns, now)
-        speeds = dict(zip(names, np.abs(np.asarray(velocities, np.float64)), strict=False))
-        arm = [float(speeds[name]) for name in self._spec.joint_names if name in speeds]
+        speeds = np.abs(np.asarray(velocities, np.float64))
+        places = self._spec.state_sources[source].places(names, len(speeds))
+        arm = [float(speeds[places[joint]]) for joint in self._spec.joint_names if joint in places]
         self.speed = max(arm, default=self.speed)
         try:
             self.measured_D = self._assembler.state_at(stamp_ns)

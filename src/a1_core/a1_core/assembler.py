@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -65,29 +65,42 @@ class Assembler:
             )
         return self._images[camera].push(stamp_ns, rgb)
 
-    def push_state(self, stamp_ns: int, names: Sequence[str], positions: ArrayLike) -> bool:
+    def push_state(
+        self,
+        stamp_ns: int,
+        names: Sequence[str],
+        positions: ArrayLike,
+        sources: Collection[int] | None = None,
+    ) -> bool:
         """Takes one joint-state message; joints are found by name, whatever their order.
 
         A message that holds none of a source's joints belongs to another source. False when
         it is not newer than the newest of its source, or belongs to none.
+
+        Args:
+            names, positions: as on the wire.
+            sources: indices of the state sources whose topic it came on; None for any, which
+                only serves robots whose topics share no names and that read none by place.
 
         Raises:
             ObservationRefused: JOINT_MISSING, it holds only some joints of a source;
                 STATE_NON_FINITE, a position is NaN or infinite.
         """
         values = np.asarray(positions, dtype=np.float64)
-        if len(names) != len(values):
-            raise ObservationRefused(
-                "JOINT_MISSING", f"joint state has {len(names)} names but {len(values)} positions"
-            )
-        place = {name: index for index, name in enumerate(names)}
         taken = False
-        for source, buffer in zip(self._spec.state_sources, self._states, strict=True):
+        for index in range(len(self._states)) if sources is None else sources:
+            source = self._spec.state_sources[index]
+            if not source.by_place and len(names) != len(values):
+                raise ObservationRefused(
+                    "JOINT_MISSING",
+                    f"joint state has {len(names)} names but {len(values)} positions",
+                )
+            place = source.places(names, len(values))
             known = [place[joint] for joint in source.joints if joint in place]
             if not known:
                 continue
             self._check_state(source, place, values[known])
-            taken |= buffer.push(stamp_ns, values[known])
+            taken |= self._states[index].push(stamp_ns, values[known])
         return taken
 
     def tick_ns(self) -> int | None:
@@ -130,7 +143,7 @@ class Assembler:
         )
 
     def state_at(self, stamp_ns: int) -> NDArray[np.float64]:
-        """The robot's state [D] at a stamp: rad, gripper 0 closed to 1 open.
+        """The robot's state [D] at a stamp: rad, grippers 0 closed to 1 open.
 
         Linear between the two messages around the stamp; beyond the newest one its value is
         held, for at most the source's `max_age_s`.
@@ -143,7 +156,8 @@ class Assembler:
         sources = zip(self._spec.state_sources, self._states, self._columns, strict=True)
         for source, buffer, columns in sources:
             state_D[columns] = _interpolate(source, buffer, stamp_ns)
-        state_D[-1] = self._spec.gripper.to_unit(state_D[-1])
+        for column, gripper in enumerate(self._spec.grippers, len(self._spec.joint_names)):
+            state_D[column] = gripper.to_unit(state_D[column])
         return state_D
 
     def camera_skew_ns(self, tick_ns: int) -> int:
@@ -193,9 +207,9 @@ class Assembler:
 
     def _moved(self, from_ns: int, to_ns: int) -> bool:
         """Whether an arm joint moved by more than MOVED_RAD between two stamps."""
-        gripper = self._spec.gripper.joint
+        arms = set(self._spec.joint_names)
         for source, buffer in zip(self._spec.state_sources, self._states, strict=True):
-            arm = [index for index, joint in enumerate(source.joints) if joint != gripper]
+            arm = [index for index, joint in enumerate(source.joints) if joint in arms]
             values = [s.value[arm] for s in buffer.recent() if from_ns <= s.stamp_ns <= to_ns]
             if len(values) > 1 and float(np.ptp(values, axis=0).max(initial=0.0)) > MOVED_RAD:
                 return True
@@ -230,7 +244,8 @@ class Assembler:
 
 
 def _column(spec: RobotSpec, joint: str) -> int:
-    return spec.dim - 1 if joint == spec.gripper.joint else spec.joint_names.index(joint)
+    joints = (*spec.joint_names, *(gripper.joint for gripper in spec.grippers))
+    return joints.index(joint)
 
 
 def _fits(camera: CameraSpec, width: int, height: int) -> bool:

@@ -1,96 +1,64 @@
-"""All facts of one robot, read once from config/robots/<robot>.yaml and never guessed."""
+"""All facts of one robot, read once from config/robots/<robot>.yaml and never guessed.
+
+What travels on topics, services and actions is described in `a1_core.spec_wire`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from a1_core.chunk import GRIPPER, ActionSpace, DeltaBase
+from a1_core.chunk import ActionSpace, DeltaBase
+from a1_core.errors import SpecError
+from a1_core.spec_wire import (
+    CameraSpec,
+    CommandSpec,
+    ErrorStateSpec,
+    GripperCommandSpec,
+    GripperSpec,
+    MadeFrom,
+    StateSpec,
+    StopSpec,
+    StreamSpec,
+)
+
+__all__ = [
+    "ArmSpec",
+    "CameraSpec",
+    "CommandSpec",
+    "ErrorStateSpec",
+    "GripperCommandSpec",
+    "GripperSpec",
+    "Limits",
+    "MadeFrom",
+    "OperatingLimits",
+    "PolicySpec",
+    "RobotSpec",
+    "StateSpec",
+    "StopSpec",
+    "StreamSpec",
+    "Workspace",
+    "load_spec",
+]
+
+Part = TypeVar("Part")
 
 Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True)
-class GripperCommandSpec:
-    """How the gripper is told; `closed` and `open` in units of the command."""
-
-    interface: Literal["gripper_command", "parallel_gripper"]
-    action: str
-    closed: float
-    open: float
-    max_effort: float  # N
-    source: str
-
-    def from_unit(self, unit: float) -> float:
-        """0 closed .. 1 open to units of the command; outside 0..1 counts as the end."""
-        return self.closed + min(max(unit, 0.0), 1.0) * (self.open - self.closed)
-
-
-@dataclass(frozen=True, kw_only=True)
-class GripperSpec:
-    """One gripper; `closed` and `open` in units of its joint state (rad or m)."""
-
-    joint: str
-    closed: float
-    open: float
-    source: str
-    command: GripperCommandSpec
-
-    def to_unit(self, position: float) -> float:
-        """Joint state to 0 closed .. 1 open, clipped; NaN stays NaN."""
-        unit = (position - self.closed) / (self.open - self.closed)
-        return 0.0 if unit < 0.0 else 1.0 if unit > 1.0 else unit
-
-    def from_unit(self, unit: float) -> float:
-        """0 closed .. 1 open to units of the joint state."""
-        return self.closed + unit * (self.open - self.closed)
-
-
-@dataclass(frozen=True, kw_only=True)
-class CameraSpec:
-    """One camera; the first one of a spec is the reference that sets the tick.
-
-    `width` and `height` (pixels) are None when any size is accepted. `qos` names a profile.
-    """
+class ArmSpec:
+    """One arm: its joints in column order, the frame its workspace is given in, and its tip."""
 
     name: str
-    topic: str
-    type: Literal["raw", "compressed"]
-    width: int | None
-    height: int | None
-    rate_hz: float
-    max_age_s: float
-    qos: str
-    source: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class StateSpec:
-    """One topic of joint states and the joints that are read from it."""
-
-    topic: str
     joints: tuple[str, ...]
-    rate_hz: float
-    max_age_s: float
-    qos: str
-    source: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class CommandSpec:
-    """Where arm commands go; `controller` is a node, its parameters must equal the required."""
-
-    adapter: Literal["joint_trajectory"]
-    topic: str
-    controller: str
-    required_parameters: Mapping[str, Any]
-    error_state: Mapping[str, Any] | None
-    source: str
+    base_frame: str
+    tip_frame: str
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -110,7 +78,7 @@ class Limits:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Workspace:
-    """Box of the tip in the base frame, m; [3] each."""
+    """Box of an arm's tip in that arm's base frame, m; [3] each, NaN for a GAP."""
 
     lower: Floats
     upper: Floats
@@ -121,7 +89,8 @@ class Workspace:
 class OperatingLimits:
     """What this project keeps to, inside the vendor's limits; arm joints [J], no GAP.
 
-    `step` is the largest change between two rows (rad), `gripper_velocity` in 1/s.
+    `step` is the largest change between two rows (rad), `gripper_velocity` in 1/s, `workspaces`
+    are by the name of the arm.
     """
 
     position_lower: Floats
@@ -130,9 +99,14 @@ class OperatingLimits:
     acceleration: Floats
     jerk: Floats
     step: Floats
-    workspace: Workspace
+    workspaces: Mapping[str, Workspace]
     gripper_velocity: float
     sources: Mapping[str, str]
+
+    @property
+    def workspace(self) -> Workspace:
+        """That of the only arm; SpecError for a robot of several."""
+        return only(tuple(self.workspaces.values()), "operating_limits.workspace")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,36 +132,76 @@ class PolicySpec:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class RobotSpec:
-    """One robot. `digest` is the SHA-256 (hex) of the facts, comments and sources left out."""
+    """One robot, with one arm or several.
+
+    Attributes:
+        joint_names: of all arms, in column order; `urdf_names` are the same in /robot_description.
+        home: [J] rad.
+        gaps: facts without which nothing may move; nobody published them, an operator finds out.
+        digest: SHA-256 (hex) of the facts, comments and sources left out.
+    """
 
     robot: str
     variant: str
     base_frame: str
-    tip_frame: str
+    arms: tuple[ArmSpec, ...]
     joint_names: tuple[str, ...]
-    gripper: GripperSpec
+    urdf_names: tuple[str, ...]
+    grippers: tuple[GripperSpec, ...]
     cameras: tuple[CameraSpec, ...]
     state_sources: tuple[StateSpec, ...]
-    command: CommandSpec
+    commands: tuple[CommandSpec, ...]
     vendor_limits: Limits
     operating_limits: OperatingLimits
     home: Floats
     policy: PolicySpec
+    gaps: tuple[str, ...]
     digest: str
     path: Path
 
     @property
+    def tip_frame(self) -> str:
+        """That of the only arm; SpecError for a robot of several."""
+        return only(self.arms, f"{self.path}: arms").tip_frame
+
+    @property
+    def gripper(self) -> GripperSpec:
+        """The only gripper; SpecError for a robot of several."""
+        return only(self.grippers, f"{self.path}: grippers")
+
+    @property
+    def command(self) -> CommandSpec:
+        """The only command; SpecError for a robot of several."""
+        return only(self.commands, f"{self.path}: commands")
+
+    @property
     def action_names(self) -> tuple[str, ...]:
-        """Columns of actions and state: arm joints, then "gripper"."""
-        return (*self.joint_names, GRIPPER)
+        """Columns of actions and state: the joints of all arms, then the grippers."""
+        return (*self.joint_names, *(gripper.name for gripper in self.grippers))
 
     @property
     def dim(self) -> int:
-        return len(self.joint_names) + 1
+        return len(self.joint_names) + len(self.grippers)
+
+    def sources_on(self, topic: str) -> tuple[int, ...]:
+        """Indices of the state sources that come on one topic (leading slash or not)."""
+        wanted = topic.lstrip("/")
+        return tuple(
+            index
+            for index, source in enumerate(self.state_sources)
+            if source.topic.lstrip("/") == wanted
+        )
 
     @property
     def camera_names(self) -> tuple[str, ...]:
         return tuple(camera.name for camera in self.cameras)
+
+
+def only(parts: tuple[Part, ...], what: str) -> Part:
+    """The one element; SpecError where there are several, for code that serves one."""
+    if len(parts) != 1:
+        raise SpecError(f"{what}: has {len(parts)}, and what was asked for serves robots with one")
+    return parts[0]
 
 
 def load_spec(path: str | Path) -> RobotSpec:

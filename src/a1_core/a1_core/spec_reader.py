@@ -1,46 +1,62 @@
-"""From a robot's YAML to a RobotSpec; every rule about its content is checked here, once."""
+"""From a robot's YAML to a RobotSpec; every rule about its content is checked here, once.
+
+A robot of one arm names `joint_names`, `tip_frame`, `gripper`, `command` and one workspace; one of
+several arms names `arms`, `grippers`, `commands` and a workspace for each arm. Both come out the
+same. What travels on the wire is read by `a1_core.wire_reader`.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
 from a1_core import spec as s
+from a1_core import wire_reader as wire
+from a1_core.arrays import frozen_array
 from a1_core.chunk import ActionSpace, DeltaBase
 from a1_core.errors import SpecError
 from a1_core.strict_yaml import Fields, read_mapping
+from a1_core.wire_reader import GAP
 
-QOS = ("reliable", "latched", "sensor", "status")
-GAP = "GAP"
+ARM = "arm"
 
 
 def read_spec(path: Path) -> s.RobotSpec:
     """See `a1_core.spec.load_spec`."""
-    content = read_mapping(path, SpecError)
+    return spec_from(read_mapping(path, SpecError), path)
+
+
+def spec_from(content: Mapping[str, Any], path: Path) -> s.RobotSpec:
+    """The robot described by the content of `path`; SpecError as in `load_spec`."""
     fields = Fields(content, str(path), SpecError)
-    joint_names = fields.texts("joint_names")
-    arm = len(joint_names)
-    vendor = _vendor_limits(fields.section("vendor_limits"), arm)
-    operating = _operating_limits(fields.section("operating_limits"), arm, vendor)
-    home = fields.section("home")
+    base_frame = fields.text("base_frame")
+    arms = _arms(fields, base_frame)
+    joint_names = tuple(joint for arm in arms for joint in arm.joints)
+    count = len(joint_names)
+    vendor = _vendor_limits(fields.section("vendor_limits"), count)
+    operating = _operating_limits(fields.section("operating_limits"), arms, vendor)
+    grippers = _grippers(fields)
     robot = s.RobotSpec(
         robot=fields.text("robot"),
         variant=fields.text("variant"),
-        base_frame=fields.text("base_frame"),
-        tip_frame=fields.text("tip_frame"),
+        base_frame=base_frame,
+        arms=arms,
         joint_names=joint_names,
-        gripper=_gripper(fields.section("gripper")),
-        cameras=tuple(_camera(item) for item in fields.sections("cameras")),
-        state_sources=tuple(_state(item) for item in fields.sections("state_sources")),
-        command=_command(fields.section("command")),
+        urdf_names=_urdf_names(fields, joint_names),
+        grippers=grippers,
+        cameras=tuple(wire.camera(item) for item in fields.sections("cameras")),
+        state_sources=tuple(wire.state(item) for item in fields.sections("state_sources")),
+        commands=_commands(fields, joint_names),
         vendor_limits=vendor,
         operating_limits=operating,
-        home=_sourced(home, arm)[0],
+        home=_sourced(fields.section("home"), count)[0],
         policy=_policy(fields.section("policy")),
+        gaps=_gaps(arms, operating, grippers),
         digest=content_digest(content),
         path=path,
     )
@@ -64,74 +80,65 @@ def _without_sources(value: Any) -> Any:
     return value
 
 
-def _gripper(fields: Fields) -> s.GripperSpec:
-    told = fields.section("command")
-    command = s.GripperCommandSpec(
-        interface=cast(Any, told.text("interface", ("gripper_command", "parallel_gripper"))),
-        action=told.text("action"),
-        closed=told.number("closed"),
-        open=told.number("open"),
-        max_effort=told.number("max_effort", low=0.0),
-        source=told.text("source"),
-    )
-    told.done()
-    gripper = s.GripperSpec(
-        joint=fields.text("joint"),
-        closed=fields.number("closed"),
-        open=fields.number("open"),
-        source=fields.text("source"),
-        command=command,
-    )
-    fields.done()
-    for where, part in ((fields, gripper), (told, command)):
-        if part.closed == part.open:
-            raise where.fail("open", part.open, "write an opening that differs from `closed`")
-    return gripper
+def _arms(fields: Fields, base_frame: str) -> tuple[s.ArmSpec, ...]:
+    if fields.one_of("joint_names", "arms") == "joint_names":
+        joints, tip_frame = fields.texts("joint_names"), fields.text("tip_frame")
+        return (s.ArmSpec(name=ARM, joints=joints, base_frame=base_frame, tip_frame=tip_frame),)
+    arms = tuple(_arm(item) for item in fields.sections("arms"))
+    names = [arm.name for arm in arms]
+    if wire.repeated(names):
+        raise fields.fail("arms", names, "give each arm a name of its own")
+    return arms
 
 
-def _camera(fields: Fields) -> s.CameraSpec:
-    camera = s.CameraSpec(
+def _arm(fields: Fields) -> s.ArmSpec:
+    arm = s.ArmSpec(
         name=fields.text("name"),
-        topic=fields.text("topic"),
-        type=cast(Any, fields.text("type", ("raw", "compressed"))),
-        width=fields.whole_or_none("width", least=1),
-        height=fields.whole_or_none("height", least=1),
-        rate_hz=fields.number("rate_hz", low=0.0),
-        max_age_s=fields.number("max_age_s", low=0.0),
-        qos=fields.text("qos", QOS),
-        source=fields.text("source"),
-    )
-    fields.done()
-    return camera
-
-
-def _state(fields: Fields) -> s.StateSpec:
-    state = s.StateSpec(
-        topic=fields.text("topic"),
         joints=fields.texts("joints"),
-        rate_hz=fields.number("rate_hz", low=0.0),
-        max_age_s=fields.number("max_age_s", low=0.0),
-        qos=fields.text("qos", QOS),
-        source=fields.text("source"),
+        base_frame=fields.text("base_frame"),
+        tip_frame=fields.text("tip_frame"),
     )
     fields.done()
-    return state
+    return arm
 
 
-def _command(fields: Fields) -> s.CommandSpec:
-    error_state = fields.raw("error_state")
-    if error_state is not None and not isinstance(error_state, dict):
-        raise fields.fail("error_state", error_state, "write a mapping or null")
-    command = s.CommandSpec(
-        adapter=cast(Any, fields.text("adapter", ("joint_trajectory",))),
-        topic=fields.text("topic"),
-        controller=fields.text("controller"),
-        required_parameters=fields.mapping("required_parameters"),
-        error_state=error_state,
-        source=fields.text("source"),
+def _urdf_names(fields: Fields, joint_names: tuple[str, ...]) -> tuple[str, ...]:
+    if not fields.has("urdf_names"):
+        return joint_names
+    names = fields.texts("urdf_names")
+    if len(names) != len(joint_names):
+        raise fields.fail(
+            "urdf_names", list(names), f"write {len(joint_names)}, one for each joint"
+        )
+    return names
+
+
+def _grippers(fields: Fields) -> tuple[s.GripperSpec, ...]:
+    if fields.one_of("gripper", "grippers") == "gripper":
+        return (wire.gripper(fields.section("gripper"), named=False),)
+    return tuple(wire.gripper(item, named=True) for item in fields.sections("grippers"))
+
+
+def _commands(fields: Fields, joint_names: tuple[str, ...]) -> tuple[s.CommandSpec, ...]:
+    if fields.one_of("command", "commands") == "command":
+        return (wire.command(fields.section("command"), joint_names, named=False),)
+    return tuple(
+        wire.command(item, joint_names, named=True) for item in fields.sections("commands")
     )
-    fields.done()
-    return command
+
+
+def _gaps(
+    arms: tuple[s.ArmSpec, ...],
+    operating: s.OperatingLimits,
+    grippers: tuple[s.GripperSpec, ...],
+) -> tuple[str, ...]:
+    frames = [f"frames of {arm.name}" for arm in arms if GAP in (arm.base_frame, arm.tip_frame)]
+    boxes = [
+        f"operating_limits.workspace of {name}"
+        for name, box in operating.workspaces.items()
+        if np.isnan(box.lower).any()
+    ]
+    return (*frames, *boxes, *(gap for gripper in grippers for gap in gripper.gaps))
 
 
 def _sourced(fields: Fields, size: int) -> tuple[s.Floats, str]:
@@ -158,18 +165,15 @@ def _vendor_limits(fields: Fields, arm: int) -> s.Limits:
     return s.Limits(**values, sources=sources)
 
 
-def _operating_limits(fields: Fields, arm: int, vendor: s.Limits) -> s.OperatingLimits:
+def _operating_limits(
+    fields: Fields, arms: tuple[s.ArmSpec, ...], vendor: s.Limits
+) -> s.OperatingLimits:
     values: dict[str, s.Floats] = {}
     sources: dict[str, str] = {}
+    arm = sum(len(part.joints) for part in arms)
     for name in ("position_lower", "position_upper", "velocity", "acceleration", "jerk", "step"):
         values[name], sources[name] = _sourced(fields.section(name), arm)
-    box = fields.section("workspace")
-    workspace = s.Workspace(
-        lower=box.numbers("lower", 3), upper=box.numbers("upper", 3), source=box.text("source")
-    )
-    box.done()
-    if (workspace.lower >= workspace.upper).any():
-        raise box.fail("lower", workspace.lower.tolist(), "write numbers below `upper`")
+    workspaces = _workspaces(fields.section("workspace"), arms)
     gripper = fields.section("gripper_velocity")
     gripper_velocity = gripper.number("value", low=0.0)
     sources["gripper_velocity"] = gripper.text("source")
@@ -191,8 +195,31 @@ def _operating_limits(fields: Fields, arm: int, vendor: s.Limits) -> s.Operating
                 name, values[name].tolist(), f"stay inside the vendor's {known.tolist()}"
             )
     return s.OperatingLimits(
-        **values, workspace=workspace, gripper_velocity=gripper_velocity, sources=sources
+        **values, workspaces=workspaces, gripper_velocity=gripper_velocity, sources=sources
     )
+
+
+def _workspaces(fields: Fields, arms: tuple[s.ArmSpec, ...]) -> dict[str, s.Workspace]:
+    if len(arms) == 1:
+        return {arms[0].name: _workspace(fields)}
+    workspaces = {arm.name: _workspace(fields.section(arm.name)) for arm in arms}
+    fields.done()
+    return workspaces
+
+
+def _workspace(box: Fields) -> s.Workspace:
+    if box.has("value"):
+        box.text("value", (GAP,))
+        unknown = frozen_array([np.nan] * 3, np.float64)
+        workspace = s.Workspace(lower=unknown, upper=unknown, source=box.text("source"))
+    else:
+        workspace = s.Workspace(
+            lower=box.numbers("lower", 3), upper=box.numbers("upper", 3), source=box.text("source")
+        )
+    box.done()
+    if (workspace.lower >= workspace.upper).any():
+        raise box.fail("lower", workspace.lower.tolist(), "write numbers below `upper`")
+    return workspace
 
 
 def _policy(fields: Fields) -> s.PolicySpec:
@@ -232,14 +259,30 @@ def _check_home(robot: s.RobotSpec) -> None:
 
 
 def _check_names(robot: s.RobotSpec) -> None:
-    cameras = robot.camera_names
-    if len(set(cameras)) != len(cameras):
-        raise SpecError(f"{robot.path}.cameras: names {cameras} repeat; make each unique")
+    for what, names in (
+        ("cameras", robot.camera_names),
+        ("arms", robot.joint_names),
+        ("grippers", robot.action_names),
+        ("commands", [command.name for command in robot.commands]),
+    ):
+        if wire.repeated(names):
+            raise SpecError(
+                f"{robot.path}.{what}: names {wire.repeated(names)} repeat; make each unique"
+            )
+    needed = {*robot.joint_names, *(gripper.joint for gripper in robot.grippers)}
     told = [joint for state in robot.state_sources for joint in state.joints]
-    needed = {*robot.joint_names, robot.gripper.joint}
-    if len(set(told)) != len(told) or set(told) != needed:
-        wrong = sorted(set(told) ^ needed) or sorted({j for j in told if told.count(j) > 1})
+    _check_cover(
+        f"{robot.path}.state_sources", told, needed, "every arm joint and gripper joint comes from"
+    )
+    moved = [joint for command in robot.commands for joint in command.joints]
+    _check_cover(
+        f"{robot.path}.commands", moved, set(robot.joint_names), "every arm joint is moved by"
+    )
+
+
+def _check_cover(where: str, found: list[str], needed: set[str], rule: str) -> None:
+    wrong = sorted(set(found) ^ needed) or wire.repeated(found)
+    if wrong:
         raise SpecError(
-            f"{robot.path}.state_sources: joints {wrong} are missing, repeated or unknown; every "
-            "arm joint and the gripper's joint comes from exactly one source"
+            f"{where}: joints {wrong} are missing, repeated or unknown; {rule} exactly one"
         )

@@ -60,6 +60,22 @@ class Fields:
         """The value of a key, left where it is; None where there is no such key."""
         return self._left.get(key)
 
+    def has(self, key: str) -> bool:
+        """Whether a key is there that may be left out."""
+        if key not in self._taken:
+            self._taken.append(key)
+        return key in self._left
+
+    def one_of(self, first: str, second: str) -> str:
+        """Which of two keys is there, of which exactly one has to be."""
+        found = [key for key in (first, second) if self.has(key)]
+        if len(found) != 1:
+            raise self._error(
+                f"{self.where}: has {' and '.join(found) or 'neither'} of '{first}' and "
+                f"'{second}'; write exactly one"
+            )
+        return found[0]
+
     def raw(self, key: str) -> Any:
         """The value of a key as YAML gave it."""
         self._taken.append(key)
@@ -86,7 +102,14 @@ class Fields:
 
     def number(self, key: str, *, low: float | None = None) -> float:
         """A finite number, above `low` where given."""
+        return self._number(key, self.raw(key), low)
+
+    def number_or(self, key: str, word: str | None, *, low: float | None = None) -> float | None:
+        """As `number`; None where `word` (None: YAML's null) stands in its place."""
         value = self.raw(key)
+        return None if value == word else self._number(key, value, low)
+
+    def _number(self, key: str, value: Any, low: float | None) -> float:
         if isinstance(value, bool) or not isinstance(value, int | float) or not np.isfinite(value):
             raise self.fail(key, value, "write a finite number (with a point: 1.0e-3)")
         if low is not None and value <= low:
@@ -136,5 +159,5 @@ class Fields:
         if self._left:
             raise self._error(
                 f"{self.where}: key '{sorted(self._left)[0]}' is unknown; "
-                f"allowed: {', '.join(sorted(self._taken))}"
+                f"allowed: {', '.join(sorted(set(self._taken)))}"
             )

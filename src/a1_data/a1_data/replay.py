@@ -107,7 +107,8 @@ class Replay:
     def _push(self, stream: Stream, stamp_ns: int, msg: Any) -> bool:
         if stream.camera is None:
             positions = np.asarray(msg.position, np.float64)
-            return self._assembler.push_state(stamp_ns, tuple(msg.name), positions)
+            sources = self._spec.sources_on(stream.topic)
+            return self._assembler.push_state(stamp_ns, tuple(msg.name), positions, sources)
         convert = raw_to_rgb if stream.msgtype == IMAGE else compressed_to_rgb
         return self._assembler.push_image(stream.camera, stamp_ns, convert(msg))
 

@@ -53,9 +53,8 @@ class Inputs:
         for index, source in enumerate(spec.state_sources):
             if joints_stream(source.topic) not in self.streams:
                 where = f"{spec.path}: state_sources[{index}]"
-                self._subscribe(
-                    joints_stream(source.topic), JointState, source, where, self._push_state
-                )
+                push = partial(self._push_state, spec.sources_on(source.topic))
+                self._subscribe(joints_stream(source.topic), JointState, source, where, push)
         for index, camera in enumerate(spec.cameras):
             kind, convert = IMAGES[camera.type]
             where = f"{spec.path}: cameras[{index}]"
@@ -109,6 +108,6 @@ class Inputs:
         self.images[camera] = (stamp_ns, rgb)
         return self._assembler.push_image(camera, stamp_ns, rgb)
 
-    def _push_state(self, stamp_ns: int, msg: JointState) -> bool:
+    def _push_state(self, sources: tuple[int, ...], stamp_ns: int, msg: JointState) -> bool:
         _, names, positions = joint_state_arrays(msg)
-        return self._assembler.push_state(stamp_ns, names, positions)
+        return self._assembler.push_state(stamp_ns, names, positions, sources)

@@ -119,5 +119,5 @@ def warm_up_observation(spec: RobotSpec) -> Observation:
         )
         for camera in spec.cameras
     }
-    state_D = np.append(spec.home, 1.0).astype(np.float32)
+    state_D = np.append(spec.home, np.ones(len(spec.grippers))).astype(np.float32)
     return Observation(stamp_ns=0, images=images, state_D=state_D, instruction="warm up")

@@ -29,7 +29,7 @@ _TYPES: dict[str, Callable[[str], ParameterValue]] = {
 class _Scope:
     configurations: dict[str, str]
     environment: dict[str, str] = field(default_factory=dict)
-    parameters: dict[str, ParameterValue] = field(default_factory=dict)
+    parameters: list[Path | Mapping[str, ParameterValue]] = field(default_factory=list)
     remappings: list[tuple[str, str]] = field(default_factory=list)
     namespace: str = ""
     directory: Path
@@ -39,7 +39,7 @@ class _Scope:
             self,
             configurations=dict(self.configurations),
             environment=dict(self.environment),
-            parameters=dict(self.parameters),
+            parameters=list(self.parameters),
             remappings=list(self.remappings),
         )
 
@@ -80,7 +80,7 @@ def _collect(
             except SubstitutionError:
                 continue  # which file it is depends on an argument
             given = {c.attributes.get("name", "") for c in child.children} | settled
-            if included.is_file():
+            if included.is_file() and included.suffix == ".xml":
                 _collect(parse(included), included.resolve().parent, found, given)
 
 
@@ -109,6 +109,7 @@ class _Reader:
             "node": self._node,
             "set_env": self._set_env,
             "set_parameter": self._set_parameter,
+            "set_parameters_from_file": self._set_parameters_from_file,
             "set_remap": self._set_remap,
             "push_ros_namespace": self._push_namespace,
             "push-ros-namespace": self._push_namespace,
@@ -206,7 +207,11 @@ class _Reader:
     def _set_parameter(self, element: Element, scope: _Scope) -> None:
         element.check(required=["name", "value"], allowed=_CONDITIONS)
         name = self._value(element, "name", scope)
-        scope.parameters[name] = self._typed(element, scope)
+        scope.parameters.append({name: self._typed(element, scope)})
+
+    def _set_parameters_from_file(self, element: Element, scope: _Scope) -> None:
+        element.check(required=["filename"], allowed=_CONDITIONS)
+        scope.parameters.append(self._parameter_file(element, "filename", scope))
 
     def _set_remap(self, element: Element, scope: _Scope) -> None:
         element.check(required=["from", "to"], allowed=_CONDITIONS)
@@ -227,9 +232,7 @@ class _Reader:
                 raise element.error(f"known is {' or '.join(choices)}", name)
         text = {name: self._value(element, name, scope) for name in element.attributes}
         environment = dict(scope.environment)
-        parameters: list[Path | Mapping[str, ParameterValue]] = []
-        if scope.parameters:
-            parameters.append(dict(scope.parameters))
+        parameters = list(scope.parameters)
         remappings = list(scope.remappings)
         for child in element.children:
             if child.tag == "env":
@@ -264,9 +267,12 @@ class _Reader:
             element.check(required=["name", "value"], allowed=["type"])
             return {self._value(element, "name", scope): self._typed(element, scope)}
         element.check(required=["from"])
-        path = Path(self._value(element, "from", scope))
+        return self._parameter_file(element, "from", scope)
+
+    def _parameter_file(self, element: Element, attribute: str, scope: _Scope) -> Path:
+        path = Path(self._value(element, attribute, scope))
         if not path.is_file():
-            raise element.error(f"'{path}' does not exist", "from")
+            raise element.error(f"'{path}' does not exist", attribute)
         return path
 
     def _typed(self, element: Element, scope: _Scope) -> ParameterValue:
