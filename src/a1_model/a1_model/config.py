@@ -190,8 +190,9 @@ class ModelConfig:
             ("expert.released", self.expert.released),
             ("released_mlp", self.released_mlp),
         ):
-            if released is not None and released.width < self.dim:
-                raise ValueError(f"{name}.width: {released.width} is less than dim {self.dim}")
+            widths = (released.width, released.state_width) if released is not None else (self.dim,)
+            if min(widths) < self.dim:
+                raise ValueError(f"{name}: its widths {widths} are less than dim {self.dim}")
 
     @property
     def front_grid(self) -> int:

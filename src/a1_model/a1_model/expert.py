@@ -73,8 +73,8 @@ class Lanes(nn.Module):
         first = self.first_position
         if first is not None and first < layout.prefix:
             raise A1Error(
-                f"instruction: with it the prefix has {layout.prefix} tokens, the checkpoint's head "
-                f"takes {first}; shorten it"
+                f"instruction: the prefix has {layout.prefix} tokens, the checkpoint's head takes "
+                f"{first}; shorten it"
             )
         if layout.key_valid_BN is None:
             first = layout.prefix if first is None else first
@@ -198,9 +198,7 @@ class Expert(Lanes):
         )
         self.readouts = nn.ModuleList(nn.Linear(width, config.dim) for _ in config.exits)
         ends = config.exits if "end" in config.parts else ()
-        self.end_norms = nn.ModuleList(
-            Qwen3RMSNorm(width, eps=backbone.rms_norm_eps) for _ in ends
-        )
+        self.end_norms = nn.ModuleList(Qwen3RMSNorm(width, eps=backbone.rms_norm_eps) for _ in ends)
         self.ends = nn.ModuleList(nn.Linear(width, 1) for _ in ends)
 
     def embed_state(self, state_BD: Tensor) -> Tensor:

@@ -100,7 +100,7 @@ class A1Network(nn.Module):
         if missing:
             raise ValueError(f"losses: {sorted(wanted)} need the parts {sorted(missing)}")
         if config.expert.released or config.released_mlp or not config.backbone.causal:
-            raise ValueError("losses: heads of the public A1 code are converted to act, not trained")
+            raise ValueError("losses: converted heads of the public A1 code act, they do not train")
 
     @torch.no_grad()
     def point(self, batch: TrainBatch, camera: int = 0) -> Tensor:

@@ -43,8 +43,8 @@ class ReleasedExpert:
     all exits, no end-of-substep head.
 
     Attributes:
-        width: state and action dimensions it was trained with; the real ones come first, then
-            zeros (state) and noise (actions).
+        width, state_width: dimensions of actions and state it was trained with; the real ones
+            come first, then noise (actions) and zeros (state).
         rope_theta, rms_norm_eps: of its layers.
         noise_time: the time, 0 or 1, at which its input was pure noise. With 1 its time is
             1 - tau and its velocity points from the data to the noise.
@@ -53,6 +53,7 @@ class ReleasedExpert:
     """
 
     width: int
+    state_width: int
     rope_theta: float
     rms_norm_eps: float
     noise_time: int

@@ -46,7 +46,7 @@ class ReleasedExpert(Lanes):
             Qwen2DecoderLayer(layer_config, i) for i in range(config.exits[-1] + 1)
         )
         initialise(self.layers, sizes.init_std, backbone.layers)
-        self.state_in = nn.Linear(released.width, sizes.hidden)
+        self.state_in = nn.Linear(released.state_width, sizes.hidden)
         self.action_in = nn.Linear(released.width, sizes.hidden)
         self.time_in = nn.Linear(2 * sizes.hidden, sizes.hidden)
         self.time_out = nn.Linear(sizes.hidden, sizes.hidden)
@@ -55,7 +55,7 @@ class ReleasedExpert(Lanes):
 
     def embed_state(self, state_BD: Tensor) -> Tensor:
         """[B, D] -> [B, 1, C]."""
-        state_BW = padded_state(state_BD, self._released.width, self._released.clip_state)
+        state_BW = padded_state(state_BD, self._released.state_width, self._released.clip_state)
         return self.state_in(state_BW.to(self.state_in.weight.dtype))[:, None]
 
     def embed_actions(self, noisy_BSHW: Tensor, tau_BS: Tensor) -> Tensor:
