@@ -1,4 +1,6 @@
 import dataclasses
+import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -13,6 +15,9 @@ from a1_model.config import tiny
 from a1_model.network import A1Network
 from a1_model.policy import AdaptivePolicy
 from a1_model.tokenizer import InstructionTokenizer
+
+# What tests of several files share lies beside them: published.
+sys.path.insert(0, str(Path(__file__).parent))
 
 NAMES = tuple(f"fr3_joint{i}" for i in range(1, 8)) + ("gripper",)
 TOUCH, BOWL = "touch the red cube", "put the green cube in the bowl"
