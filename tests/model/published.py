@@ -108,7 +108,8 @@ def mlp_tensors(width, seed=2):
     ) | projector_tensors(random)
 
 
-def readout_tensors(name, width, hidden, random, out=ACTIONS):
+def readout_tensors(name, width, hidden, random, out=None):
+    out = ACTIONS if out is None else out
     t = random.linear(f"{name}fc1", hidden, width) | random.linear(f"{name}fc2", out, hidden)
     norms = {"layer_norm1": width, "layer_norm2": hidden}
     for index in range(2):
@@ -540,6 +541,4 @@ def mlp_actions(prefix_x, state, t, width, rows, block, *, causal, final=False):
     if final:
         chosen = rms_norm(hidden[-1], t["transformer.ln_f.weight"])
     first = len(prefix_x) + 3
-    return read_out(
-        chosen[first : first + rows * width].reshape(rows, -1), t, "action_head.model."
-    )
+    return read_out(chosen[first : first + rows * width].reshape(rows, -1), t, "action_head.model.")

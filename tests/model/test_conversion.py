@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 import re
 
 import numpy as np
@@ -119,7 +120,7 @@ def test_molmo_reads_its_own_prompt(tmp_path, molmo):
 def test_molmo_has_no_head_and_can_be_trained(converted, tmp_path, molmo):
     spec = pub.robot()
     converted("molmo", pub.write_molmo(tmp_path / "molmo", molmo), spec)
-    with pytest.raises(CheckpointError, match="no action head fm.*trained first"):
+    with pytest.raises(CheckpointError, match=r"no action head fm.*trained first"):
         load_checkpoint(tmp_path / "ours", spec)
     config = convert_molmo(tmp_path / "molmo", spec).config
     assert config.parts == ()
@@ -132,7 +133,7 @@ def test_molmo_has_no_head_and_can_be_trained(converted, tmp_path, molmo):
     assert torch.equal(network.backbone.embed_tokens.weight, stored)
     assert network.expert.layers[0].self_attn.q_proj.weight.requires_grad
     wider = dataclasses.replace(config.backbone, ffn=100)
-    with pytest.raises(CheckpointError, match="mlp.*the network to train has"):
+    with pytest.raises(CheckpointError, match=r"mlp.*the network to train has"):
         grow_network(tmp_path / "ours", dataclasses.replace(config, backbone=wider))
 
 
@@ -333,7 +334,7 @@ def test_several_cameras(converted, tmp_path, flow, cameras):
     names = ("front", "wrist")
     source = tmp_path / "a1"
     pub.write_a1(source, flow, statistics=STATISTICS, data={"use_wrist_image": True})
-    with pytest.raises(CheckpointError, match="cameras: .*undefined; choose: own .* or first"):
+    with pytest.raises(CheckpointError, match=r"cameras: .*undefined; choose: own .* or first"):
         convert_a1(source, pub.robot(cameras=names), A1Choices())
     policy = converted("a1", source, pub.robot(cameras=names), A1Choices(cameras=cameras))
     observation = observe(names)
@@ -397,8 +398,7 @@ def test_converted_heads_do_not_train(converted, tmp_path, flow, make_batch):
         (
             {"action_head_flow_matching_dim": 112, "action_head_flow_matching_heads": 8},
             # The tensors say 96 = 6 heads of 16, so the sizes are what does not fit.
-            r"misshaped tensors: action_head.action_in_proj.bias: found \(96,\) float32, "
-            r"expected \(112,\)",
+            r"action_head.action_in_proj.bias: found \(96,\) float32, expected \(112,\)",
         ),
     ],
 )
@@ -411,18 +411,29 @@ def test_another_a1_is_refused(tmp_path, flow, changes, message):
 def test_a_tower_that_is_not_clip_is_refused(tmp_path, flow):
     source = pub.write_a1(tmp_path / "a1", flow, statistics=STATISTICS)
     path = source / "config.yaml"
-    path.write_text(path.read_text().replace("image_model_type: openai", "image_model_type: siglip"))
-    with pytest.raises(CheckpointError, match="vision_backbone.image_model_type: 'siglip'"):
+    path.write_text(
+        path.read_text().replace("image_model_type: openai", "image_model_type: siglip")
+    )
+    with pytest.raises(CheckpointError, match=r"vision_backbone.image_model_type: 'siglip'"):
         convert_a1(source, pub.robot(), A1Choices())
 
 
 def test_code_in_a_pickle_does_not_run(tmp_path):
     class Evil:
         def __reduce__(self):
-            return print, ("ran",)
+            return os.mkdir, (str(tmp_path / "ran"),)
 
     source = pub.write_a1(tmp_path / "a1", {"evil": Evil()}, statistics=STATISTICS)
-    with pytest.raises(CheckpointError, match="model.pt: .*expected a file of torch.save"):
+    with pytest.raises(CheckpointError, match=r"model.pt: .*expected a file of torch.save"):
+        convert_a1(source, pub.robot(), A1Choices())
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"not a model"])
+def test_a_file_that_holds_no_tensors_is_refused(tmp_path, flow, content):
+    source = pub.write_a1(tmp_path / "a1", flow, statistics=STATISTICS)
+    (source / "model.pt").write_bytes(content)
+    with pytest.raises(CheckpointError, match=r"model.pt: .*expected a file of torch.save"):
         convert_a1(source, pub.robot(), A1Choices())
 
 
@@ -472,15 +483,21 @@ def test_a_dimension_that_never_moved_stays_where_it_was(tmp_path, flow):
     np.testing.assert_allclose(normaliser.decode_actions(np.full(4, 3.0))[:3], 0.7, atol=1e-7)
 
 
+def test_a_robot_of_more_dimensions_is_refused(tmp_path, flow):
+    source = pub.write_a1(tmp_path / "a1", flow)
+    with pytest.raises(CheckpointError, match=r"config.yaml: expert.released: .* less than dim 8"):
+        convert_a1(source, pub.robot(dim=8), A1Choices(normalisation="none"))
+
+
 def test_statistics_of_another_robot_are_refused(tmp_path, flow):
     source = pub.write_a1(tmp_path / "a1", flow, statistics=STATISTICS)
-    with pytest.raises(CheckpointError, match="q01: .*the robot has 3 dimensions"):
+    with pytest.raises(CheckpointError, match=r"q01: .*the robot has 3 dimensions"):
         convert_a1(source, pub.robot(dim=3), A1Choices())
     (source / "dataset_statistics.json").write_text(json.dumps({"a": {}, "b": {}}))
     with pytest.raises(CheckpointError, match=r"holds \['a', 'b'\]; choose one"):
         convert_a1(source, pub.robot(), A1Choices())
     (source / "dataset_statistics.json").unlink()
-    with pytest.raises(CheckpointError, match="dataset_statistics.json: .*normalisation none"):
+    with pytest.raises(CheckpointError, match=r"dataset_statistics.json: .*normalisation none"):
         convert_a1(source, pub.robot(), A1Choices())
 
 

@@ -137,6 +137,7 @@ def test_flops_of_published_parts_match_a_count_of_the_products(
         expert=dataclasses.replace(network.config.expert, released=RELEASED),
         released_mlp=ReleasedQueries(width=9, state_width=8, final_norm=True, clip_state=True),
         parts=("fm", "mlp"),
+        prediction="velocity",
     )
     published = A1Network(config).eval().requires_grad_(False)
     settings = HeadSettings(head=head, num_steps=1, start="shared", renoise_tau=0.5)

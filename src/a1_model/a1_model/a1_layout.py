@@ -20,7 +20,7 @@ from a1_core.normaliser import DEGENERATE, Normaliser
 from a1_core.spec import RobotSpec
 from a1_core.strict_yaml import read_mapping
 from a1_model.config import ExpertConfig, ModelConfig
-from a1_model.foreign import Conversion, Fields, ForeignWeights, Plan, Rule
+from a1_model.foreign import Conversion, Fields, ForeignWeights, Plan, Rule, refusing
 from a1_model.molmo_layout import (
     POOLED,
     Trunk,
@@ -119,25 +119,27 @@ def convert_a1(source: Path, spec: RobotSpec, choices: A1Choices) -> Conversion:
     else:
         parts = _mlp(model, trunk, choices, clip, blocks, early)
     crops = model.require("crop_mode", tuple(_CROPS), "images are shown whole here")
-    config = ModelConfig(
-        vision=trunk.vision(_CROPS[crops], one_place),
-        cameras=trunk.cameras([camera.name for camera in spec.cameras]),
-        backbone=trunk.backbone(parts.causal),
-        expert=parts.expert,
-        horizon=rows_,
-        dim=spec.dim,
-        exits=parts.exits,
-        head=parts.head,
-        num_steps=model.number("num_diffusion_inference_steps"),
-        start="cold",
-        renoise_tau=0.5,
-        metric="l2",
-        mlp_queries=rows_,
-        flow_draws=1,
-        insulate=False,
-        parts=(parts.head,),
-        released_mlp=parts.mlp,
-    )
+    with refusing(path):
+        config = ModelConfig(
+            vision=trunk.vision(_CROPS[crops], one_place),
+            cameras=trunk.cameras([camera.name for camera in spec.cameras]),
+            backbone=trunk.backbone(parts.causal),
+            expert=parts.expert,
+            horizon=rows_,
+            dim=spec.dim,
+            exits=parts.exits,
+            head=parts.head,
+            prediction="velocity",
+            num_steps=model.number("num_diffusion_inference_steps"),
+            start="cold",
+            renoise_tau=0.5,
+            metric="l2",
+            mlp_queries=rows_,
+            flow_draws=1,
+            insulate=False,
+            parts=(parts.head,),
+            released_mlp=parts.mlp,
+        )
     return Conversion(
         kind="a1",
         weights=weights,

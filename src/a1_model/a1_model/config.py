@@ -169,6 +169,8 @@ class ModelConfig:
         _one_of("prediction", self.prediction, PREDICTIONS)
         for part in self.parts:
             _one_of("parts", part, PARTS)
+        if self.expert.released is not None and self.prediction != "velocity":
+            raise ValueError(f"prediction: {self.prediction}, but expert.released says velocities")
         if "point" in self.parts and self.vision.connector is not None:
             raise ValueError('parts: "point" needs image tokens alone, not vision.connector')
         _one_of("start", self.start, STARTS)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import pickle
 import re
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,9 +24,14 @@ from a1_model.checkpoint import directory_digest, write_checkpoint
 from a1_model.config import ModelConfig
 from a1_model.sizes import network_outline
 from a1_model.tokenizer import InstructionTokenizer
-from a1_model.weights import SHARD_BYTES, WeightFiles, is_finite, weight_file_names
+from a1_model.weights import (
+    SHARD_BYTES,
+    WeightFiles,
+    is_finite,
+    told_misfits,
+    weight_file_names,
+)
 
-_SHOWN = 3  # tensors named in an error
 _WRAPPER = "_fsdp_wrapped_module."
 _NESTED = ("model_state_dict", "model")
 
@@ -123,18 +129,10 @@ class ForeignWeights:
                 or not self.tensors[name].is_floating_point()
             )
         ]
-        misfits = [
-            f"{len(names)} {what}: {', '.join(sorted(names)[:_SHOWN])}"
-            for what, names in (
-                ("missing tensors", missing),
-                ("unknown tensors", unknown),
-                ("misshaped tensors", wrong),
-            )
-            if names
-        ]
+        misfits = told_misfits(missing, unknown, wrong)
         if misfits:
             raise CheckpointError(
-                f"{self.directory / self.files[0]}: {'; '.join(misfits)}; this is not the layout "
+                f"{self.directory / self.files[0]}: {misfits}; this is not the layout "
                 "that its configuration describes"
             )
 
@@ -264,6 +262,17 @@ class Fields:
             f"{self._path}: {self._where}{name}: {value!r}; {why}, so that the conversion would "
             "not be exact"
         )
+
+
+@contextmanager
+def refusing(path: Path) -> Iterator[None]:
+    """Sizes that contradict each other are the source's mistake, and `path` says them."""
+    try:
+        yield
+    except CheckpointError:
+        raise
+    except ValueError as error:
+        raise CheckpointError(f"{path}: {error}; cannot convert") from error
 
 
 def rows(start: int, stop: int) -> Callable[[Tensor], Tensor]:

@@ -20,7 +20,7 @@ from a1_core.errors import CheckpointError
 from a1_core.normaliser import Normaliser
 from a1_core.spec import RobotSpec
 from a1_model.config import BackboneConfig, CameraTokens, ExpertConfig, ModelConfig, VisionConfig
-from a1_model.foreign import Conversion, Fields, ForeignWeights, Plan, Rule, rows
+from a1_model.foreign import Conversion, Fields, ForeignWeights, Plan, Rule, refusing, rows
 from a1_model.released_config import AttentionConnector
 from a1_model.tokenizer import InstructionTokenizer, Prompt
 
@@ -282,24 +282,26 @@ def convert_molmo(
     tokenizer, begin = read_tokenizer(
         tokenizer_file or source / "tokenizer.json", trunk.base_vocabulary
     )
-    config = ModelConfig(
-        vision=trunk.vision(crops, one_place=False),
-        cameras=trunk.cameras([camera.name for camera in spec.cameras]),
-        backbone=trunk.backbone(causal=True),
-        expert=ExpertConfig(hidden=896, heads=8, ffn=4096, init_std=0.02),
-        horizon=spec.policy.horizon,
-        dim=spec.dim,
-        exits=tuple(sorted({*range(1, trunk.layers, 2), trunk.layers - 1})),
-        head="fm",
-        num_steps=2,
-        start="shared",
-        renoise_tau=0.5,
-        metric="l2",
-        mlp_queries=spec.policy.horizon,
-        flow_draws=1,
-        insulate=False,
-        parts=(),
-    )
+    with refusing(path):
+        config = ModelConfig(
+            vision=trunk.vision(crops, one_place=False),
+            cameras=trunk.cameras([camera.name for camera in spec.cameras]),
+            backbone=trunk.backbone(causal=True),
+            expert=ExpertConfig(hidden=896, heads=8, ffn=4096, init_std=0.02),
+            horizon=spec.policy.horizon,
+            dim=spec.dim,
+            exits=tuple(sorted({*range(1, trunk.layers, 2), trunk.layers - 1})),
+            head="fm",
+            prediction="velocity",
+            num_steps=2,
+            start="shared",
+            renoise_tau=0.5,
+            metric="l2",
+            mlp_queries=spec.policy.horizon,
+            flow_draws=1,
+            insulate=False,
+            parts=(),
+        )
     return Conversion(
         kind="molmo",
         weights=weights,

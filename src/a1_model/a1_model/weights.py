@@ -6,7 +6,7 @@ The index is that of Hugging Face: `{"metadata": {"total_size"}, "weight_map": {
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -54,10 +54,9 @@ class WeightFiles:
             listed = {name for name, file in file_of.items() if file == shard}
             present = set(_names(directory / shard))
             if listed != present:
-                missing, unknown = sorted(listed - present), sorted(present - listed)
+                misfits = told_misfits(listed - present, present - listed)
                 raise CheckpointError(
-                    f"{directory / shard}: missing tensors {missing[:_SHOWN]}, unknown tensors "
-                    f"{unknown[:_SHOWN]} by {index.name}; copy the files again"
+                    f"{directory / shard}: by {index.name} {misfits}; copy the files again"
                 )
         return cls(directory=directory, file_of=file_of)
 
@@ -133,20 +132,10 @@ def checked_weights(files: WeightFiles, expected: Mapping[str, Tensor]) -> dict[
         if name in expected
         and (found.shape != expected[name].shape or not found.is_floating_point())
     ]
-    misfits = [
-        f"{len(names)} {what}: {', '.join(names[:_SHOWN])}"
-        for what, names in (
-            ("missing tensors", missing),
-            ("unknown tensors", unknown),
-            ("misshaped tensors", wrong),
-        )
-        if names
-    ]
+    misfits = told_misfits(missing, unknown, wrong)
     if misfits:
         path = files.directory / weight_file_names(files.directory)[-1]
-        raise CheckpointError(
-            f"{path}: {'; '.join(misfits)}; config.json and weights do not belong together"
-        )
+        raise CheckpointError(f"{path}: {misfits}; config.json and weights do not belong together")
     for name, tensor in tensors.items():
         if not is_finite(tensor):
             raise CheckpointError(
@@ -155,6 +144,18 @@ def checked_weights(files: WeightFiles, expected: Mapping[str, Tensor]) -> dict[
     if sum(x.numel() * x.element_size() for x in tensors.values()) < MAPPED_FROM_BYTES:
         return {name: tensor.clone() for name, tensor in tensors.items()}
     return tensors
+
+
+def told_misfits(missing: Iterable[str], unknown: Iterable[str], wrong: Iterable[str] = ()) -> str:
+    """How many tensors do not fit and the first of every kind; empty if all do."""
+    kinds = (
+        ("missing tensors", sorted(missing)),
+        ("unknown tensors", sorted(unknown)),
+        ("misshaped tensors", sorted(wrong)),
+    )
+    return "; ".join(
+        f"{len(names)} {kind}: {', '.join(names[:_SHOWN])}" for kind, names in kinds if names
+    )
 
 
 def is_finite(tensor: Tensor) -> bool:
