@@ -206,6 +206,12 @@ def test_shards_hold_the_same_weights(save, save_shards, spec, make_observation)
     np.testing.assert_array_equal(chunk(whole, spec, observation), chunk(parts, spec, observation))
 
 
+def test_everybody_may_read_a_checkpoint(save, save_shards):
+    for directory in (save(), save_shards()):
+        assert all(p.stat().st_mode & 0o444 == 0o444 for p in directory.glob("*.safetensors"))
+        assert directory.stat().st_mode & 0o777 == 0o755
+
+
 def test_a_missing_or_changed_shard_is_refused(save_shards, spec):
     directory = save_shards()
     path = shards(directory)[1]

@@ -211,8 +211,7 @@ class _Made(Mapping[str, Tensor]):
                 f"{self._weights.directory}: {sources}: has values that are not finite; copy the "
                 "files again"
             )
-        # A copy: parts of one fused tensor must not share memory when they are written.
-        return made.to(self._dtype, copy=True).contiguous()
+        return made.to(self._dtype).contiguous()
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._plan.rules)

@@ -210,3 +210,4 @@ def _opened(path: Path) -> Any:
 
 def _write(path: Path, weights: Mapping[str, Tensor], names: list[str]) -> None:
     save_file({name: weights[name].contiguous() for name in names}, path)
+    path.chmod(0o644)  # the library makes it the writer's alone

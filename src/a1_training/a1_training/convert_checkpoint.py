@@ -19,7 +19,8 @@ from rich.console import Console
 
 from a1_core.errors import A1Error
 from a1_core.spec import RobotSpec, load_spec
-from a1_model.a1_layout import CAMERA_PLACES, FEATURES, NORMALISATIONS, A1Choices, convert_a1
+from a1_model.a1_layout import CAMERA_PLACES, FEATURES, A1Choices, convert_a1
+from a1_model.a1_statistics import NORMALISATIONS
 from a1_model.foreign import Conversion
 from a1_model.molmo_layout import convert_molmo
 from a1_model.sizes import parameters_by_part
