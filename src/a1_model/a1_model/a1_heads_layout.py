@@ -70,17 +70,14 @@ def flow_head(
     heads = model.number("action_head_flow_matching_heads")
     width, state = model.number("fixed_action_dim"), model.number("proprio_dim")
     head_dim = trunk.hidden // trunk.heads
-    if hidden != heads * head_dim:
-        # The library may have been given another head size: the tensors decide.
-        query = weights.tensors.get("action_head.qwen2.model.layers.0.self_attn.q_proj.weight")
-        found = 0 if query is None else query.shape[0]
-        if found == 0 or found % head_dim:
-            raise model.refusal(
-                "action_head_flow_matching_dim",
-                hidden,
-                f"{heads} heads of {hidden // heads} cannot read the backbone's keys of {head_dim}",
-            )
-        heads = found // head_dim
+    query = weights.tensors.get("action_head.qwen2.model.layers.0.self_attn.q_proj.weight")
+    # The library may have been given a head size of its own: the tensors tell.
+    if hidden != heads * head_dim and (query is None or query.shape[0] != heads * head_dim):
+        raise model.refusal(
+            "action_head_flow_matching_dim",
+            hidden,
+            f"{heads} heads of {hidden // heads} cannot read the backbone's keys of {head_dim}",
+        )
     position = data.number("sequence_length") if data.value("pad", None) == "to_max" else None
     rules = _expert_rules(hidden, ffn, heads * head_dim, trunk.kv_heads * head_dim, exits[-1] + 1)
     rules |= linear_rules("expert.state_in", "action_head.state_proj", hidden, state)
@@ -187,6 +184,10 @@ def mlp_head(
     if early and before:
         blocks = [block - 1 for block in blocks]
     hidden = trunk.hidden
+    if trunk.added_vocabulary <= max(_LEFT):
+        raise model.refusal(
+            "additional_vocab_size", trunk.added_vocabulary, "it has no tokens for actions"
+        )
     added = ("transformer.wte.new_embedding", (trunk.added_vocabulary, hidden))
     marks = [_TIME, _ACTION_START, _ACTION_END]
     rules = {

@@ -81,7 +81,8 @@ def convert_a1(source: Path, spec: RobotSpec, choices: A1Choices) -> Conversion:
             f"{path}: model.num_actions_chunk: {rows_}, the robot spec {spec.path} has a horizon "
             f"of {spec.policy.horizon}; they have to be equal"
         )
-    trunk = _trunk(model)
+    with refusing(path):
+        trunk = _trunk(model)
     one_place = _one_place(path, data, spec, choices)
     tokenizer, begin = read_tokenizer(
         choices.tokenizer_file or source / "tokenizer.json", trunk.base_vocabulary

@@ -58,12 +58,18 @@ def _bounds(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Bounds under which our affine map is theirs, down to the 1e-8 they add to every range."""
 
-    def column(name: str, *default: Any) -> NDArray[Any]:
-        values = np.asarray(fields.value(name, *default))
+    def column(name: str, *default: Any) -> NDArray[np.float64]:
+        given = fields.value(name, *default)
+        try:
+            values = np.asarray(given, dtype=np.float64)
+        except (TypeError, ValueError) as error:
+            raise fields.refusal(name, given, "these are no numbers") from error
         if values.shape != (dim,):
             raise fields.refusal(
-                name, values.tolist(), f"the robot has {dim} dimensions, in states and in actions"
+                name, given, f"the robot has {dim} dimensions, in states and in actions"
             )
+        if not np.isfinite(values).all():
+            raise fields.refusal(name, given, "these are not all finite")
         return values
 
     ones = np.ones(dim)
@@ -73,7 +79,9 @@ def _bounds(
         low_D, high_D = mean_D - std_D, mean_D + std_D
     else:
         names = ("q01", "q99") if normalisation == "q99" else ("min", "max")
-        low_D, high_D = (column(name).astype(np.float64) for name in names)
+        low_D, high_D = (column(name) for name in names)
+        if (low_D > high_D).any():
+            raise fields.refusal(names[1], high_D.tolist(), f"it is below {names[0]}")
         high_D = high_D + 1e-8
         # Ours leaves a range without information unscaled, theirs divides by the 1e-8.
         while (narrow_D := (high_D - low_D) / 2 < DEGENERATE / 2).any():

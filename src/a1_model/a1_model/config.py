@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from a1_model.plain import from_plain, to_plain
 from a1_model.released_config import AttentionConnector, ReleasedExpert, ReleasedQueries
 
 HEADS = ("fm", "mlp")
@@ -182,6 +183,11 @@ class ModelConfig:
             raise ValueError(
                 f"mlp_queries: {self.mlp_queries} does not divide the horizon {self.horizon}"
             )
+        if "fm" in self.parts and self.expert.heads % self.backbone.kv_heads:
+            raise ValueError(
+                f"expert.heads: {self.expert.heads} is no multiple of the backbone's "
+                f"{self.backbone.kv_heads} kv_heads"
+            )
         for camera in self.cameras:
             if self.vision.grid % camera.grid:
                 raise ValueError(
@@ -219,7 +225,7 @@ class ModelConfig:
 
     def to_json(self) -> dict[str, Any]:
         """Plain lists, numbers and strings; what has a default and is equal to it is left out."""
-        return _plain(self)
+        return to_plain(self)
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> ModelConfig:
@@ -228,7 +234,7 @@ class ModelConfig:
         Raises:
             ValueError: a key is missing or unknown, or a value is impossible.
         """
-        return _build("", content, cls)
+        return from_plain(content, cls, _NESTED)
 
 
 def _one_of(field: str, value: str, allowed: tuple[str, ...]) -> None:
@@ -245,36 +251,6 @@ _NESTED: dict[str, type] = {
     "expert.released": ReleasedExpert,
     "released_mlp": ReleasedQueries,
 }
-
-
-def _plain(config: Any) -> dict[str, Any]:
-    content = {}
-    for field in dataclasses.fields(config):
-        value = getattr(config, field.name)
-        if value == field.default:
-            continue
-        if isinstance(value, tuple):
-            value = [_plain(v) if dataclasses.is_dataclass(v) else v for v in value]
-        content[field.name] = _plain(value) if dataclasses.is_dataclass(value) else value
-    return content
-
-
-def _build(where: str, content: Mapping[str, Any], cls: type) -> Any:
-    fields = dataclasses.fields(cls)
-    required = {f.name for f in fields if f.default is dataclasses.MISSING}
-    wrong = sorted((required - set(content)) | (set(content) - {f.name for f in fields}))
-    if wrong:
-        raise ValueError(f"{where or 'model'}: missing or unknown keys {wrong}")
-    values = {}
-    for name, value in content.items():
-        path = f"{where}.{name}" if where else name
-        nested = _NESTED.get(path)
-        if isinstance(value, list):
-            value = tuple(_build(path, v, nested) if nested else v for v in value)
-        elif nested is not None and value is not None:
-            value = _build(path, value, nested)
-        values[name] = value
-    return cls(**values)
 
 
 def tiny(*, vocab_size: int, **changes: Any) -> ModelConfig:

@@ -72,6 +72,12 @@ class Trunk:
     connector_ffn: int
     padding: bool
 
+    def __post_init__(self) -> None:
+        if self.hidden % self.heads:
+            raise ValueError(f"{self.heads} heads do not share a width of {self.hidden}")
+        if self.added_vocabulary <= COLUMN:
+            raise ValueError(f"{self.added_vocabulary} added tokens, images need {COLUMN + 1}")
+
     def vision(self, crops: int, one_place: bool) -> VisionConfig:
         """Our configuration of tower and connector."""
         return VisionConfig(
@@ -242,13 +248,15 @@ def read_tokenizer(path: Path, base_vocabulary: int) -> tuple[Tokenizer, int]:
         CheckpointError: it cannot be read or does not belong to the embedding table.
     """
     try:
-        tokenizer = Tokenizer.from_str(path.read_text())
-    except OSError as error:
+        text = path.read_text(encoding="utf-8")
+        content = json.loads(text)
+    except (OSError, ValueError) as error:
         raise CheckpointError(
-            f"{path}: {error.strerror}; give the tokenizer.json of the language model"
+            f"{path}: {error}; give the tokenizer.json of the language model"
         ) from error
-    except Exception as error:  # the tokenizers library raises nothing narrower
-        raise CheckpointError(f"{path}: {error}; expected a tokenizer.json") from error
+    if not isinstance(content, dict) or not isinstance(content.get("model"), dict):
+        raise CheckpointError(f"{path}: model: missing; give a tokenizer.json of `tokenizers`")
+    tokenizer = Tokenizer.from_str(text)
     begin = tokenizer.token_to_id(BEGIN)
     if begin is None or begin >= base_vocabulary:
         raise CheckpointError(
@@ -278,7 +286,8 @@ def convert_molmo(
     except (OSError, ValueError) as error:
         raise CheckpointError(f"{path}: {error}; give the model's directory") from error
     weights = ForeignWeights.safetensors(source)
-    trunk = _hugging_face_trunk(fields, weights)
+    with refusing(path):
+        trunk = _hugging_face_trunk(fields, weights)
     tokenizer, begin = read_tokenizer(
         tokenizer_file or source / "tokenizer.json", trunk.base_vocabulary
     )
