@@ -19,6 +19,7 @@ setup(
     entry_points={
         "console_scripts": [
             "calibrate_tiny = a1_training.calibrate_tiny:main",
+            "convert_checkpoint = a1_training.convert_checkpoint:main",
             "train_tiny = a1_training.train_tiny:main",
         ]
     },

@@ -1,15 +1,25 @@
 import dataclasses
+import sys
+from pathlib import Path
 from types import SimpleNamespace
 
+# What tests of several files share lies beside them: published, published_equations,
+# conversion_rig.
+sys.path.insert(0, str(Path(__file__).parent))
+
 import numpy as np
+import published as pub
 import pytest
 import torch
 
 from a1_core.exit_rule import Thresholds
 from a1_core.normaliser import Normaliser
 from a1_core.observation import Observation
+from a1_model.a1_layout import convert_a1
 from a1_model.batch import TrainBatch
+from a1_model.checkpoint import grow_network, load_checkpoint
 from a1_model.config import tiny
+from a1_model.molmo_layout import convert_molmo
 from a1_model.network import A1Network
 from a1_model.policy import AdaptivePolicy
 from a1_model.tokenizer import InstructionTokenizer
@@ -129,3 +139,28 @@ def spec():
         digest="s",
         path="franka.yaml",
     )
+
+
+@pytest.fixture(scope="session")
+def molmo():
+    return pub.molmo_tensors("model.")
+
+
+@pytest.fixture(scope="session")
+def flow():
+    return pub.molmo_tensors("") | pub.flow_tensors()
+
+
+@pytest.fixture
+def converted(tmp_path):
+    """Converts, writes and loads; further arguments go to the converter."""
+
+    def make(kind, source, spec, *arguments, **options):
+        convert = {"molmo": convert_molmo, "a1": convert_a1}[kind]
+        conversion = convert(source, spec, *arguments, **options)
+        conversion.write(tmp_path / "ours", spec)
+        if kind == "molmo":
+            return grow_network(tmp_path / "ours", conversion.config).eval()
+        return load_checkpoint(tmp_path / "ours", spec).policy
+
+    return make

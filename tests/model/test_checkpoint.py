@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import re
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,7 +13,14 @@ from safetensors.torch import load_file, save_file
 
 from a1_core.errors import CheckpointError
 from a1_core.policy import ExitSetting
-from a1_model.checkpoint import content_digest, load_checkpoint, save_checkpoint
+from a1_model import weights
+from a1_model.checkpoint import (
+    content_digest,
+    directory_digest,
+    load_checkpoint,
+    save_checkpoint,
+)
+from a1_model.config import ExpertConfig, molmo_7b
 
 
 @pytest.fixture
@@ -153,9 +162,207 @@ def test_a_wrong_config_is_refused(save, spec, change, message):
         load_checkpoint(directory, spec)
 
 
+# --- shards, types, memory
+
+
+@pytest.fixture
+def save_shards(tmp_path, network, tokenizer, normaliser, spec):
+    def save(network=network, **options):
+        options = {"shard_bytes": 500_000} | options
+        directory = tmp_path / "sharded"
+        save_checkpoint(
+            directory,
+            network=network,
+            tokenizer=tokenizer,
+            normaliser=normaliser,
+            spec=spec,
+            metadata={},
+            **options,
+        )
+        return directory
+
+    return save
+
+
+def shards(directory):
+    return sorted(directory.glob("model-*.safetensors"))
+
+
+def chunk(directory, spec, observation, **options):
+    loaded = load_checkpoint(directory, spec, **options)
+    return loaded.policy.act(observation, setting=ExitSetting(mode="full")).actions_HD
+
+
+def test_shards_hold_the_same_weights(save, save_shards, spec, make_observation):
+    whole, parts = save(), save_shards()
+    assert len(shards(parts)) > 5 and not (parts / "model.safetensors").exists()
+    assert all(path.stat().st_size < 600_000 for path in shards(parts))
+    index = json.loads((parts / "model.safetensors.index.json").read_text())
+    assert set(index["weight_map"].values()) == {path.name for path in shards(parts)}
+    assert index["metadata"]["total_size"] == sum(
+        x.numel() * x.element_size() for x in load_file(whole / "model.safetensors").values()
+    )
+    observation = make_observation()
+    np.testing.assert_array_equal(chunk(whole, spec, observation), chunk(parts, spec, observation))
+
+
+def test_everybody_may_read_a_checkpoint(save, save_shards):
+    for directory in (save(), save_shards()):
+        assert all(p.stat().st_mode & 0o444 == 0o444 for p in directory.glob("*.safetensors"))
+        assert directory.stat().st_mode & 0o777 == 0o755
+
+
+def test_a_missing_or_changed_shard_is_refused(save_shards, spec):
+    directory = save_shards()
+    path = shards(directory)[1]
+    data = path.read_bytes()
+    path.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+    with pytest.raises(CheckpointError, match="digest"):
+        load_checkpoint(directory, spec)
+    path.unlink()
+    with pytest.raises(CheckpointError, match=path.name):
+        load_checkpoint(directory, spec)
+
+
+def sign_all(directory):
+    names = [p.name for p in directory.iterdir() if p.name not in ("digest", "metadata.json")]
+    (directory / "digest").write_text(directory_digest(directory, names))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda m: m.update({"expert.rows": "../x"}), "weight_map.expert.rows: '../x' is not"),
+        (lambda m: m.pop("expert.rows"), r"\d.safetensors: .*1 unknown tensors: expert.rows"),
+        (lambda m: m.update(extra=m["expert.rows"]), "1 missing tensors: extra"),
+        (lambda m: m.clear(), "weight_map: {}"),
+    ],
+)
+def test_an_index_that_contradicts_its_shards_is_refused(save_shards, spec, change, message):
+    directory = save_shards()
+    path = directory / "model.safetensors.index.json"
+    content = json.loads(path.read_text())
+    change(content["weight_map"])
+    path.write_text(json.dumps(content))
+    sign_all(directory)
+    with pytest.raises(CheckpointError, match=message):
+        load_checkpoint(directory, spec)
+
+
+def test_one_error_tells_all_that_does_not_fit(save_shards, spec):
+    """File, tensor, what was found and what was expected, for every kind of misfit."""
+    directory = save_shards()
+    path = directory / "model.safetensors.index.json"
+    where = json.loads(path.read_text())["weight_map"]["expert.rows"]
+    tensors = load_file(directory / where)
+    tensors["expert.rows"] = torch.zeros(16, 97)
+    gone = next(name for name in tensors if name != "expert.rows")
+    shape = tuple(tensors.pop(gone).shape)
+    tensors["extra"] = torch.zeros(2, dtype=torch.int64)
+    save_file(tensors, directory / where)
+    content = json.loads(path.read_text())
+    content["weight_map"].pop(gone)
+    content["weight_map"]["extra"] = where
+    path.write_text(json.dumps(content))
+    sign_all(directory)
+    with pytest.raises(CheckpointError) as caught:
+        load_checkpoint(directory, spec)
+    message = str(caught.value)
+    assert message.startswith(f"{path}: 1 missing tensors: {gone} shape {shape} floating;")
+    assert f"1 unknown tensors: {where}: extra" in message
+    wrong = f"{where}: expert.rows: shape (16, 97) float32, expected shape (16, 96) floating"
+    assert wrong in message
+
+
+def test_whole_numbers_are_no_weights(save, spec):
+    directory = save()
+    change_tensors(directory, lambda t: t.update({"expert.rows": t["expert.rows"].long()}))
+    with pytest.raises(CheckpointError, match=r"expert.rows: shape \(16, 96\) int64, expected"):
+        load_checkpoint(directory, spec)
+
+
+def test_half_precision_is_stored_loaded_and_acts(save, save_shards, spec, make_observation):
+    half, whole = save_shards(dtype=torch.bfloat16), save()
+    sizes = [sum(p.stat().st_size for p in d.glob("*.safetensors")) for d in (half, whole)]
+    assert sizes[0] / sizes[1] == pytest.approx(0.5, abs=0.02)
+    network = load_checkpoint(half, spec).network
+    assert {p.dtype for p in network.parameters()} == {torch.bfloat16}
+    assert {b.dtype for b in network.buffers()} == {torch.float32}
+    observation = make_observation()
+    exact, rounded = chunk(whole, spec, observation), chunk(half, spec, observation)
+    assert 0 < np.abs(exact - rounded).max() < 0.05 * np.abs(exact).max()
+    widened = load_checkpoint(half, spec, dtype=torch.float32).network
+    assert {p.dtype for p in widened.parameters()} == {torch.float32}
+
+
+@pytest.mark.parametrize("head", ["fm", "mlp"])
+def test_half_precision_of_padded_batches(save_shards, make_network, spec, make_observation, head):
+    directory = save_shards(make_network(head=head), dtype=torch.bfloat16)
+    policy = load_checkpoint(directory, spec).policy
+    study = policy.all_exits(
+        [make_observation(), make_observation(instruction="put the green cube in the bowl")]
+    )
+    assert np.isfinite(study.actions_KNHD).all() and study.actions_KNHD.dtype == np.float32
+
+
+def test_mixed_types_are_refused(save, spec):
+    directory = save()
+    change_tensors(directory, lambda t: t.update({"expert.rows": t["expert.rows"].half()}))
+    with pytest.raises(CheckpointError, match=r"several types.*store them as one"):
+        load_checkpoint(directory, spec)
+
+
+def own_memory():
+    """Bytes of this process that no file backs."""
+    status = Path("/proc/self/status").read_text()
+    return 1024 * int(re.search(r"RssAnon:\s+(\d+)", status).group(1))
+
+
+def test_large_weights_are_mapped_not_copied(save_shards, make_network, spec, make_observation):
+    """A quarter of a gigabyte: what the process itself holds hardly grows."""
+    wide = dataclasses.replace(
+        make_network().config.backbone, hidden=768, heads=12, kv_heads=4, head_dim=32, ffn=3072
+    )
+    network = make_network(
+        backbone=wide, expert=ExpertConfig(hidden=96, heads=4, ffn=96, init_std=1)
+    )
+    size = 4 * sum(p.numel() for p in network.parameters())
+    assert size > 250e6
+    directory = save_shards(network, shard_bytes=50_000_000)
+    del network
+    before = own_memory()
+    loaded = load_checkpoint(directory, spec)
+    assert own_memory() - before < 0.2 * size
+    observation = make_observation()
+    full = ExitSetting(mode="full")
+    assert np.isfinite(loaded.policy.act(observation, setting=full).actions_HD).all()
+    assert own_memory() - before < 0.5 * size
+
+
+def test_a_mapped_checkpoint_outlives_its_replacement(
+    monkeypatch, save, make_network, spec, make_observation
+):
+    """Training replaces the directory while a node has it open."""
+    monkeypatch.setattr(weights, "MAPPED_FROM_BYTES", 0)
+    loaded = load_checkpoint(save(), spec)
+    observation, full = make_observation(), ExitSetting(mode="full")
+    before = loaded.policy.act(observation, setting=full).actions_HD
+    other = make_network()
+    with torch.no_grad():
+        other.expert.rows += 1
+    save(network=other)
+    np.testing.assert_array_equal(loaded.policy.act(observation, setting=full).actions_HD, before)
+
+
 def test_the_config_survives_json(network):
     config = network.config
     again = type(config).from_json(json.loads(json.dumps(config.to_json())))
     assert again == config
+    seven_b = molmo_7b(dim=7, horizon=8, cameras=("front",))
+    assert type(config).from_json(json.loads(json.dumps(seven_b.to_json()))) == seven_b
+    wrong = seven_b.to_json()
+    wrong["vision"]["connector"]["colour"] = "red"
+    with pytest.raises(ValueError, match=r"vision.connector: .*\['colour'\]"):
+        type(config).from_json(wrong)
     with pytest.raises(ValueError, match="does not divide"):
         dataclasses.replace(config, mlp_queries=5)

@@ -4,11 +4,15 @@ import dataclasses
 
 import pytest
 import torch
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import Whitespace
 
 from a1_model.config import CameraTokens, VisionConfig, molmo_7b
 from a1_model.network import A1Network
-from a1_model.tokenizer import InstructionTokenizer
-from a1_model.vision import fit_images
+from a1_model.sizes import network_outline
+from a1_model.tokenizer import InstructionTokenizer, Prompt
+from a1_model.vision import fit_images, pad_images
 
 
 def test_images_are_cropped_to_a_square_and_shrunk_by_area():
@@ -21,6 +25,28 @@ def test_images_are_cropped_to_a_square_and_shrunk_by_area():
 def test_images_of_the_right_size_are_not_touched():
     images = torch.randint(0, 256, (2, 8, 8, 3)).to(torch.uint8)
     assert torch.equal(fit_images(images, 8), images.permute(0, 3, 1, 2).float())
+
+
+def test_padded_images_keep_their_shape_and_say_where_they_are():
+    images = torch.full((1, 4, 8, 3), 90, dtype=torch.uint8)
+    pixels, shares = pad_images(images, 8, 4)
+    assert torch.equal(pixels[0, 0, :, 0], torch.tensor([0.0, 0, 90, 90, 90, 90, 0, 0]))
+    assert torch.equal(shares, torch.full((2, 2), 0.5))
+    _, shares = pad_images(images[:, :2], 8, 2)
+    assert torch.equal(shares[:, 0], torch.tensor([0.0, 0.5, 0.5, 0.0]))
+
+
+def test_a_prompt_stands_around_the_instruction():
+    words = ["say", ":", "touch", "it", "now"]
+    tokenizer = Tokenizer(WordLevel({word: i for i, word in enumerate(words)}, unk_token="it"))
+    tokenizer.pre_tokenizer = Whitespace()
+    prompt = Prompt(before="say: ", after=" now", answer=" :")
+    asked = InstructionTokenizer(tokenizer, prompt)
+    again = InstructionTokenizer.from_json(asked.to_json())
+    for one in (asked, again):
+        ids, mask = one.encode(["touch it", "touch"])
+        assert ids.tolist() == [[0, 1, 2, 3, 4, 1], [0, 1, 2, 4, 1, 0]]
+        assert mask.sum(-1).tolist() == [6, 5]
 
 
 def test_instructions_end_and_are_padded_on_the_right():
@@ -65,9 +91,9 @@ def test_a_clip_tower_takes_the_place_of_the_convolutions(network, make_batch):
 
 def test_the_papers_layout_is_a_config():
     config = molmo_7b(dim=8, horizon=8, cameras=("front", "wrist"))
-    assert config.vision.grid == 24 and config.image_tokens == 288
-    with torch.device("meta"):
-        network = A1Network(config)
+    # 12 rows of 12 patches and a column token, start and end, twice; begin.
+    assert config.vision.grid == 24 and config.image_tokens == 1 + 2 * (12 * 13 + 2)
+    network = network_outline(config)
     weights = sum(p.numel() for p in network.backbone.parameters())
     assert weights == pytest.approx(7.07e9, rel=0.02)
     assert sum(p.numel() for p in network.expert.parameters()) == pytest.approx(0.4e9, rel=0.2)

@@ -1,4 +1,4 @@
-"""The causal Qwen2 decoder over [cameras][text][MLP queries]."""
+"""The Qwen2 decoder over [cameras][text][MLP queries]."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Layout:
         valid_B: prefix tokens that count, int64 [B].
         key_valid_BN: bool, or None when no token is padding.
         rope: of all N + Q tokens.
-        mask: additive float [B, 1, N + Q, N + Q], or None when plain causal attention is right.
+        mask: additive float [B, 1, N + Q, N + Q], or None when no token is padding.
     """
 
     prefix: int
@@ -84,7 +84,9 @@ class Backbone(nn.Module):
             dim=1,
         )
         total = prefix + queries
-        seen = torch.ones(total, total, dtype=torch.bool, device=device).tril()
+        seen = torch.ones(total, total, dtype=torch.bool, device=device)
+        if self.config.causal:
+            seen = seen.tril()
         extra = torch.ones(batch, queries, dtype=torch.bool, device=device)
         seen = seen & torch.cat((key_valid_BN, extra), dim=1)[:, None, None]
         return Layout(
@@ -101,9 +103,8 @@ class Backbone(nn.Module):
 
     def finish(self, index: int, half: HalfBlock, layout: Layout) -> Tensor:
         """Second half of block `index`."""
-        return finish(
-            self.layers[index], half, layout.rope, mask=layout.mask, causal=layout.mask is None
-        )
+        causal = self.config.causal and layout.mask is None
+        return finish(self.layers[index], half, layout.rope, mask=layout.mask, causal=causal)
 
 
 def additive(seen: Tensor) -> Tensor:

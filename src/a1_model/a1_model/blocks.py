@@ -32,8 +32,9 @@ class Rope:
     sin: Tensor
 
     def turn(self, x_BGNd: Tensor) -> Tensor:
-        """Rotates queries or keys."""
-        return (x_BGNd * self.cos) + (rotate_half(x_BGNd) * self.sin)
+        """Rotates queries or keys, in the precision of the table."""
+        turned = (x_BGNd * self.cos) + (rotate_half(x_BGNd) * self.sin)
+        return turned.to(x_BGNd.dtype)
 
     def select(self, where_BR: Tensor) -> Rope:
         """Of the tokens at `where_BR` of every sample."""
@@ -51,7 +52,13 @@ class RopeTable(nn.Module):
 
     def __init__(self, head_dim: int, theta: float):
         super().__init__()
-        frequencies = 1.0 / (theta ** (torch.arange(0, head_dim, 2, dtype=torch.float) / head_dim))
+        self._head_dim, self._theta = head_dim, theta
+        self.fill_buffers()
+
+    def fill_buffers(self) -> None:
+        """Computes the table."""
+        parts = torch.arange(0, self._head_dim, 2, dtype=torch.float) / self._head_dim
+        frequencies = 1.0 / (self._theta**parts)
         angles = torch.arange(MAX_POSITIONS, dtype=torch.float)[:, None] * frequencies
         angles = torch.cat((angles, angles), dim=-1)
         self.register_buffer("cos", angles.cos(), persistent=False)
@@ -116,6 +123,8 @@ def finish(
     groups = attention.num_key_value_groups
     if groups > 1:
         key, value = _repeat(key, groups), _repeat(value, groups)
+    if mask is not None and mask.dtype != torch.bool:
+        mask = mask.to(query.dtype)
     mixed = functional.scaled_dot_product_attention(
         query, key, value, attn_mask=mask, is_causal=causal, scale=attention.scaling
     )

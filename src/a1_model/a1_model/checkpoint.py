@@ -1,8 +1,9 @@
 """Checkpoints: a directory that is either whole and unchanged, or refused.
 
-Files: model.safetensors, config.json, normaliser.json, tokenizer.json, metadata.json, digest.
-The digest is a SHA-256 over the contents of the first four (what decides a chunk); metadata
-tells where the weights came from and decides nothing.
+Files: model.safetensors (or shards and model.safetensors.index.json), config.json,
+normaliser.json, tokenizer.json, metadata.json, digest. The digest is a SHA-256 over names and
+contents of all but the last two (what decides a chunk); metadata tells where the weights came
+from and decides nothing.
 """
 
 from __future__ import annotations
@@ -12,15 +13,13 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load as load_tensors
-from safetensors.torch import save as save_tensors
+from torch import Tensor
 
 from a1_core.errors import CheckpointError
 from a1_core.normaliser import Normaliser
@@ -28,10 +27,19 @@ from a1_core.spec import RobotSpec
 from a1_model.config import ModelConfig
 from a1_model.network import A1Network
 from a1_model.policy import AdaptivePolicy
+from a1_model.sizes import network_outline
 from a1_model.tokenizer import InstructionTokenizer
+from a1_model.weights import (
+    SHARD_BYTES,
+    WeightFiles,
+    checked_weights,
+    weight_file_names,
+    write_weights,
+)
 
 FORMAT = 1
-_CONTENT = ("config.json", "model.safetensors", "normaliser.json", "tokenizer.json")
+_SMALL = ("config.json", "normaliser.json", "tokenizer.json")
+_HASHED_AT_ONCE = 2**22  # bytes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,35 +63,65 @@ def save_checkpoint(
     normaliser: Normaliser,
     spec: RobotSpec,
     metadata: Mapping[str, Any],
+    dtype: torch.dtype | None = None,
+    shard_bytes: int = SHARD_BYTES,
 ) -> str:
-    """Writes the whole directory beside its place, then renames it; returns the digest."""
+    """Writes the whole directory beside its place, then renames it; returns the digest.
+
+    Args:
+        dtype: the weights are stored as, for example `torch.bfloat16`; None: as they are.
+        shard_bytes: more than this makes several files.
+    """
+    weights = {name: value.to(dtype or value.dtype) for name, value in network.state_dict().items()}
+    return write_checkpoint(
+        directory,
+        config=network.config,
+        weights=weights,
+        tokenizer=tokenizer,
+        normaliser=normaliser,
+        spec=spec,
+        metadata=metadata,
+        shard_bytes=shard_bytes,
+    )
+
+
+def write_checkpoint(
+    directory: Path | str,
+    *,
+    config: ModelConfig,
+    weights: Mapping[str, Tensor],
+    tokenizer: InstructionTokenizer,
+    normaliser: Normaliser,
+    spec: RobotSpec,
+    metadata: Mapping[str, Any],
+    shard_bytes: int = SHARD_BYTES,
+    outline: Mapping[str, Tensor] | None = None,
+) -> str:
+    """`save_checkpoint` of tensors; `outline`: see `write_weights`."""
     directory = Path(directory)
-    config = {
-        "format": FORMAT,
-        "robot": {
-            "name": spec.robot,
-            "names": list(spec.action_names),
-            "period_s": spec.policy.period_s,
-        },
-        "model": network.config.to_json(),
-    }
-    tensors = {name: value.contiguous() for name, value in network.state_dict().items()}
     content = {
-        "config.json": _json(config),
-        "model.safetensors": save_tensors(tensors),
+        "config.json": _json(
+            {
+                "format": FORMAT,
+                "robot": {
+                    "name": spec.robot,
+                    "names": list(spec.action_names),
+                    "period_s": spec.policy.period_s,
+                },
+                "model": config.to_json(),
+            }
+        ),
         "normaliser.json": _json(normaliser.to_arrays()),
         "tokenizer.json": tokenizer.to_json().encode(),
     }
-    digest = content_digest(content)
     directory.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(prefix=f".{directory.name}.", dir=directory.parent))
     try:
-        files = content | {
-            "metadata.json": _json(dict(metadata)),
-            "digest": f"{digest}\n".encode(),
-        }
-        for name, data in files.items():
+        for name, data in (content | {"metadata.json": _json(dict(metadata))}).items():
             (partial / name).write_bytes(data)
+        files = write_weights(partial, weights, shard_bytes, outline)
+        digest = directory_digest(partial, [*content, *files])
+        (partial / "digest").write_text(f"{digest}\n")
         partial.chmod(0o755)
         _replace(partial, directory)
     finally:
@@ -91,16 +129,82 @@ def save_checkpoint(
     return digest
 
 
-def load_checkpoint(directory: Path | str, spec: RobotSpec) -> LoadedCheckpoint:
+def load_checkpoint(
+    directory: Path | str, spec: RobotSpec, *, dtype: torch.dtype | None = None
+) -> LoadedCheckpoint:
     """Reads and checks a checkpoint for the robot of `spec`.
+
+    Weights are mapped from the files: they take no second copy in memory.
+
+    Args:
+        dtype: of the network; None: as stored. Another type than the stored one makes a copy.
 
     Raises:
         CheckpointError: a file is missing or changed; tensors are missing, unknown or
-            misshaped; the checkpoint is for other action names, rows or cameras.
+            misshaped; the checkpoint is for other action names, rows or cameras, or has no head.
     """
     directory = Path(directory)
-    content = {name: _read(directory / name) for name in _CONTENT}
-    digest = content_digest(content)
+    read = _read_checked(directory)
+    _check_robot(directory, read.made_for, read.config, read.normaliser, spec)
+    if read.config.head not in read.config.parts:
+        raise CheckpointError(
+            f"{directory}: parts: it has {list(read.config.parts)} and no action head "
+            f"{read.config.head}; a converted vision-language model has to be trained first"
+        )
+    network = _filled(directory, read.config, dtype)
+    policy = AdaptivePolicy(
+        network, read.tokenizer, read.normaliser, digest=read.digest, spec_digest=spec.digest
+    )
+    return LoadedCheckpoint(
+        policy=policy,
+        network=network,
+        tokenizer=read.tokenizer,
+        config=read.config,
+        normaliser=read.normaliser,
+        digest=read.digest,
+        metadata=_parse_json(directory / "metadata.json", _read(directory / "metadata.json")),
+    )
+
+
+def grow_network(directory: Path | str, config: ModelConfig) -> A1Network:
+    """A network to train: new, but for the tensors that the checkpoint has.
+
+    Args:
+        directory: of a checkpoint whose tensors all belong to `config` too, such as a converted
+            vision-language model.
+
+    Raises:
+        CheckpointError: the checkpoint cannot be read, or a tensor does not fit `config`.
+    """
+    directory = Path(directory)
+    stored = _filled(directory, _read_checked(directory).config, None).state_dict()
+    network = A1Network(config)
+    own = network.state_dict()
+    for name, value in stored.items():
+        found, expected = tuple(value.shape), tuple(own[name].shape) if name in own else None
+        if found != expected:
+            raise CheckpointError(
+                f"{directory}: {name}: shape {found}, the network to train has {expected}; give it "
+                "the sizes of the checkpoint's config.json"
+            )
+    network.load_state_dict(own | stored)
+    return network
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Read:
+    """All of a checkpoint but its weights; `digest` covers them too."""
+
+    config: ModelConfig
+    normaliser: Normaliser
+    tokenizer: InstructionTokenizer
+    made_for: Mapping[str, Any]
+    digest: str
+
+
+def _read_checked(directory: Path) -> _Read:
+    content = {name: _read(directory / name) for name in _SMALL}
+    digest = directory_digest(directory, [*_SMALL, *weight_file_names(directory)])
     written = _read(directory / "digest").decode(errors="replace").strip()
     if digest != written:
         raise CheckpointError(
@@ -114,33 +218,54 @@ def load_checkpoint(directory: Path | str, spec: RobotSpec) -> LoadedCheckpoint:
             f"{FORMAT}; save the checkpoint again with this version"
         )
     try:
-        model_config = ModelConfig.from_json(config["model"])
-        normaliser = Normaliser.from_arrays(
-            _parse_json(directory / "normaliser.json", content["normaliser.json"])
+        return _Read(
+            config=ModelConfig.from_json(config["model"]),
+            normaliser=Normaliser.from_arrays(
+                _parse_json(directory / "normaliser.json", content["normaliser.json"])
+            ),
+            tokenizer=InstructionTokenizer.from_json(content["tokenizer.json"].decode()),
+            made_for={key: config["robot"][key] for key in ("names", "period_s")},
+            digest=digest,
         )
-        tokenizer = InstructionTokenizer.from_json(content["tokenizer.json"].decode())
-        made_for = {key: config["robot"][key] for key in ("names", "period_s")}
     except KeyError as error:
         raise CheckpointError(
             f"{directory / 'config.json'}: the key {error} is missing; write the checkpoint again"
         ) from error
     except (TypeError, ValueError) as error:
         raise CheckpointError(f"{directory}: {error}; write the checkpoint again") from error
-    _check_robot(directory, made_for, model_config, normaliser, spec)
-    network = A1Network(model_config)
-    _fill(directory / "model.safetensors", network, content["model.safetensors"])
-    network.eval().requires_grad_(False)
-    metadata = _parse_json(directory / "metadata.json", _read(directory / "metadata.json"))
-    policy = AdaptivePolicy(network, tokenizer, normaliser, digest=digest, spec_digest=spec.digest)
-    return LoadedCheckpoint(
-        policy=policy,
-        network=network,
-        tokenizer=tokenizer,
-        config=model_config,
-        normaliser=normaliser,
-        digest=digest,
-        metadata=metadata,
-    )
+
+
+def _filled(directory: Path, config: ModelConfig, dtype: torch.dtype | None) -> A1Network:
+    """The network with mapped weights, in eval mode and without gradients."""
+    network = network_outline(config)
+    tensors = checked_weights(WeightFiles.find(directory), network.state_dict())
+    if dtype is not None:
+        tensors = {name: value.to(dtype) for name, value in tensors.items()}
+    elif len({value.dtype for value in tensors.values()}) > 1:
+        kinds = sorted({str(value.dtype) for value in tensors.values()})
+        raise CheckpointError(f"{directory}: weights of several types {kinds}; store them as one")
+    network.load_state_dict(tensors, assign=True)
+    for module in network.modules():
+        fill = getattr(module, "fill_buffers", None)
+        if callable(fill):
+            fill()
+    assert not any(x.is_meta for x in (*network.parameters(), *network.buffers()))
+    return network.eval().requires_grad_(False)
+
+
+def directory_digest(directory: Path, names: Iterable[str]) -> str:
+    """`content_digest` of files, without holding one in memory."""
+    digest = hashlib.sha256()
+    for name in sorted(names):
+        path = directory / name
+        try:
+            with path.open("rb") as file:
+                digest.update(f"{name} {path.stat().st_size}\n".encode())
+                while piece := file.read(_HASHED_AT_ONCE):
+                    digest.update(piece)
+        except OSError as error:
+            raise _unreadable(path, error) from error
+    return digest.hexdigest()
 
 
 def content_digest(content: Mapping[str, bytes]) -> str:
@@ -179,30 +304,6 @@ def _check_robot(
             )
 
 
-def _fill(path: Path, network: A1Network, data: bytes) -> None:
-    try:
-        tensors = load_tensors(data)
-    except SafetensorError as error:
-        raise CheckpointError(f"{path}: {error}; copy the checkpoint again") from error
-    expected = network.state_dict()
-    missing, unknown = sorted(set(expected) - set(tensors)), sorted(set(tensors) - set(expected))
-    if missing or unknown:
-        raise CheckpointError(
-            f"{path}: missing tensors {missing[:3]}, unknown tensors {unknown[:3]} "
-            f"({len(missing)} and {len(unknown)} in all); config.json and weights do not belong "
-            "together"
-        )
-    for name, value in expected.items():
-        if tensors[name].shape != value.shape:
-            raise CheckpointError(
-                f"{path}: {name}: shape {tuple(tensors[name].shape)}, config.json asks for "
-                f"{tuple(value.shape)}; config.json and weights do not belong together"
-            )
-        if not torch.isfinite(tensors[name]).all():
-            raise CheckpointError(f"{path}: {name}: has values that are not finite; train again")
-    network.load_state_dict(tensors)
-
-
 def _replace(partial: Path, directory: Path) -> None:
     """Puts `partial` in the place of `directory`; a directory cannot be renamed over a full one."""
     if not directory.exists():
@@ -229,7 +330,11 @@ def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise CheckpointError(
-            f"{path}: {error.strerror}; a checkpoint has the files {', '.join(_CONTENT)}, "
-            "metadata.json and digest"
-        ) from error
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: OSError) -> CheckpointError:
+    return CheckpointError(
+        f"{path}: {error.strerror}; a checkpoint has the files {', '.join(_SMALL)}, "
+        "model.safetensors (or shards and their index), metadata.json and digest"
+    )

@@ -7,8 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from a1_model.plain import from_plain, to_plain
+from a1_model.released_config import AttentionConnector, ReleasedExpert, ReleasedQueries
+
 HEADS = ("fm", "mlp")
 PREDICTIONS = ("velocity", "data")
+PARTS = ("fm", "mlp", "point", "end")
 STARTS = ("cold", "shared", "direct", "renoise")
 VISION_KINDS = ("convnext", "clip")
 
@@ -40,6 +44,8 @@ class VisionConfig:
         ffn: inner width (CLIP).
         activation: of the tower's blocks.
         frozen: the tower's weights get no gradient.
+        norm_eps: of the tower's layer norms (CLIP).
+        connector: from features to tokens (CLIP); None: a linear map of whole windows.
     """
 
     kind: str
@@ -51,11 +57,25 @@ class VisionConfig:
     ffn: int
     activation: str
     frozen: bool
+    norm_eps: float = 1e-5
+    connector: AttentionConnector | None = None
 
     def __post_init__(self) -> None:
         _one_of("vision.kind", self.kind, VISION_KINDS)
         if len(self.hidden_sizes) != len(self.depths):
             raise ValueError("vision: hidden_sizes and depths must have the same length")
+        if self.connector is None:
+            return
+        if self.kind != "clip":
+            raise ValueError(f"vision.connector: needs the kind clip, not {self.kind}")
+        layers, depth = self.connector.layers, self.depths[0]
+        if not layers or min(layers) < 0 or max(layers) >= depth:
+            raise ValueError(f"vision.connector.layers: {layers} must lie in 0..{depth - 1}")
+        if self.hidden_sizes[0] % self.connector.heads:
+            raise ValueError(
+                f"vision.connector.heads: {self.connector.heads} does not divide the tower's width "
+                f"{self.hidden_sizes[0]}"
+            )
 
     @property
     def grid(self) -> int:
@@ -66,7 +86,12 @@ class VisionConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class BackboneConfig:
-    """The causal Qwen2 decoder over [cameras][text]."""
+    """The Qwen2 decoder over [cameras][text].
+
+    Attributes:
+        causal: a token sees those before it; otherwise every token sees all (the public A1 code
+            with the MLP head).
+    """
 
     hidden: int
     layers: int
@@ -78,6 +103,7 @@ class BackboneConfig:
     rms_norm_eps: float
     vocab_size: int
     init_std: float
+    causal: bool = True
 
     def __post_init__(self) -> None:
         if self.heads % self.kv_heads:
@@ -94,6 +120,7 @@ class ExpertConfig:
     heads: int
     ffn: int
     init_std: float
+    released: ReleasedExpert | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,6 +142,8 @@ class ModelConfig:
         mlp_queries: action query tokens of the MLP head; divides the horizon.
         flow_draws: (tau, noise) draws per sample and training pass.
         insulate: no gradient from the flow-matching loss into the backbone.
+        parts: readouts the network has: the heads "fm" and "mlp", "point", "end" of substep.
+        released_mlp: the MLP head is that of the public A1 code.
     """
 
     vision: VisionConfig
@@ -133,10 +162,18 @@ class ModelConfig:
     mlp_queries: int
     flow_draws: int
     insulate: bool
+    parts: tuple[str, ...] = PARTS
+    released_mlp: ReleasedQueries | None = None
 
     def __post_init__(self) -> None:
         _one_of("head", self.head, HEADS)
         _one_of("prediction", self.prediction, PREDICTIONS)
+        for part in self.parts:
+            _one_of("parts", part, PARTS)
+        if self.expert.released is not None and self.prediction != "velocity":
+            raise ValueError(f"prediction: {self.prediction}, but expert.released says velocities")
+        if "point" in self.parts and self.vision.connector is not None:
+            raise ValueError('parts: "point" needs image tokens alone, not vision.connector')
         _one_of("start", self.start, STARTS)
         if list(self.exits) != sorted(set(self.exits)) or not self.exits:
             raise ValueError(f"exits: must ascend, got {self.exits}")
@@ -146,12 +183,24 @@ class ModelConfig:
             raise ValueError(
                 f"mlp_queries: {self.mlp_queries} does not divide the horizon {self.horizon}"
             )
+        if "fm" in self.parts and self.expert.heads % self.backbone.kv_heads:
+            raise ValueError(
+                f"expert.heads: {self.expert.heads} is no multiple of the backbone's "
+                f"{self.backbone.kv_heads} kv_heads"
+            )
         for camera in self.cameras:
             if self.vision.grid % camera.grid:
                 raise ValueError(
                     f"cameras.{camera.name}.grid: {camera.grid} does not divide the tower's "
                     f"grid {self.vision.grid}"
                 )
+        for name, released in (
+            ("expert.released", self.expert.released),
+            ("released_mlp", self.released_mlp),
+        ):
+            widths = (released.width, released.state_width) if released is not None else (self.dim,)
+            if min(widths) < self.dim:
+                raise ValueError(f"{name}: its widths {widths} are less than dim {self.dim}")
 
     @property
     def front_grid(self) -> int:
@@ -161,11 +210,22 @@ class ModelConfig:
     @property
     def image_tokens(self) -> int:
         """Prefix tokens of all cameras."""
-        return sum(camera.grid**2 for camera in self.cameras)
+        connector = self.vision.connector
+        if connector is None:
+            return sum(camera.grid**2 for camera in self.cameras)
+        return 1 + connector.crops * sum(
+            camera.grid * (camera.grid + 1) + 2 for camera in self.cameras
+        )
+
+    @property
+    def noise_dim(self) -> int:
+        """Dimensions the flow-matching head integrates; the first `dim` are real."""
+        released = self.expert.released
+        return self.dim if released is None else released.width
 
     def to_json(self) -> dict[str, Any]:
-        """Plain lists, numbers and strings."""
-        return dataclasses.asdict(self)
+        """Plain lists, numbers and strings; what has a default and is equal to it is left out."""
+        return to_plain(self)
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> ModelConfig:
@@ -174,15 +234,7 @@ class ModelConfig:
         Raises:
             ValueError: a key is missing or unknown, or a value is impossible.
         """
-        content = dict(_exact("", content, cls))
-        content["vision"] = _build("vision", content["vision"], VisionConfig)
-        content["cameras"] = tuple(
-            _build("cameras", camera, CameraTokens) for camera in content["cameras"]
-        )
-        content["backbone"] = _build("backbone", content["backbone"], BackboneConfig)
-        content["expert"] = _build("expert", content["expert"], ExpertConfig)
-        content["exits"] = tuple(content["exits"])
-        return cls(**content)
+        return from_plain(content, cls, _NESTED)
 
 
 def _one_of(field: str, value: str, allowed: tuple[str, ...]) -> None:
@@ -190,17 +242,15 @@ def _one_of(field: str, value: str, allowed: tuple[str, ...]) -> None:
         raise ValueError(f"{field}: {value!r} is not one of {', '.join(allowed)}")
 
 
-def _exact(where: str, content: Mapping[str, Any], cls: type) -> Mapping[str, Any]:
-    allowed = {field.name for field in dataclasses.fields(cls)}
-    wrong = sorted(allowed ^ set(content))
-    if wrong:
-        raise ValueError(f"{where or 'model'}: missing or unknown keys {wrong}")
-    return content
-
-
-def _build(where: str, content: Mapping[str, Any], cls: type) -> Any:
-    values = _exact(where, content, cls)
-    return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+_NESTED: dict[str, type] = {
+    "vision": VisionConfig,
+    "cameras": CameraTokens,
+    "backbone": BackboneConfig,
+    "expert": ExpertConfig,
+    "vision.connector": AttentionConnector,
+    "expert.released": ReleasedExpert,
+    "released_mlp": ReleasedQueries,
+}
 
 
 def tiny(*, vocab_size: int, **changes: Any) -> ModelConfig:
@@ -247,19 +297,69 @@ def tiny(*, vocab_size: int, **changes: Any) -> ModelConfig:
     return dataclasses.replace(config, **changes)
 
 
-def molmo_7b(*, dim: int, horizon: int, cameras: tuple[str, ...]) -> ModelConfig:
-    """The Molmo-7B-D layout of the paper: CLIP ViT-L/14-336, Qwen2-7B, a 400M expert."""
-    return ModelConfig(
+def small(*, vocab_size: int, **changes: Any) -> ModelConfig:
+    """About 450 million weights, 422 of them in the backbone; 320 image tokens."""
+    config = ModelConfig(
+        vision=VisionConfig(
+            kind="clip",
+            image_size=224,
+            patch_size=14,
+            hidden_sizes=(320,),
+            depths=(6,),
+            heads=5,
+            ffn=1280,
+            activation="quick_gelu",
+            frozen=False,
+        ),
+        cameras=(CameraTokens(name="front", grid=16), CameraTokens(name="wrist", grid=8)),
+        backbone=BackboneConfig(
+            hidden=1024,
+            layers=24,
+            heads=16,
+            kv_heads=4,
+            head_dim=64,
+            ffn=4864,
+            rope_theta=1_000_000.0,
+            rms_norm_eps=1e-6,
+            vocab_size=vocab_size,
+            init_std=0.02,
+        ),
+        expert=ExpertConfig(hidden=192, heads=4, ffn=768, init_std=0.02),
+        horizon=16,
+        dim=8,
+        exits=tuple(range(1, 24, 2)),
+        head="fm",
+        prediction="data",
+        num_steps=2,
+        start="shared",
+        renoise_tau=0.5,
+        metric="l2",
+        mlp_queries=4,
+        flow_draws=2,
+        insulate=False,
+    )
+    return dataclasses.replace(config, **changes)
+
+
+def molmo_7b(*, dim: int, horizon: int, cameras: tuple[str, ...], **changes: Any) -> ModelConfig:
+    """Molmo-7B-D with a 400M expert: CLIP ViT-L/14-336, Molmo's connector, Qwen2-7B.
+
+    Molmo's tower has 23 blocks and reads the 15th and the 22nd; the last one is not here.
+    """
+    config = ModelConfig(
         vision=VisionConfig(
             kind="clip",
             image_size=336,
             patch_size=14,
             hidden_sizes=(1024,),
-            depths=(23,),
+            depths=(22,),
             heads=16,
             ffn=4096,
             activation="quick_gelu",
             frozen=True,
+            connector=AttentionConnector(
+                layers=(21, 14), heads=16, ffn=18944, padding=True, crops=1, one_place=False
+            ),
         ),
         cameras=tuple(CameraTokens(name=name, grid=12) for name in cameras),
         backbone=BackboneConfig(
@@ -271,7 +371,7 @@ def molmo_7b(*, dim: int, horizon: int, cameras: tuple[str, ...]) -> ModelConfig
             ffn=18944,
             rope_theta=1_000_000.0,
             rms_norm_eps=1e-6,
-            vocab_size=152_064,
+            vocab_size=152_064 + 128,
             init_std=0.02,
         ),
         expert=ExpertConfig(hidden=896, heads=8, ffn=4096, init_std=0.02),
@@ -287,4 +387,6 @@ def molmo_7b(*, dim: int, horizon: int, cameras: tuple[str, ...]) -> ModelConfig
         mlp_queries=horizon,
         flow_draws=1,
         insulate=False,
+        parts=("fm", "mlp", "end"),
     )
+    return dataclasses.replace(config, **changes)

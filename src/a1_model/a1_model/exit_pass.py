@@ -48,6 +48,7 @@ class PassInput:
     Attributes:
         images_VNHWC: one uint8 [B, h, w, 3] per camera in model order.
         noise_KBHD: standard normal; one an exit with the cold start, else the first is shared.
+            Its last dimension is `ModelConfig.noise_dim`.
     """
 
     images_VNHWC: Sequence[Tensor]
@@ -109,13 +110,13 @@ class ExitPass:
         if self._queries:
             self._finish_up_to(block)
             self._watch.mark("backbone")
-            actions = self._network.query_head.actions(exit_index, self._query_hidden())
+            actions = self._network.query_head.actions(exit_index, self._query_hidden()).float()
             self.flops += self._table.query_readout
         else:
             self._keys_values_up_to(block)
             self._watch.mark("backbone")
             self._state_up_to_here()
-            actions = self._integrate(exit_index, block)
+            actions = self._integrate(exit_index, block)[..., : self._network.config.dim]
         self._watch.mark("head")
         return actions
 
@@ -128,7 +129,7 @@ class ExitPass:
             logit = self._network.query_head.end_logit(exit_index, self._query_hidden())
         else:
             logit = self._network.expert.end_logit(exit_index, self._state)
-        return logit.sigmoid()
+        return logit.float().sigmoid()
 
     def _query_hidden(self) -> Tensor:
         return self._hidden[:, self._layout.prefix :]

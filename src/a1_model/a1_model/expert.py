@@ -17,6 +17,7 @@ from torch.nn import functional
 from transformers import Qwen3Config
 from transformers.models.qwen3.modeling_qwen3 import Qwen3DecoderLayer, Qwen3RMSNorm
 
+from a1_core.errors import A1Error
 from a1_model.backbone import Layout, additive
 from a1_model.blocks import (
     HalfBlock,
@@ -49,67 +50,55 @@ class Suffix:
     action_mask: Tensor | None
 
 
-class Expert(nn.Module):
-    """State and action lanes, stepped layer by layer by the caller. It writes to no cache."""
+class Lanes(nn.Module):
+    """State and action lanes, stepped layer by layer by the caller. They write to no cache.
 
-    def __init__(self, config: ModelConfig):
+    Attributes:
+        causal_rows: an action row sees only itself and those before it.
+        first_position: of the state token; None: the number of valid prefix tokens.
+    """
+
+    layers: nn.ModuleList
+    causal_rows = False
+    first_position: int | None = None
+
+    def __init__(self, config: ModelConfig, rope_theta: float):
         super().__init__()
-        backbone, sizes = config.backbone, config.expert
         self.horizon = config.horizon
-        self._says_data = config.prediction == "data"
-        width = sizes.hidden
-        layer_config = Qwen3Config(
-            hidden_size=width,
-            num_hidden_layers=backbone.layers,
-            num_attention_heads=sizes.heads,
-            num_key_value_heads=backbone.kv_heads,
-            head_dim=backbone.head_dim,
-            intermediate_size=sizes.ffn,
-            rope_parameters={"rope_type": "default", "rope_theta": backbone.rope_theta},
-            rms_norm_eps=backbone.rms_norm_eps,
-            attn_implementation="sdpa",
-        )
-        self.rope = RopeTable(backbone.head_dim, backbone.rope_theta)
-        self.layers = nn.ModuleList(
-            Qwen3DecoderLayer(layer_config, i) for i in range(config.exits[-1] + 1)
-        )
-        initialise(self.layers, sizes.init_std, backbone.layers)
-        self.state_in = nn.Linear(config.dim, width)
-        self.action_in = nn.Linear(config.dim, width)
-        self.rows = nn.Parameter(0.1 * torch.randn(config.horizon, width))
-        self.time_in = nn.Linear(2 * width, width)
-        self.time_out = nn.Linear(width, width)
-        self.norms = nn.ModuleList(
-            Qwen3RMSNorm(width, eps=backbone.rms_norm_eps) for _ in config.exits
-        )
-        self.readouts = nn.ModuleList(nn.Linear(width, config.dim) for _ in config.exits)
-        self.end_norms = nn.ModuleList(
-            Qwen3RMSNorm(width, eps=backbone.rms_norm_eps) for _ in config.exits
-        )
-        self.ends = nn.ModuleList(nn.Linear(width, 1) for _ in config.exits)
+        self.rope = RopeTable(config.backbone.head_dim, rope_theta)
 
     def suffix(self, layout: Layout, draws: int = 1) -> Suffix:
         """Positions start at the number of valid prefix tokens; draws do not see each other."""
         rows = draws * self.horizon
+        first = self.first_position
+        if first is not None and first < layout.prefix:
+            raise A1Error(
+                f"instruction: the prefix has {layout.prefix} tokens, the checkpoint's head takes "
+                f"{first}; shorten it"
+            )
         if layout.key_valid_BN is None:
-            state_rope = self.rope.span(layout.prefix, 1)
-            row_rope = self.rope.span(layout.prefix + 1, self.horizon)
+            first = layout.prefix if first is None else first
+            state_rope = self.rope.span(first, 1)
+            row_rope = self.rope.span(first + 1, self.horizon)
             state_mask = None
         else:
             first_B1 = layout.valid_B[:, None]
+            if first is not None:
+                first_B1 = torch.full_like(first_B1, first)
             steps = torch.arange(self.horizon, device=first_B1.device)
             state_rope = self.rope.at(first_B1)
             row_rope = self.rope.at(first_B1 + 1 + steps)
             seen = functional.pad(layout.key_valid_BN, (0, 1), value=True)[:, None, None]
             state_mask = additive(seen)
         action_rope = Rope(row_rope.cos.repeat(1, 1, draws, 1), row_rope.sin.repeat(1, 1, draws, 1))
-        if state_mask is None and draws == 1:
+        if state_mask is None and draws == 1 and not self.causal_rows:
             return Suffix(
                 state_rope=state_rope, action_rope=action_rope, state_mask=None, action_mask=None
             )
         device = action_rope.cos.device
         owner = torch.arange(draws, device=device).repeat_interleave(self.horizon)
-        own = additive(owner[:, None] == owner[None])[None, None]
+        seen = owner[:, None] == owner[None]
+        own = additive(seen.tril() if self.causal_rows else seen)[None, None]
         if state_mask is None:
             past = torch.zeros(1, 1, rows, layout.prefix + 1, device=device)
         else:
@@ -121,17 +110,6 @@ class Expert(nn.Module):
             state_mask=state_mask,
             action_mask=torch.cat((past, own), dim=-1),
         )
-
-    def embed_state(self, state_BD: Tensor) -> Tensor:
-        """[B, D] -> [B, 1, C]."""
-        return self.state_in(state_BD)[:, None]
-
-    def embed_actions(self, noisy_BSHD: Tensor, tau_BS: Tensor) -> Tensor:
-        """[B, S, H, D] and tau [B, S] -> tokens [B, S * H, C]."""
-        actions = self.action_in(noisy_BSHD) + self.rows
-        time = time_features(tau_BS, actions.shape[-1])[:, :, None].expand_as(actions)
-        mixed = functional.silu(self.time_in(torch.cat((actions, time), dim=-1)))
-        return self.time_out(mixed).flatten(1, 2)
 
     def state_layer(
         self, index: int, state_B1C: Tensor, half: HalfBlock, suffix: Suffix, prefix: int
@@ -186,20 +164,71 @@ class Expert(nn.Module):
         scores = attention_scores(layer, normed_BRC, rope, context.key, [0])
         return (scores if mask is None else scores + mask).log_softmax(-1)[:, 0]
 
+
+class Expert(Lanes):
+    """Embeddings, Qwen3 layers, and readouts of its own for every exit."""
+
+    def __init__(self, config: ModelConfig):
+        backbone, sizes = config.backbone, config.expert
+        super().__init__(config, backbone.rope_theta)
+        self._says_data = config.prediction == "data"
+        width = sizes.hidden
+        layer_config = Qwen3Config(
+            hidden_size=width,
+            num_hidden_layers=backbone.layers,
+            num_attention_heads=sizes.heads,
+            num_key_value_heads=backbone.kv_heads,
+            head_dim=backbone.head_dim,
+            intermediate_size=sizes.ffn,
+            rope_parameters={"rope_type": "default", "rope_theta": backbone.rope_theta},
+            rms_norm_eps=backbone.rms_norm_eps,
+            attn_implementation="sdpa",
+        )
+        self.layers = nn.ModuleList(
+            Qwen3DecoderLayer(layer_config, i) for i in range(config.exits[-1] + 1)
+        )
+        initialise(self.layers, sizes.init_std, backbone.layers)
+        self.state_in = nn.Linear(config.dim, width)
+        self.action_in = nn.Linear(config.dim, width)
+        self.rows = nn.Parameter(0.1 * torch.randn(config.horizon, width))
+        self.time_in = nn.Linear(2 * width, width)
+        self.time_out = nn.Linear(width, width)
+        self.norms = nn.ModuleList(
+            Qwen3RMSNorm(width, eps=backbone.rms_norm_eps) for _ in config.exits
+        )
+        self.readouts = nn.ModuleList(nn.Linear(width, config.dim) for _ in config.exits)
+        ends = config.exits if "end" in config.parts else ()
+        self.end_norms = nn.ModuleList(Qwen3RMSNorm(width, eps=backbone.rms_norm_eps) for _ in ends)
+        self.ends = nn.ModuleList(nn.Linear(width, 1) for _ in ends)
+
+    def embed_state(self, state_BD: Tensor) -> Tensor:
+        """[B, D] -> [B, 1, C]."""
+        return self.state_in(state_BD.to(self.state_in.weight.dtype))[:, None]
+
+    def embed_actions(self, noisy_BSHD: Tensor, tau_BS: Tensor) -> Tensor:
+        """[B, S, H, D] and tau [B, S] -> tokens [B, S * H, C]."""
+        actions = self.action_in(noisy_BSHD.to(self.rows.dtype)) + self.rows
+        time = time_features(tau_BS, actions.shape[-1]).to(actions.dtype)
+        time = time[:, :, None].expand_as(actions)
+        mixed = functional.silu(self.time_in(torch.cat((actions, time), dim=-1)))
+        return self.time_out(mixed).flatten(1, 2)
+
     def velocity(
         self, exit_index: int, actions_BRC: Tensor, noisy_BRD: Tensor, tau: Tensor | float
     ) -> Tensor:
-        """What exit number `exit_index` says of the noisy actions: [B, R, D].
+        """What exit number `exit_index` says of the noisy actions: float32 [B, R, D].
 
         Args:
             actions_BRC: their tokens after the exit's block.
             tau: of the noisy actions, one number or broadcastable to them.
         """
-        said = self.readouts[exit_index](self.norms[exit_index](actions_BRC))
+        said = self.readouts[exit_index](self.norms[exit_index](actions_BRC)).float()
         return velocity_towards(said, noisy_BRD, tau) if self._says_data else said
 
     def end_logit(self, exit_index: int, state_B1C: Tensor) -> Tensor:
-        """Logit [B] of "the substep ends within the next row"."""
+        """Logit [B] of "the substep ends within the next row"; without such a head: never."""
+        if not self.ends:
+            return torch.full_like(state_B1C[:, 0, 0], float("-inf"))
         return self.ends[exit_index](self.end_norms[exit_index](state_B1C))[:, 0, 0]
 
 

@@ -23,10 +23,7 @@ class FlopTable:
         """Tower and connectors, all cameras."""
         config, vision = self._config, self._config.vision
         if vision.kind == "clip":
-            width, patches = vision.hidden_sizes[0], vision.grid**2
-            block = 4 * width * width + 2 * width * vision.ffn + 2 * width * (patches + 1)
-            tower = (patches + 1) * vision.depths[0] * block
-            tower += patches * width * 3 * vision.patch_size**2
+            tower = self._clip_tower
         else:
             side, before, tower = vision.image_size // vision.patch_size, 3, 0
             for stage, (width, depth) in enumerate(
@@ -38,6 +35,10 @@ class FlopTable:
                 tower += side**2 * (before * window**2 * width + depth * block)
                 before = width
         channels, hidden = vision.hidden_sizes[-1], config.backbone.hidden
+        if vision.connector is not None:
+            seen = config.cameras[:1] if vision.connector.one_place else config.cameras
+            pools = vision.connector.crops * sum(self._pool(camera.grid) for camera in seen)
+            return 2 * (tower * len(seen) + pools)
         connectors = vision.grid**2 * channels * hidden * len(config.cameras)
         return 2 * (tower * len(config.cameras) + connectors)
 
@@ -66,15 +67,26 @@ class FlopTable:
         return self._expert_layer(rows, self._prefix + 1 + rows)
 
     @property
+    def expert_step(self) -> int:
+        """One evaluation of the velocity through all expert layers, the state's keys at hand."""
+        return (self._config.exits[-1] + 1) * self.action_layer + self.evaluation
+
+    @property
     def evaluation(self) -> int:
         """Embedding and readout of one evaluation of the velocity."""
-        width, dim = self._config.expert.hidden, self._config.dim
-        return 2 * self._config.horizon * (2 * dim * width + 3 * width * width)
+        width, dim = self._config.expert.hidden, self._config.noise_dim
+        readout = width * dim
+        if self._config.expert.released is not None:
+            readout += 3 * width * width
+        return 2 * self._config.horizon * (dim * width + 3 * width * width + readout)
 
     @property
     def query_readout(self) -> int:
         """The MLP head at one exit."""
         config, hidden = self._config, self._config.backbone.hidden
+        if config.released_mlp is not None:
+            width = config.released_mlp.width
+            return 2 * config.horizon * hidden * (width * hidden + 2 * hidden + width)
         rows = config.horizon // config.mlp_queries
         return 2 * config.mlp_queries * hidden * (hidden + rows * config.dim)
 
@@ -86,6 +98,24 @@ class FlopTable:
             return cost + blocks * self.block_rest + self.query_readout
         cost += (blocks - 1) * self.block_rest + blocks * self.state_layer
         return cost + num_steps * (blocks * self.action_layer + self.evaluation)
+
+    @property
+    def _clip_tower(self) -> int:
+        """Multiply-adds of one image."""
+        vision, patches = self._config.vision, self._config.vision.grid**2
+        width = vision.hidden_sizes[0]
+        block = 4 * width * width + 2 * width * vision.ffn + 2 * width * (patches + 1)
+        return (patches + 1) * vision.depths[0] * block + patches * width * 3 * vision.patch_size**2
+
+    def _pool(self, grid: int) -> int:
+        """Multiply-adds of the attention connector, for one image."""
+        vision, hidden = self._config.vision, self._config.backbone.hidden
+        connector = vision.connector
+        assert connector is not None
+        width, patches, tokens = vision.hidden_sizes[0], vision.grid**2, grid**2
+        joined = width * len(connector.layers)
+        attention = 2 * patches * joined * width + tokens * joined * width + 2 * patches * width
+        return attention + tokens * (width * width + connector.ffn * (2 * width + hidden))
 
     def _expert_layer(self, tokens: int, keys: int) -> int:
         sizes, shared = self._config.expert, self._config.backbone

@@ -13,21 +13,34 @@ from a1_model.config import ModelConfig
 from a1_model.expert import Expert
 from a1_model.heads import PointHead, QueryHead, last_token
 from a1_model.losses import LOSSES, training_losses
+from a1_model.released_heads import ReleasedExpert, ReleasedQueryHead
 from a1_model.shared_images import SharedImages
-from a1_model.vision import Vision
+from a1_model.vision import FramedVision, Vision
+
+_NEEDED = {"fm": {"fm"}, "mlp": {"mlp"}, "end": {"end"}, "match": {"point"}, "point": {"point"}}
 
 
 class A1Network(nn.Module):
-    """All weights of a policy. Both action heads are always there; a policy chooses one."""
+    """All weights of a policy. Usually it has both action heads; a policy chooses one.
+
+    `config.parts` says which of `expert`, `query_head` and `point_head` exist.
+    """
+
+    expert: Expert | ReleasedExpert
+    query_head: QueryHead | ReleasedQueryHead
+    point_head: PointHead
 
     def __init__(self, config: ModelConfig):
         super().__init__()
         self.config = config
-        self.vision = Vision(config)
+        self.vision = (FramedVision if config.vision.connector else Vision)(config)
         self.backbone = Backbone(config.backbone)
-        self.expert = Expert(config)
-        self.query_head = QueryHead(config)
-        self.point_head = PointHead(config)
+        if "fm" in config.parts:
+            self.expert = (ReleasedExpert if config.expert.released else Expert)(config)
+        if "mlp" in config.parts:
+            self.query_head = (ReleasedQueryHead if config.released_mlp else QueryHead)(config)
+        if "point" in config.parts:
+            self.point_head = PointHead(config)
 
     def losses(
         self,
@@ -35,7 +48,12 @@ class A1Network(nn.Module):
         generator: torch.Generator | None,
         wanted: Collection[str] = LOSSES,
     ) -> dict[str, Tensor]:
-        """See `training_losses`."""
+        """See `training_losses`.
+
+        Raises:
+            ValueError: the network lacks a part that a loss needs, or cannot be trained here.
+        """
+        self._check_trainable(wanted)
         return training_losses(self, batch, generator, wanted)
 
     def prefix(
@@ -59,7 +77,7 @@ class A1Network(nn.Module):
         parts = [image_tokens_BNC, self.backbone.embed_tokens(text_ids_BT)]
         queries = 0
         if state_BD is not None:
-            parts.append(self.query_head.tokens(state_BD))
+            parts.append(self.query_head.tokens(state_BD.to(parts[1].dtype)))
             queries = self.query_head.count
         layout = self.backbone.layout(self.config.image_tokens, text_mask_BT, queries)
         return torch.cat(parts, dim=1), layout
@@ -75,6 +93,14 @@ class A1Network(nn.Module):
         own_BTC = torch.cat(parts, dim=1)
         shared = SharedImages(self.backbone, layout, image_tokens_UMC, own_BTC, batch.image_of_B)
         return shared, layout
+
+    def _check_trainable(self, wanted: Collection[str]) -> None:
+        config = self.config
+        missing = {part for name in wanted for part in _NEEDED.get(name, ())} - set(config.parts)
+        if missing:
+            raise ValueError(f"losses: {sorted(wanted)} need the parts {sorted(missing)}")
+        if config.expert.released or config.released_mlp or not config.backbone.causal:
+            raise ValueError("losses: converted heads of the public A1 code act, they do not train")
 
     @torch.no_grad()
     def point(self, batch: TrainBatch, camera: int = 0) -> Tensor:

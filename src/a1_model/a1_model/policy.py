@@ -68,6 +68,11 @@ class AdaptivePolicy:
             start=config.start,
             renoise_tau=config.renoise_tau,
         )
+        if self.settings.head not in config.parts:
+            raise A1Error(
+                f"settings.head: the network has no head {self.settings.head}, only "
+                f"{list(config.parts) or 'vision and language'}; train it or choose another"
+            )
         self.clock = clock
         self.device = next(network.parameters()).device
         self.times = SegmentTimes()
@@ -245,7 +250,7 @@ class AdaptivePolicy:
         draws = len(config.exits) if cold else 1
         noise_KBHD = np.stack(
             [
-                tick_noise(self.seed, o.stamp_ns, draws, config.horizon, config.dim)
+                tick_noise(self.seed, o.stamp_ns, draws, config.horizon, config.noise_dim)
                 for o in observations
             ],
             axis=1,
