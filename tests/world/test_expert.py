@@ -7,7 +7,7 @@ from a1_world.drive import Disturbance, Driver
 from a1_world.expert import ROW_SPEED_RAD_S, Expert
 from a1_world.kinematics import ArmKinematics, hand_yaw
 from a1_world.layout import FIRST_EVAL_SEED
-from a1_world.plan import grasp_yaw
+from a1_world.plan import PRESS_M, grasp_yaw
 from a1_world.poses import PoseSampler
 from a1_world.world import World
 
@@ -77,7 +77,7 @@ def test_rows_lead_to_the_cube(world):
         tip, _ = arm.tip_pose(expert.rows(horizon=40)[-1, :7])
         centre, _ = world.cube_pose(world.named)
         np.testing.assert_allclose(tip[:2], centre[:2], atol=2e-3)
-        assert tip[2] == pytest.approx(0.048 + 0.005, abs=2e-3)
+        assert tip[2] == pytest.approx(0.048 + 0.009 - PRESS_M, abs=2e-3)
         world.reset(seed, kind="bowl")
         rows = expert.rows(horizon=60)
         closing = int(np.argmax(rows[:, 7] < 0.5))
