@@ -67,12 +67,6 @@ def make_request(bags, checkpoint, tmp_path):
     return make
 
 
-@pytest.fixture(scope="session")
-def collected(folder, bags, checkpoint) -> Path:
-    """A V file of these bags, to be copied."""
-    return folder / "collected.v"
-
-
 @pytest.fixture
 def silent():
     """Progress that nobody reads."""

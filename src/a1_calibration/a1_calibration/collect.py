@@ -119,6 +119,8 @@ def collect(
         finally:
             stop.set()
         reading.result()  # raises what stopped the reader
+    seen = sum(account.used + sum(account.not_used.values()) for account in file.accounts)
+    tell("collect", seen, seen)
     return _gather(recordings, file)
 
 

@@ -11,6 +11,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 from numpy.typing import NDArray
 
 from a1_calibration.held_out import RateTest
@@ -87,10 +88,14 @@ def discrepancies(
             axes.axvline(eta, color=BAD, linewidth=1.6)
             note = f"$\\eta$ = {eta:.3g}"
         axes.set_ylabel(labels[k], rotation=0, ha="right", va="center")
-        axes.text(0.995, 0.8, note, transform=axes.transAxes, ha="right", va="top", fontsize=9)
+        axes.text(1.01, 0.5, note, transform=axes.transAxes, va="center", fontsize=9)
         axes.set_yticks([])
         axes.spines[["top", "right", "left"]].set_visible(False)
     strips[-1, 0].set_xscale("log")
+    wide = high > 100 * low
+    strips[-1, 0].xaxis.set_major_locator(LogLocator(subs=(1.0,) if wide else (1.0, 2.0, 5.0)))
+    strips[-1, 0].xaxis.set_major_formatter(StrMethodFormatter("{x:.3g}"))
+    strips[-1, 0].xaxis.set_minor_formatter(NullFormatter())
     strips[-1, 0].set_xlabel(f"discrepancy from the exit before ({metric}, normalised actions)")
     figure.supylabel("exit layer", fontsize=10)
     return _png(figure)
@@ -115,6 +120,7 @@ def trade_off(
         axes.axvline(full, color="#888888", linestyle=":", label="straight to full depth")
         axes.set_xlabel(name)
         axes.set_xlim(left=0.0)
+        axes.set_ylim(-0.02, max(0.1, 1.08 * float(risk_M.max())))
         axes.grid(**GRID)
     panels[0].set_ylabel("mean loss of an episode")
     panels[0].legend(frameon=False, fontsize=9)
@@ -149,6 +155,7 @@ def risk(
         panels[1, 0].scatter(settings[~walked], shown[~walked], c="#cccccc", zorder=2)
         panels[1, 0].axhline(level, color=BAD, linestyle="--", label=f"level {level:g}")
         panels[1, 0].set_yscale("log")
+        panels[1, 0].set_ylim(min(1e-3, float(shown.min()) / 2), 2.0)
         panels[1, 0].set_ylabel("p-value\n(grey: not walked)")
     for axes in panels[:, 0]:
         if member > 0:
@@ -159,7 +166,7 @@ def risk(
         settings, [f"{m}\n{100 * share:.0f}%" for m, share in zip(settings, flops_M, strict=True)],
         fontsize=8,
     )  # fmt: skip
-    panels[-1, 0].set_xlabel("setting, from full depth to the most aggressive; compute of full depth")
+    panels[-1, 0].set_xlabel("setting, from full depth to the most aggressive, and its compute")
     return _png(figure)
 
 

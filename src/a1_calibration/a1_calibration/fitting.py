@@ -136,12 +136,15 @@ def fit(
     V_fit = V_PN[:, fit_N]
     target = _target(request, V_fit, plan, costs, mode)
     family = build_family(
-        V_fit, cost_P, distribution=request.distribution, fit=mode, size=request.family_size
+        V_fit, cost_P, distribution=request.distribution, fit=mode, size=2 * request.family_size
     )
+    # Looking at all exits and leaving at none is dearer than going straight to full depth: what
+    # does not save against that is not worth a step of the walk.
+    family = (family[0], *[s for s in family[1:] if s.cost < unit_costs.full])
     if target is not None:
         if target.cost >= family[0].cost:
             raise ThresholdsError(
-                f"parameter is {target.parameter}; nothing leaves early with it: choose a smaller one"
+                f"parameter is {target.parameter}; nothing leaves early with it: choose another"
             )
         family = (*[s for s in family if s.cost > target.cost], target)
     judged_N = ~fit_N if split.held_out else fit_N
@@ -166,7 +169,7 @@ def fit(
             fit_episodes=split.fit,
         )
         member = certification.member or 0
-    return Fitted(
+    fitted = Fitted(
         plan=plan,
         V_PN=V_PN,
         fit_N=fit_N,
@@ -178,6 +181,9 @@ def fit(
         names=names,
         split=split,
     )
+    if certification is not None and fitted.mean_cost(member, cost_P) >= unit_costs.full:
+        return replace(fitted, member=0)  # certified, but straight to full depth is cheaper
+    return fitted
 
 
 def _target(

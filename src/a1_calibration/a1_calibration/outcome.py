@@ -144,6 +144,11 @@ def explain(request: Request, fitted: Fitted, savings: Savings, deviation: str) 
     where = "held-out" if fitted.split.held_out else "fitted"
     if certification is None:
         return f"Expected on {where} episodes: {saved}; nothing is guaranteed (no certificate)."
+    if fitted.member == 0 and certification.member:
+        return (
+            f"Nothing is saved and no file is written: setting {certification.member} is certified, "
+            f"but on {where} episodes it costs no less than going straight to full depth."
+        )
     if fitted.member == 0:
         return f"Nothing is saved and no file is written: {certification.explain()}"
     promised = _promised(fitted, deviation)
@@ -152,7 +157,7 @@ def explain(request: Request, fitted: Fitted, savings: Savings, deviation: str) 
     if request.budget is None and request.parameter is None:
         return f"{text} ({certification.episodes} episodes)."
     if fitted.member == len(fitted.family) - 1:
-        return f"{text} ({certification.episodes} episodes); what was asked for is kept."
+        return f"{text} ({certification.episodes} episodes); the fitted episodes keep what was asked for."
     return (
         f"{text}; what was asked for is NOT kept, it would need "
         f"{certification.missing} more episodes to certify the next setting, if none has a loss."

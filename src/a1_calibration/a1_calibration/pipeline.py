@@ -65,7 +65,8 @@ def calibrate(
     costs = cost_tables(checkpoint.policy, _an_observation(recordings, ticks), request.costs)
     tell("fit", 1, STEPS)
     fitted = fit(request, ticks, names, parts, costs, meter.unit)
-    tell("certify", STEPS, STEPS)
+    tell("fit", STEPS, STEPS)
+    tell("certify", 1, 1)
     savings = savings_of(fitted, fitted.member, costs)
     message = explain(request, fitted, savings, meter.names[0])
     written = None
@@ -90,7 +91,9 @@ def calibrate(
             costs=costs,
             message=message,
             recordings=recordings,
-            pictures=deepest_pictures(recordings, ticks, fitted, request.pictures),
+            pictures=deepest_pictures(
+                recordings, ticks, fitted, checkpoint.config.exits, request.pictures
+            ),
         ),
     )
     tell("report", 1, 1)
@@ -141,11 +144,15 @@ def _an_observation(recordings: tuple[Recording, ...], ticks: Ticks) -> Observat
 
 
 def deepest_pictures(
-    recordings: tuple[Recording, ...], ticks: Ticks, fitted: Fitted, count: int
+    recordings: tuple[Recording, ...],
+    ticks: Ticks,
+    fitted: Fitted,
+    exits: tuple[int, ...],
+    count: int,
 ) -> list[tuple[str, dict]]:
     """Titles and images of the judged ticks that are hardest for the chosen setting.
 
-    Those that go deepest come first; among them those whose last discrepancy is largest. At most
+    Those that go deepest come first; among them those whose last discrepancy V is largest. At most
     two an episode, so that one bad episode does not fill the page.
     """
     member = fitted.member or len(fitted.family) - 1
@@ -165,6 +172,6 @@ def deepest_pictures(
     for place in chosen:
         tick = judged[place]
         key = (int(ticks.bag_N[tick]), int(ticks.episode_N[tick]), int(ticks.stamp_N[tick]))
-        titles[key] = f"{fitted.names[tick]}\nexit {taken_N[place]}, last V {last_N[place]:.3g}"
+        titles[key] = f"{fitted.names[tick]}\nlayer {exits[taken_N[place]] + 1}, V {last_N[place]:.3g}"
     found = dict(pictures_of(recordings, list(titles)))
     return [(title, found[key]) for key, title in titles.items() if key in found]

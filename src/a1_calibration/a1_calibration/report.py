@@ -158,7 +158,7 @@ def _page(given: ReportInput, pictures: dict[str, bytes]) -> str:
         image("trade_off"),
         '<p class="read">Every setting of the family, from full depth (right) to the most '
         "aggressive, with the loss of an episode. Checking exits costs time, so looking at all and "
-        "leaving at none is dearer than going straight to full depth (dotted).</p>",
+        "leaving at none (setting 0) is dearer than going straight to full depth (dotted).</p>",
         _family_table(given),
         "<h2>Risk and certificate</h2>",
         image("risk"),
@@ -173,7 +173,8 @@ def _page(given: ReportInput, pictures: dict[str, bytes]) -> str:
             '<p class="read">The ticks that go deepest, at most two an episode. If they have '
             "something in common (a grasp, an occluded object), that is where depth is spent.</p>",
         ]
-    parts += ["<h2>Bags</h2>", _bags_table(given), _limits()]
+    bags = f"<details><summary>{len(given.recordings)} bags</summary>{_bags_table(given)}</details>"
+    parts += ["<h2>Bags</h2>", bags, _limits()]
     body = "\n".join(parts)
     title = f"Exit thresholds of {escape(given.robot)}"
     return (

@@ -88,13 +88,13 @@ class VFile:
 
     def _read_blocks(self) -> None:
         end = self._file.tell()
-        while True:
-            prefix = self._file.read(_PREFIX.size)
-            if len(prefix) < _PREFIX.size:
+        size = os.fstat(self._file.fileno()).st_size
+        while end + _PREFIX.size <= size:
+            length, checksum = _PREFIX.unpack(self._file.read(_PREFIX.size))
+            if end + _PREFIX.size + length > size:
                 break
-            length, checksum = _PREFIX.unpack(prefix)
             data = self._file.read(length)
-            if len(data) < length or zlib.crc32(data) != checksum:
+            if zlib.crc32(data) != checksum:
                 break
             self._take(data)
             end = self._file.tell()
