@@ -7,7 +7,8 @@ import pytest
 import torch
 
 # What tests of several files share lies beside them: bag_rig, world_bags.
-sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "data")]
+sys.path.insert(0, str(Path(__file__).parents[1] / "data"))
+sys.path.insert(0, str(Path(__file__).parent))
 
 from bag_rig import write_spec
 from world_bags import write_bags, write_checkpoint

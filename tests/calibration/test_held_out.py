@@ -21,8 +21,7 @@ def p_value(rng, alike: float, shift: float = 0.0):
     fitted, held = draw(rng, 40, alike), draw(rng, 40, alike, shift)
     taken_N = exits_taken(held, fit_thresholds(fitted, wanted))
     names = [str(k) for k in range(40) for _ in range(TICKS)]
-    test = compare_rates([float(p) for p in wanted], taken_N, names, fitted.shape[1])
-    return test
+    return compare_rates([float(p) for p in wanted], taken_N, names, fitted.shape[1])
 
 
 @pytest.mark.parametrize("alike", [0.0, 0.6])

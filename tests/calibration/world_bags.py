@@ -20,7 +20,7 @@ from a1_world.world import World
 
 TICK_S = 0.1
 DELAY_NS = 5 * MS
-WORDS = "touch put the red green blue yellow purple orange white black cube in bowl".split()
+WORDS = ["touch put the red green blue yellow purple orange white black cube in bowl"]
 EPISODE_GAP_NS = 60_000 * MS
 
 
@@ -75,7 +75,7 @@ def write_bags(folder: Path, spec: RobotSpec, episodes: int, seconds: float) -> 
 def write_checkpoint(folder: Path, spec: RobotSpec, seed: int = 0, **changes) -> Path:
     """The tiny network with random weights."""
     torch.manual_seed(seed)
-    tokenizer = InstructionTokenizer.from_words(WORDS)
+    tokenizer = InstructionTokenizer.from_words(WORDS[0].split())
     network = A1Network(tiny(vocab_size=len(tokenizer), **changes)).eval()
     normaliser = Normaliser(
         names=spec.action_names,

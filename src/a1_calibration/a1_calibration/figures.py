@@ -38,7 +38,10 @@ def exit_rates(
     """Requested and realised share of ticks at every exit."""
     figure, axes = plt.subplots(figsize=(8.0, 3.6), layout="constrained")
     places = np.arange(len(labels))
-    rows = [("requested", requested_P, WANTED, None), ("realised, fitted", fitted_P, FITTED, None)]
+    rows: list[tuple[str, NDArray[np.float64], str, NDArray[np.float64] | None]] = [
+        ("requested", requested_P, WANTED, None),
+        ("realised, fitted", fitted_P, FITTED, None),
+    ]
     if test is not None:
         rows.append(("realised, held out (2 s.e.)", test.realised_P, HELD, 2 * test.error_P))
     width = 0.8 / len(rows)

@@ -212,7 +212,7 @@ def _target(
     )
     if target.parameter is None:
         raise ThresholdsError(
-            f"budget {request.budget.kind} is {request.budget.value}; full depth keeps it and needs "
-            "no thresholds: run the policy without"
+            f"budget {request.budget.kind} is {request.budget.value}; full depth keeps it and "
+            "needs no thresholds: run the policy without"
         )
     return target

@@ -57,7 +57,8 @@ def compare_rates(
     names = {name: place for place, name in enumerate(dict.fromkeys(episode_N))}
     E, freedom = len(names), int(live.sum()) - 1
     counts_EP = np.zeros((E, P))
-    np.add.at(counts_EP, ([names[name] for name in episode_N], taken_N), 1.0)
+    number_N = np.array([names[name] for name in episode_N], np.intp)
+    np.add.at(counts_EP, (number_N, np.asarray(taken_N, np.intp)), 1.0)
     off_EP = counts_EP - counts_EP.sum(axis=1, keepdims=True) * realised_P
     variance_P = (off_EP**2).sum(axis=0) * E / max(E - 1, 1) / N**2
     simple_P = realised_P * (1.0 - realised_P) / N

@@ -20,6 +20,7 @@ from a1_core.calibration import DISTRIBUTIONS, FITS
 from a1_core.episode_loss import EPISODE_LOSSES, TICK_LOSSES
 from a1_core.errors import A1Error, BagError
 from a1_core.exit_rule import METRICS
+from a1_core.spec import RobotSpec
 from a1_data.reader import ReadSettings
 from a1_data.share import find_spec
 from a1_model.checkpoint import load_checkpoint
@@ -165,7 +166,7 @@ def _run(options: argparse.Namespace, console: Console) -> int:
     return 0 if outcome.file is not None else NOTHING_CERTIFIED
 
 
-def _warn_of_metric(request: Request, spec, console: Console) -> None:
+def _warn_of_metric(request: Request, spec: RobotSpec, console: Console) -> None:
     own = load_checkpoint(request.checkpoint, spec).config.metric
     if own != request.metric:
         console.print(

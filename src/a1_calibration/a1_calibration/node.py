@@ -55,7 +55,9 @@ class CalibrationNode(Node):
             handle_accepted_callback=self._accept,
             cancel_callback=self._cancel,
         )
-        self.create_timer(WATCH_PERIOD_S, self._watch, clock=Clock(clock_type=ClockType.STEADY_TIME))
+        self.create_timer(
+            WATCH_PERIOD_S, self._watch, clock=Clock(clock_type=ClockType.STEADY_TIME)
+        )
 
     def destroy_node(self) -> None:
         """Stop a calibration in hand after its batch; what it computed is kept."""
@@ -86,7 +88,9 @@ class CalibrationNode(Node):
         self._stop = threading.Event()
         self._progress = None
         self._goal = goal
-        self._running = self._pool.submit(self._work, request, spec, partial(self._tell, self._stop))
+        self._running = self._pool.submit(
+            self._work, request, spec, partial(self._tell, self._stop)
+        )
 
     def _cancel(self, goal: ServerGoalHandle) -> CancelResponse:
         if self._goal is not None and self._goal.goal_id == goal.goal_id:

@@ -80,7 +80,7 @@ def thresholds_file(
             fitted.certification,
             deviation=deviations[0],
             tolerance=promise.tolerance,
-            further_tolerances={name: promise.gripper for name in deviations[1:]},
+            further_tolerances=dict.fromkeys(deviations[1:], promise.gripper),
             tick_loss=promise.tick_loss,
             episode_loss=promise.episode_loss,
         )
@@ -114,9 +114,7 @@ def thresholds_file(
     )
 
 
-def _bags(
-    recordings: tuple[Recording, ...], ticks: Ticks, fitted: Fitted
-) -> dict[str, Bag]:
+def _bags(recordings: tuple[Recording, ...], ticks: Ticks, fitted: Fitted) -> dict[str, Bag]:
     held = set(fitted.split.held_out)
     bags = {}
     for number, recording in enumerate(recordings):
@@ -146,8 +144,9 @@ def explain(request: Request, fitted: Fitted, savings: Savings, deviation: str) 
         return f"Expected on {where} episodes: {saved}; nothing is guaranteed (no certificate)."
     if fitted.member == 0 and certification.member:
         return (
-            f"Nothing is saved and no file is written: setting {certification.member} is certified, "
-            f"but on {where} episodes it costs no less than going straight to full depth."
+            "Nothing is saved and no file is written: setting "
+            f"{certification.member} is certified, but on {where} episodes it costs no less than "
+            "going straight to full depth."
         )
     if fitted.member == 0:
         return f"Nothing is saved and no file is written: {certification.explain()}"
@@ -157,7 +156,9 @@ def explain(request: Request, fitted: Fitted, savings: Savings, deviation: str) 
     if request.budget is None and request.parameter is None:
         return f"{text} ({certification.episodes} episodes)."
     if fitted.member == len(fitted.family) - 1:
-        return f"{text} ({certification.episodes} episodes); the fitted episodes keep what was asked for."
+        return (
+            f"{text} ({certification.episodes} episodes); the fitted ones keep what was asked for."
+        )
     return (
         f"{text}; what was asked for is NOT kept, it would need "
         f"{certification.missing} more episodes to certify the next setting, if none has a loss."

@@ -51,9 +51,7 @@ def calibrate(
     recordings = open_recordings(request.fit_bags, request.certify_bags, spec, request.read)
     bound = binding(request, spec, checkpoint, metric, recordings, meter)
     with VFile(request.v_path, bound, fresh=request.fresh) as file:
-        ticks = collect(
-            checkpoint.policy, meter, metric, recordings, file, request.batch, tell
-        )
+        ticks = collect(checkpoint.policy, meter, metric, recordings, file, request.batch, tell)
     tell("fit", 0, STEPS)
     names = ticks.episode_names(recordings)
     parts = split(
@@ -172,6 +170,8 @@ def deepest_pictures(
     for place in chosen:
         tick = judged[place]
         key = (int(ticks.bag_N[tick]), int(ticks.episode_N[tick]), int(ticks.stamp_N[tick]))
-        titles[key] = f"{fitted.names[tick]}\nlayer {exits[taken_N[place]] + 1}, V {last_N[place]:.3g}"
+        titles[key] = (
+            f"{fitted.names[tick]}\nlayer {exits[taken_N[place]] + 1}, V {last_N[place]:.3g}"
+        )
     found = dict(pictures_of(recordings, list(titles)))
     return [(title, found[key]) for key, title in titles.items() if key in found]

@@ -54,13 +54,11 @@ def open_recordings(
                 )
             if bag.digest in digests:
                 raise BagError(
-                    f"{bag.path}: has the content of {digests[bag.digest]}; copies are no evidence, "
-                    "remove one"
+                    f"{bag.path}: has the content of {digests[bag.digest]}; copies are no "
+                    "evidence, remove one"
                 )
             names[name] = digests[bag.digest] = bag.path
-            recording = Recording(
-                name=name, bag=bag, held_out=held_out if certify_bags else None
-            )
+            recording = Recording(name=name, bag=bag, held_out=held_out if certify_bags else None)
             found.append(recording)
     return tuple(found)
 

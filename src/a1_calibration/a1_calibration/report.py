@@ -101,9 +101,7 @@ def _pictures(given: ReportInput) -> Iterator[tuple[str, bytes]]:
     )
     yield (
         "discrepancies",
-        figures.discrepancies(
-            labels, fitted.V_PN[:, fitted.judged_N], setting.eta_P, given.metric
-        ),
+        figures.discrepancies(labels, fitted.V_PN[:, fitted.judged_N], setting.eta_P, given.metric),
     )
     savings = [savings_of(fitted, m, given.costs) for m in range(len(fitted.family))]
     flops_M = np.array([each.flops for each in savings])
@@ -140,38 +138,42 @@ def _page(given: ReportInput, pictures: dict[str, bytes]) -> str:
     parts = [
         f"<h1>Exit thresholds of {escape(given.robot)}</h1>",
         f'<p class="{style}">{escape(given.message)}</p>',
-        f"<p>Checkpoint {given.checkpoint_digest[:12]}, metric {given.metric}, "
-        f"{given.ticks.count} ticks of {len(set(fitted.names))} episodes: {len(fitted.split.fit)} "
-        f"fitted on, {len(fitted.split.held_out)} held out. Times {given.costs.source}. "
-        f"A tick is lost when its chunk is more than {fitted.promise.tolerance:g} "
-        f"{fitted.promise.unit} ({given.deviation}) away from full depth.</p>",
+        _about(given),
         "<h2>Requested and realised exit rates</h2>",
         image("exit_rates"),
         _rates_text(given),
         _modes_table(given),
         "<h2>Discrepancies and thresholds</h2>",
         image("discrepancies"),
-        '<p class="read">How far each exit\'s chunk is from that of the exit before, on '
-        f"{judged} episodes. A tick leaves at the first exit left of the red line (blue). Exits "
-        "whose bulk lies right of their line change the chunk much: going there is worth it.</p>",
+        _note(
+            "How far each exit's chunk is from that of the exit before, on "
+            f"{judged} episodes. A tick leaves at the first exit left of the red line (blue). "
+            "Exits whose bulk lies right of their line change the chunk much: going there is worth it."
+        ),
         "<h2>Compute and latency</h2>",
         image("trade_off"),
-        '<p class="read">Every setting of the family, from full depth (right) to the most '
-        "aggressive, with the loss of an episode. Checking exits costs time, so looking at all and "
-        "leaving at none (setting 0) is dearer than going straight to full depth (dotted).</p>",
+        _note(
+            "Every setting of the family, from full depth (right) to the most "
+            "aggressive, with the loss of an episode. Checking exits costs time, so looking at all "
+            "and leaving at none (setting 0) is dearer than going straight to full depth (dotted)."
+        ),
         _family_table(given),
         "<h2>Risk and certificate</h2>",
         image("risk"),
-        '<p class="read">The walk goes from the left while p-values are at or below the level and '
-        "ends at the first above it; the setting before that is certified. Points after it (grey) "
-        "say nothing, however small.</p>",
+        _note(
+            "The walk goes from the left while p-values are at or below the level and "
+            "ends at the first above it; the setting before that is certified. Points after it "
+            "(grey) say nothing, however small."
+        ),
     ]
     if "deepest" in pictures:
         parts += [
             "<h2>What is hard</h2>",
             image("deepest"),
-            '<p class="read">The ticks that go deepest, at most two an episode. If they have '
-            "something in common (a grasp, an occluded object), that is where depth is spent.</p>",
+            _note(
+                "The ticks that go deepest, at most two an episode. If they have "
+                "something in common (a grasp, an occluded object), that is where depth is spent."
+            ),
         ]
     bags = f"<details><summary>{len(given.recordings)} bags</summary>{_bags_table(given)}</details>"
     parts += ["<h2>Bags</h2>", bags, _limits()]
@@ -180,6 +182,21 @@ def _page(given: ReportInput, pictures: dict[str, bytes]) -> str:
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
         f"<style>{STYLE}</style></head><body>\n{body}\n</body></html>\n"
+    )
+
+
+def _note(text: str) -> str:
+    return f'<p class="read">{text}</p>'
+
+
+def _about(given: ReportInput) -> str:
+    fitted, split = given.fitted, given.fitted.split
+    return (
+        f"<p>Checkpoint {given.checkpoint_digest[:12]}, metric {given.metric}, "
+        f"{given.ticks.count} ticks of {len(set(fitted.names))} episodes: {len(split.fit)} "
+        f"fitted on, {len(split.held_out)} held out. Times {escape(given.costs.source)}. "
+        f"A tick is lost when its chunk is more than {fitted.promise.tolerance:g} "
+        f"{fitted.promise.unit} ({given.deviation}) away from full depth.</p>"
     )
 
 

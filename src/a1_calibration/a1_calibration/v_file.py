@@ -113,7 +113,8 @@ class VFile:
         """Add arrays of one batch, and accounts of the bags that ended with it."""
         told = json.dumps([vars(account) for account in accounts]).encode()
         buffer = io.BytesIO()
-        np.savez(buffer, accounts=np.frombuffer(told, np.uint8), **block)
+        arrays: dict[str, Any] = {"accounts": np.frombuffer(told, np.uint8), **block}
+        np.savez(buffer, **arrays)
         data = buffer.getvalue()
         self._file.write(_PREFIX.pack(len(data), zlib.crc32(data)) + data)
         self._settle()
