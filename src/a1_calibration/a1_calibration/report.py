@@ -148,14 +148,15 @@ def _page(given: ReportInput, pictures: dict[str, bytes]) -> str:
         _note(
             "How far each exit's chunk is from that of the exit before, on "
             f"{judged} episodes. A tick leaves at the first exit left of the red line (blue). "
-            "Exits whose bulk lies right of their line change the chunk much: going there is worth it."
+            "Exits whose bulk lies right of their line change the chunk much: going "
+            "there is worth it."
         ),
         "<h2>Compute and latency</h2>",
         image("trade_off"),
         _note(
-            "Every setting of the family, from full depth (right) to the most "
-            "aggressive, with the loss of an episode. Checking exits costs time, so looking at all "
-            "and leaving at none (setting 0) is dearer than going straight to full depth (dotted)."
+            "Every setting of the family, from full depth (right) to the most aggressive, with "
+            "the loss of an episode. Checking exits costs time, so looking at all and leaving at "
+            "none (setting 0) is dearer than going straight to full depth (dotted)."
         ),
         _family_table(given),
         "<h2>Risk and certificate</h2>",
