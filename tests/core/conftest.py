@@ -26,9 +26,9 @@ def spec() -> RobotSpec:
 
 @pytest.fixture(scope="session")
 def bench() -> Iterator[ModuleType]:
-    """bench/calibration_maths.py, whose families of known risk are tested here as well."""
+    """bench/calibration.py, whose families of known risk are tested here as well."""
     spec = importlib.util.spec_from_file_location(
-        "bench_calibration_maths", ROOT / "bench" / "calibration_maths.py"
+        "bench_calibration", ROOT / "bench" / "calibration.py"
     )
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)

@@ -108,6 +108,12 @@ class Bag:
         """SHA-256 (hex) of its data files' bytes, one after the other."""
         return self.files.digest()
 
+    @cached_property
+    def images(self) -> int:
+        """Messages of the first camera, as its files count them: no tick comes without one."""
+        stream = next(s for s in self._streams.values() if s.camera is not None)
+        return self._counts[stream.topic, stream.msgtype]
+
     @property
     def findings(self) -> tuple[Finding, ...]:
         """What is wrong with it; reading it may add to that."""

@@ -1,6 +1,14 @@
-"""How often certificate and audit are wrong, and how soon the audit notices. No model, no robot.
+"""Calibration: how fast it reads and computes, what memory it takes, how often it is wrong.
 
-Prints one JSON line and writes out/bench/calibration_maths.json.
+Prints one JSON line and writes out/bench/calibration.json.
+
+throughput_over_bare_forward: ticks a second of reading, decoding, computing all exits and keeping
+the result, over those of bare passes through all exits over the same frames, which lie decoded in
+memory. Tiny network with random weights, 128 px raw images, batches of 16; medians of runs that
+take turns.
+
+memory_growth_20x: peak resident memory of the same with a bag of 1200 ticks over that with one of
+60, each in a process of its own.
 
 certificate_violation_rate: how many certificates for a family of known risks (0/1 and mean losses,
 all tests, risks just above the bound) are for a setting whose risk is above 0.05, failure 0.1. The
@@ -14,6 +22,10 @@ risk is 0.3; ticks of the policy until the alarm, 25 an episode.
 
 import argparse
 import json
+import subprocess
+import sys
+import tempfile
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,12 +38,15 @@ from a1_core.audit import AuditRule, replay_audit
 from a1_core.certificate import last_rejected
 from a1_core.p_values import Test, p_values
 
-OUT = Path(__file__).parents[1] / "out/bench/calibration_maths.json"
+ROOT = Path(__file__).parents[1]
+OUT = ROOT / "out/bench/calibration.json"
 RISK, FAILURE, ALPHA = 0.05, 0.1, 0.05
 ABOVE = RISK * (1 + 1e-6)
 DRAWS = 10_000
 QUIET_EPISODES, QUIET_RISK, SHIFTED_RISK = 200, 0.02, 0.3
 TICKS_PER_EPISODE = 25
+SHORT_TICKS, LONG_TICKS = 60, 1200
+BATCH, REPEATS = 16, 3
 
 Draw = Callable[[np.random.Generator, tuple[int, ...], float], NDArray[np.float64]]
 
@@ -121,10 +136,120 @@ def episodes_to_alarm(runs: int, after: int = 200, seed: int = 0) -> NDArray[np.
     return np.where(alarm_XT.any(axis=1), alarm_XT.argmax(axis=1) + 1.0, np.inf)
 
 
+def write_recordings(folder: Path) -> None:
+    """A checkpoint with random weights, a short bag and one 20 times as long."""
+    sys.path[:0] = [str(ROOT / "tests/calibration"), str(ROOT / "tests/data")]
+    import world_bags
+    from bag_rig import START, write_bag, write_spec
+
+    from a1_core.spec import load_spec
+    from a1_world.world import World
+
+    spec = load_spec(write_spec(folder / "spec.yaml"))
+    world_bags.write_checkpoint(folder / "checkpoint", spec)
+    for name, ticks in (("short", SHORT_TICKS), ("long", LONG_TICKS)):
+        with World() as world:
+
+            def messages(world=world, ticks=ticks):
+                for tick in range(ticks):
+                    world.step(0.02)
+                    yield from world_bags.look(world, spec, START + tick * 100_000_000)
+
+            write_bag(folder / name, messages(), instruction="touch the red cube")
+
+
+def collect_all(folder: Path, bag: str) -> tuple[int, float]:
+    """Ticks of a bag and seconds that calibration took to read and compute them."""
+    import torch
+
+    from a1_calibration.collect import collect
+    from a1_calibration.deviation import DeviationMeter
+    from a1_calibration.recordings import open_recordings
+    from a1_calibration.v_file import VFile
+    from a1_core.spec import load_spec
+    from a1_data.reader import ReadSettings
+    from a1_model.checkpoint import load_checkpoint
+
+    torch.set_num_threads(1)
+    spec = load_spec(folder / "spec.yaml")
+    policy = load_checkpoint(folder / "checkpoint", spec).policy
+    recordings = open_recordings([folder / bag], [], spec, ReadSettings())
+    began_s = time.perf_counter()
+    with VFile(folder / "bench.v", {}, fresh=True) as file:
+        meter = DeviationMeter(spec, 0.5)
+        ticks = collect(policy, meter, "l2", recordings, file, BATCH, lambda *_: None)
+    return ticks.count, time.perf_counter() - began_s
+
+
+def bare_passes(folder: Path, bag: str) -> tuple[int, float]:
+    """Ticks, and seconds of passes through all exits over frames that are in memory."""
+    import torch
+
+    from a1_core.spec import load_spec
+    from a1_data.reader import ReadSettings, open_bags
+    from a1_model.checkpoint import load_checkpoint
+    from a1_model.exit_pass import ExitPass
+    from a1_model.stopwatch import Stopwatch
+
+    torch.set_num_threads(1)
+    spec = load_spec(folder / "spec.yaml")
+    policy = load_checkpoint(folder / "checkpoint", spec).policy
+    (opened,) = open_bags(folder / bag, spec, ReadSettings())
+    observations = [frame.observation for frame in opened.frames()]
+    began_s = time.perf_counter()
+    with torch.inference_mode():
+        for first in range(0, len(observations), BATCH):
+            given = policy.prepare(observations[first : first + BATCH])
+            watch = Stopwatch(policy.device, policy.clock)
+            going = ExitPass(policy.network, policy.settings, given, watch)
+            for exit_index in range(len(policy.network.config.exits)):
+                going.actions(exit_index).cpu().numpy()
+    return len(observations), time.perf_counter() - began_s
+
+
+def throughput(folder: Path) -> dict[str, float]:
+    """Medians in ticks a second, and their ratio."""
+    for each in (collect_all, bare_passes):
+        each(folder, "short")  # warm up
+    rates: dict[str, list[float]] = {"collect_all": [], "bare_passes": []}
+    for _ in range(REPEATS):
+        for each in (bare_passes, collect_all):
+            count, seconds = each(folder, "long")
+            assert count >= LONG_TICKS - 2
+            rates[each.__name__].append(count / seconds)
+    ours, bare = (float(np.median(rates[name])) for name in ("collect_all", "bare_passes"))
+    return {"ratio": ours / bare, "ticks_per_s": ours, "bare_ticks_per_s": bare}
+
+
+def peak_of_this_process_mib() -> float:
+    """ru_maxrss would count what the parent held when it forked."""
+    status = Path("/proc/self/status").read_text()
+    line = next(line for line in status.splitlines() if line.startswith("VmHWM:"))
+    return int(line.split()[1]) / 1024
+
+
+def peak_mib(folder: Path, bag: str) -> float:
+    """Peak resident memory of a process that collects a bag."""
+    command = [sys.executable, __file__, "--collect", str(folder), bag]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    return float(done.stdout.split()[-1])
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--draws", type=int, default=DRAWS)
-    draws = parser.parse_args().draws
+    parser.add_argument("--collect", nargs=2, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.collect is not None:
+        collect_all(Path(options.collect[0]), options.collect[1])
+        print(peak_of_this_process_mib())
+        return
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        write_recordings(folder)
+        speed = throughput(folder)
+        short, long = (peak_mib(folder, bag) for bag in ("short", "long"))
+    draws = options.draws
     by_family = {name: violations(family, draws) for name, family in FAMILIES.items()}
     worst = max(by_family, key=lambda name: by_family[name])
     fresh = sum(violations(FAMILIES[worst], draws, seed) for seed in range(1, 11))
@@ -132,6 +257,8 @@ def main() -> None:
     alarms = {kind: false_alarms(draw, draws, 500) for kind, draw in QUIET_LOSSES.items()}
     ticks = TICKS_PER_EPISODE * np.percentile(episodes_to_alarm(draws), 95)
     figures = [
+        ("throughput_over_bare_forward", speed["ratio"], "1"),
+        ("memory_growth_20x", long / short, "1"),
         ("certificate_violation_rate", fresh / (10 * draws), "1"),
         ("certificate_violation_rate_low", low, "1"),
         ("audit_false_alarm_rate", max(alarms.values()) / draws, "1"),
@@ -139,9 +266,15 @@ def main() -> None:
     ]
     rows = [{"name": n, "value": round(float(v), 4), "unit": unit} for n, v, unit in figures]
     OUT.parent.mkdir(parents=True, exist_ok=True)
-    details = {"worst_family": worst, "violations": by_family, "false_alarms": alarms}
+    details = {
+        "worst_family": worst,
+        "violations": by_family,
+        "false_alarms": alarms,
+        "throughput": speed,
+        "peak_mib": {"short": short, "long": long},
+    }
     OUT.write_text(json.dumps({"rows": rows, "draws": draws, **details}, indent=1) + "\n")
-    print(json.dumps({"bench": "calibration_maths", **{r["name"]: r["value"] for r in rows}}))
+    print(json.dumps({"bench": "calibration", **{r["name"]: r["value"] for r in rows}}))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,1 @@
+"""Recorded bags in, certified exit thresholds and a report out."""

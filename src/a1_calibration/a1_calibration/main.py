@@ -1,0 +1,191 @@
+"""`calibrate --robot ROBOT --checkpoint DIR --bags DIR --out FILE`: bags to exit thresholds."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from a1_calibration.costs import cost_tables, write_times
+from a1_calibration.pipeline import calibrate
+from a1_calibration.recordings import open_recordings
+from a1_calibration.request import Promise, Request, parse_budget, parse_promise
+from a1_core.calibration import DISTRIBUTIONS, FITS
+from a1_core.episode_loss import EPISODE_LOSSES, TICK_LOSSES
+from a1_core.errors import A1Error, BagError
+from a1_core.exit_rule import METRICS
+from a1_core.spec import RobotSpec
+from a1_data.reader import ReadSettings
+from a1_data.share import find_spec
+from a1_model.checkpoint import load_checkpoint
+
+INTERRUPTED = 130
+NOTHING_CERTIFIED = 3
+
+
+def parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Command line."""
+    parser = argparse.ArgumentParser(prog="calibrate", description=__doc__)
+    add = parser.add_argument
+    add("--robot", required=True, help="name of a robot spec, or its path")
+    add("--checkpoint", type=Path, required=True, help="directory of the checkpoint")
+    add("--bags", type=Path, nargs="+", required=True, help="bags, or folders that hold bags")
+    add(
+        "--certify-bags", type=Path, nargs="+", default=[],
+        help="bags for the certificate alone; without, episodes of --bags are split",
+    )  # fmt: skip
+    add("--out", type=Path, required=True, help="thresholds file to write")
+    add("--report", type=Path, help="folder of the report; beside --out by default")
+    add("--v-file", type=Path, help="where discrepancies are kept; beside --out by default")
+    add("--fresh", action="store_true", help="compute discrepancies anew, whatever is kept")
+    add("--budget", help="depth=0.5, flops=0.6, ms=30 or hz=20: bound on the mean tick")
+    add("--parameter", type=float, help="c of the distribution, in place of a budget")
+    add(
+        "--certify", nargs="?", const="",
+        help="risk,failure,tolerance, e.g. 0.05,0.1,10mm; those of --certify alone are 0.05, 0.1 "
+        "and 10 mm (without --forward-kinematics 0.02 rad). On by default without a budget",
+    )  # fmt: skip
+    add("--gripper-tolerance", type=float, default=Promise.gripper, help="of the gripper's 0..1")
+    add("--tick-loss", choices=TICK_LOSSES, default=Promise.tick_loss)
+    add("--episode-loss", choices=EPISODE_LOSSES, default=Promise.episode_loss)
+    add("--mode", choices=FITS, default=Request.fit, help="how thresholds are fitted")
+    add("--distribution", choices=DISTRIBUTIONS, default=Request.distribution)
+    add("--metric", choices=METRICS, default="", help="of discrepancies; the checkpoint's")
+    add("--choose-exits", action="store_true", help="let the solver leave exits out")
+    add("--certify-share", type=float, default=Request.certify_share, help="of the episodes")
+    add("--family", type=int, default=Request.family_size, help="settings to walk through")
+    add(
+        "--executed", type=float, default=Request.executed_s,
+        help="first seconds of a chunk over which its deviation counts; 0: all",
+    )  # fmt: skip
+    add(
+        "--forward-kinematics", default="",
+        help="module:function for deviations at the tool tip; empty: of the joints",
+    )  # fmt: skip
+    add("--costs", type=Path, help="times of another machine, in place of measuring here")
+    add("--save-costs", type=Path, help="only measure the times of this machine into a file")
+    add("--batch", type=int, default=Request.batch, help="ticks computed at once")
+    add("--threads", type=int, default=1, help="CPU threads of the model")
+    add("--instruction", default="", help="for episodes that a bag has no instruction for")
+    add("--period", type=float, default=0.3, help="use a tick every so many seconds; 0: all")
+    add("--no-events", action="store_true", help="read a bag as one episode, whatever it says")
+    add("--as-live", action="store_true", help="do not wait for joint states, as on a robot")
+    return parser.parse_args(argv)
+
+
+def request_of(options: argparse.Namespace) -> Request:
+    """The request that a command line makes; raises ThresholdsError naming what is wrong."""
+    losses = {
+        "gripper": options.gripper_tolerance,
+        "tick_loss": options.tick_loss,
+        "episode_loss": options.episode_loss,
+    }
+    aimed = options.budget is not None or options.parameter is not None
+    promise = None
+    if options.certify:
+        promise = parse_promise(options.certify, **losses)
+    elif options.certify is not None or not aimed:
+        promise = Promise(**losses)
+    return Request(
+        checkpoint=options.checkpoint,
+        fit_bags=tuple(options.bags),
+        certify_bags=tuple(options.certify_bags),
+        out=options.out,
+        v_file=options.v_file,
+        report=options.report,
+        fresh=options.fresh,
+        budget=None if options.budget is None else parse_budget(options.budget),
+        parameter=options.parameter,
+        promise=promise,
+        fit=options.mode,
+        distribution=options.distribution,
+        metric=options.metric,
+        choose_exits=options.choose_exits,
+        family_size=options.family,
+        certify_share=options.certify_share,
+        executed_s=options.executed,
+        forward_kinematics=options.forward_kinematics,
+        costs=options.costs,
+        batch=options.batch,
+        read=ReadSettings(
+            instruction=options.instruction,
+            period_s=options.period,
+            complete_states=not options.as_live,
+            events=not options.no_events,
+        ),
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Calibrate; exits with 1 on a mistake, with 3 when nothing could be certified."""
+    options = parse(argv)
+    console = Console()
+    try:
+        sys.exit(_run(options, console))
+    except A1Error as error:
+        console.print(f"[red]calibrate:[/red] {escape(str(error))}", highlight=False)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        console.print("calibrate: interrupted; what was computed is kept, start again to go on")
+        sys.exit(INTERRUPTED)
+
+
+def _run(options: argparse.Namespace, console: Console) -> int:
+    torch.set_num_threads(options.threads)
+    spec = find_spec(options.robot)
+    request = request_of(options)
+    if options.save_costs is not None:
+        return _save_costs(options, request, console)
+    columns = (
+        TextColumn("{task.description:>8}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console) as progress:
+        tasks: dict[str, object] = {}
+
+        def tell(stage: str, done: int, total: int) -> None:
+            if stage not in tasks:
+                tasks[stage] = progress.add_task(stage, total=total)
+            progress.update(tasks[stage], completed=done, total=total)  # type: ignore[arg-type]
+
+        outcome = calibrate(request, spec, tell)
+    if request.metric and outcome.file is not None:
+        _warn_of_metric(request, spec, console)
+    console.print(f"report: {outcome.report}", highlight=False)
+    if outcome.file is not None:
+        console.print(f"thresholds: {request.out}", highlight=False)
+    console.print(escape(outcome.message), highlight=False)
+    return 0 if outcome.file is not None else NOTHING_CERTIFIED
+
+
+def _warn_of_metric(request: Request, spec: RobotSpec, console: Console) -> None:
+    own = load_checkpoint(request.checkpoint, spec).config.metric
+    if own != request.metric:
+        console.print(
+            f"[yellow]the policy node takes {own}, the checkpoint's metric, and will refuse "
+            f"thresholds for {request.metric}: these are for comparison[/yellow]"
+        )
+
+
+def _save_costs(options: argparse.Namespace, request: Request, console: Console) -> int:
+    spec = find_spec(options.robot)
+    checkpoint = load_checkpoint(options.checkpoint, spec)
+    for recording in open_recordings(request.fit_bags, (), spec, request.read):
+        for frame in recording.bag.frames():
+            tables = cost_tables(checkpoint.policy, frame.observation, None)
+            write_times(options.save_costs, tables.ms, checkpoint.config.exits)
+            console.print(f"times of this machine: {options.save_costs}", highlight=False)
+            return 0
+    raise BagError(f"{request.fit_bags[0]}: no observation to measure with; look with bag_info")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,142 @@
+"""The calibration node's parameters, and the request that they make of a goal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from a1_calibration.request import Promise, Request, parse_budget
+from a1_core.episode_loss import EPISODE_LOSSES, TICK_LOSSES
+from a1_core.errors import ThresholdsError
+from a1_data.reader import ReadSettings
+from a1_ros.parameters import Change, ParameterSpec
+
+SPECS = (
+    ParameterSpec(name="robot", default="", description="File of the robot spec"),
+    ParameterSpec(name="checkpoint", default="", description="Directory of the checkpoint"),
+    ParameterSpec(
+        name="forward_kinematics",
+        default="",
+        description="module:function that makes tip position [3] (m) from arm joints (rad), for "
+        "deviations at the tool tip; empty: deviations are those of the joints",
+    ),
+    ParameterSpec(
+        name="budget",
+        default="",
+        description="depth=0.5, flops=0.6, ms=30 or hz=20, for goals without a parameter; empty: "
+        "as aggressive as the certificate allows",
+    ),
+    ParameterSpec(
+        name="gripper_tolerance",
+        default=Promise.gripper,
+        description="Deviation of a gripper (0..1) past which a tick is lost",
+        range=(1e-6, 10.0),
+    ),
+    ParameterSpec(
+        name="tick_loss",
+        default=Promise.tick_loss,
+        description="Loss of a tick: past a tolerance or not, or the share of it that is used up",
+        choices=TICK_LOSSES,
+    ),
+    ParameterSpec(
+        name="episode_loss",
+        default=Promise.episode_loss,
+        description="Loss of an episode: of its worst tick, or their mean",
+        choices=EPISODE_LOSSES,
+    ),
+    ParameterSpec(
+        name="executed",
+        default=Request.executed_s,
+        description="First seconds of a chunk over which its deviation counts [s]; 0: all",
+        range=(0.0, 60.0),
+    ),
+    ParameterSpec(
+        name="period",
+        default=0.3,
+        description="Use a tick only so long after the last one [s]; 0: every tick",
+        range=(0.0, 60.0),
+    ),
+    ParameterSpec(
+        name="complete_states",
+        default=True,
+        description="Wait for every joint state to reach a tick; false: as a node on a robot",
+    ),
+    ParameterSpec(
+        name="events", default=True, description="Split bags by the episode events they carry"
+    ),
+    ParameterSpec(
+        name="instruction",
+        default="",
+        description="For episodes that a bag has no instruction for",
+    ),
+    ParameterSpec(
+        name="certify_share",
+        default=Request.certify_share,
+        description="Share of the episodes kept from the fit where no bags are named for it",
+        range=(0.0, 1.0),
+    ),
+    ParameterSpec(
+        name="family_size",
+        default=Request.family_size,
+        description="Settings that the certificate walks through",
+        range=(2, 1000),
+    ),
+    ParameterSpec(
+        name="batch",
+        default=Request.batch,
+        description="Ticks computed at once",
+        range=(1, 4096),
+    ),
+    ParameterSpec(
+        name="threads",
+        default=1,
+        description="CPU threads of the model",
+        range=(1, 256),
+        change=Change.NEVER,
+    ),
+)
+
+
+def request_of_goal(goal: Any, values: Mapping[str, Any]) -> Request:
+    """The request of a Calibrate goal; raises A1Error naming the field that cannot be."""
+    if not goal.output:
+        raise ThresholdsError("output is empty; name the thresholds file to write")
+    if not values["checkpoint"]:
+        raise ThresholdsError("parameter checkpoint is empty; set it to a checkpoint's directory")
+    promise = None
+    if goal.risk != 0.0:
+        promise = Promise(
+            risk=goal.risk,
+            failure=goal.failure,
+            tolerance=goal.tolerance or None,
+            gripper=values["gripper_tolerance"],
+            tick_loss=values["tick_loss"],
+            episode_loss=values["episode_loss"],
+        )
+    budget = None
+    if values["budget"] and not goal.parameter:
+        budget = parse_budget(values["budget"])
+    return Request(
+        checkpoint=Path(values["checkpoint"]),
+        fit_bags=tuple(map(Path, goal.fit_bags)),
+        certify_bags=tuple(map(Path, goal.certificate_bags)),
+        out=Path(goal.output),
+        budget=budget,
+        parameter=goal.parameter or None,
+        promise=promise,
+        fit=goal.fit or Request.fit,
+        distribution=goal.distribution or Request.distribution,
+        metric=goal.metric,
+        family_size=values["family_size"],
+        certify_share=values["certify_share"],
+        executed_s=values["executed"],
+        forward_kinematics=values["forward_kinematics"],
+        batch=values["batch"],
+        read=ReadSettings(
+            instruction=values["instruction"],
+            period_s=values["period"],
+            complete_states=values["complete_states"],
+            events=values["events"],
+        ),
+    )

@@ -1,0 +1,177 @@
+"""A calibration from end to end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from a1_calibration.collect import Ticks, collect
+from a1_calibration.costs import cost_tables
+from a1_calibration.deviation import DeviationMeter, load_tip
+from a1_calibration.fitting import Fitted, fit, with_tolerance
+from a1_calibration.outcome import Outcome, explain, savings_of, thresholds_file
+from a1_calibration.recordings import Recording, open_recordings, pictures_of, split
+from a1_calibration.report import ReportInput, write_report
+from a1_calibration.request import Request, Tell
+from a1_calibration.v_file import VFile
+from a1_core.errors import ThresholdsError
+from a1_core.exit_rule import METRICS
+from a1_core.observation import Observation
+from a1_core.spec import RobotSpec
+from a1_core.thresholds_file import write_thresholds
+from a1_model.checkpoint import LoadedCheckpoint, load_checkpoint
+
+Loader = Callable[[Path, RobotSpec], LoadedCheckpoint]
+STEPS = 3
+
+
+def calibrate(
+    request: Request, spec: RobotSpec, tell: Tell, *, load: Loader = load_checkpoint
+) -> Outcome:
+    """Read the bags, fit, certify, write thresholds file and report.
+
+    Args:
+        tell: hears of progress; what it raises ends the calibration, which goes on from there
+            when it is asked for again.
+
+    Raises A1Error, naming file, field and mend, for anything that does not fit together. No
+    thresholds file is written when nothing may leave early.
+    """
+    tip = load_tip(request.forward_kinematics)
+    meter = DeviationMeter(spec, request.executed_s, tip)
+    promise = with_tolerance(request.promise, meter.unit)
+    checkpoint = load(request.checkpoint, spec)
+    metric = request.metric or checkpoint.config.metric
+    if metric not in METRICS:
+        raise ThresholdsError(f"metric is '{metric}'; use one of {', '.join(METRICS)}")
+    recordings = open_recordings(request.fit_bags, request.certify_bags, spec, request.read)
+    bound = binding(request, spec, checkpoint, metric, recordings, meter)
+    with VFile(request.v_path, bound, fresh=request.fresh) as file:
+        ticks = collect(checkpoint.policy, meter, metric, recordings, file, request.batch, tell)
+    tell("fit", 0, STEPS)
+    names = ticks.episode_names(recordings)
+    parts = split(
+        recordings,
+        list(dict.fromkeys(names)),
+        request.certify_share,
+        needed=request.promise is not None,
+    )
+    costs = cost_tables(checkpoint.policy, _an_observation(recordings, ticks), request.costs)
+    tell("fit", 1, STEPS)
+    fitted = fit(request, ticks, names, parts, costs, meter.unit)
+    tell("fit", STEPS, STEPS)
+    tell("certify", 1, 1)
+    savings = savings_of(fitted, fitted.member, costs)
+    message = explain(request, fitted, savings, meter.names[0])
+    written = None
+    if fitted.member > 0:
+        content = thresholds_file(
+            request, checkpoint, spec, metric, recordings, ticks, fitted, meter.names
+        )
+        written = write_thresholds(request.out, content)
+    tell("report", 0, 1)
+    report = write_report(
+        request.report_path,
+        ReportInput(
+            request=replace(request, promise=promise),
+            robot=spec.robot,
+            checkpoint_digest=checkpoint.digest,
+            metric=metric,
+            exits=checkpoint.config.exits,
+            layers=checkpoint.config.backbone.layers,
+            deviation=meter.names[0],
+            ticks=ticks,
+            fitted=fitted,
+            costs=costs,
+            message=message,
+            recordings=recordings,
+            pictures=deepest_pictures(
+                recordings, ticks, fitted, checkpoint.config.exits, request.pictures
+            ),
+        ),
+    )
+    tell("report", 1, 1)
+    return Outcome(
+        file=written,
+        message=message,
+        samples=ticks.count,
+        episodes=len(set(names)),
+        savings=savings,
+        report=report,
+    )
+
+
+def binding(
+    request: Request,
+    spec: RobotSpec,
+    checkpoint: LoadedCheckpoint,
+    metric: str,
+    recordings: tuple[Recording, ...],
+    meter: DeviationMeter,
+) -> dict[str, Any]:
+    """What discrepancies belong to: when anything of it differs they are not used."""
+    policy = checkpoint.policy
+    return {
+        "robot_spec": spec.digest,
+        "checkpoint": checkpoint.digest,
+        "normaliser": checkpoint.normaliser.digest,
+        "head": policy.settings.head,
+        "num_steps": policy.settings.num_steps,
+        "start": policy.settings.start,
+        "metric": metric,
+        "exits": list(checkpoint.config.exits),
+        "seed": policy.seed,
+        "deviation": list(meter.names),
+        "executed_rows": meter.rows,
+        "forward_kinematics": request.forward_kinematics,
+        "instruction": request.read.instruction,
+        "period_s": request.read.period_s,
+        "complete_states": request.read.complete_states,
+        "events": request.read.events,
+        "bags": {recording.name: recording.bag.digest for recording in recordings},
+    }
+
+
+def _an_observation(recordings: tuple[Recording, ...], ticks: Ticks) -> Observation:
+    """The first one, to measure what a tick costs."""
+    return next(iter(recordings[int(ticks.bag_N[0])].bag.frames())).observation
+
+
+def deepest_pictures(
+    recordings: tuple[Recording, ...],
+    ticks: Ticks,
+    fitted: Fitted,
+    exits: tuple[int, ...],
+    count: int,
+) -> list[tuple[str, dict]]:
+    """Titles and images of the judged ticks that are hardest for the chosen setting.
+
+    Those that go deepest come first; among them those whose last discrepancy V is largest. At most
+    two an episode, so that one bad episode does not fill the page.
+    """
+    member = fitted.member or len(fitted.family) - 1
+    taken_N = fitted.taken(member)
+    judged = np.flatnonzero(fitted.judged_N)
+    last_N = np.nan_to_num(fitted.V_PN[-1, judged])
+    chosen: list[int] = []
+    per_episode: dict[str, int] = {}
+    for place in np.lexsort((-last_N, -taken_N)):
+        name = fitted.names[judged[place]]
+        if per_episode.get(name, 0) < 2:
+            per_episode[name] = per_episode.get(name, 0) + 1
+            chosen.append(int(place))
+        if len(chosen) == count:
+            break
+    titles = {}
+    for place in chosen:
+        tick = judged[place]
+        key = (int(ticks.bag_N[tick]), int(ticks.episode_N[tick]), int(ticks.stamp_N[tick]))
+        titles[key] = (
+            f"{fitted.names[tick]}\nlayer {exits[taken_N[place]] + 1}, V {last_N[place]:.3g}"
+        )
+    found = dict(pictures_of(recordings, list(titles)))
+    return [(title, found[key]) for key, title in titles.items() if key in found]

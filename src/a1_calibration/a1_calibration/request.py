@@ -1,0 +1,172 @@
+"""What a calibration is asked for, and what it tells while it runs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from a1_core.episode_loss import EPISODE_LOSSES, TICK_LOSSES, EpisodeLoss, TickLoss
+from a1_core.errors import ThresholdsError
+from a1_core.p_values import check_share
+from a1_core.segment_costs import Budget, BudgetKind
+from a1_data.reader import ReadSettings
+
+UNITS = {"mm": ("m", 1e-3), "m": ("m", 1.0), "rad": ("rad", 1.0), "deg": ("rad", math.pi / 180.0)}
+"""Units a tolerance may be given in: the robot's unit, and how many of it one is."""
+DEFAULT_TOLERANCE = {"m": 0.01, "rad": 0.02}
+BUDGET_NAMES: dict[str, BudgetKind] = {
+    "depth": "depth",
+    "flops": "flops",
+    "ms": "latency_ms",
+    "hz": "rate_hz",
+}
+
+Tell = Callable[[str, int, int], None]
+"""Stage (collect | fit | certify | report), done and total; may raise Cancelled."""
+
+
+class Cancelled(Exception):
+    """Somebody asked to stop; what was computed is kept."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Promise:
+    """The certificate that is asked for: mean loss of an episode at most `risk`.
+
+    Attributes:
+        failure: how likely the certificate may be wrong.
+        tolerance: of the chunk's deviation from full depth, in the robot's units; None: 10 mm at
+            the tool tip, or 0.02 rad where there is none.
+        unit: "m" or "rad" where the user wrote one, else empty: that of what is measured.
+        gripper: tolerance of the grippers' 0..1.
+        tick_loss, episode_loss: as for `a1_core.episode_loss`.
+    """
+
+    risk: float = 0.05
+    failure: float = 0.1
+    tolerance: float | None = None
+    unit: str = ""
+    gripper: float = 0.1
+    tick_loss: TickLoss = "binary"
+    episode_loss: EpisodeLoss = "max"
+
+    def __post_init__(self) -> None:
+        check_share("certify risk", self.risk)
+        check_share("certify failure", self.failure)
+        for name, value in (("tolerance", self.tolerance), ("gripper tolerance", self.gripper)):
+            if value is not None and not (math.isfinite(value) and value > 0.0):
+                raise ThresholdsError(f"certify {name} is {value}; give a number above 0")
+        if self.tick_loss not in TICK_LOSSES or self.episode_loss not in EPISODE_LOSSES:
+            raise ThresholdsError(
+                f"losses are {self.tick_loss}, {self.episode_loss}; use one of "
+                f"{', '.join(TICK_LOSSES)} and one of {', '.join(EPISODE_LOSSES)}"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """A whole calibration.
+
+    Attributes:
+        checkpoint: directory.
+        fit_bags: bags or folders of them; their episodes are split for the certificate unless
+            `certify_bags` are given.
+        out: thresholds file to write; `v_file` and `report` lie beside it unless named.
+        fresh: forget a V file that is there.
+        budget: bound on the mean tick; None: as aggressive as the certificate allows.
+        parameter: c of the distribution, in place of a budget.
+        promise: None: nothing is certified.
+        metric: of the discrepancies; empty: the checkpoint's.
+        choose_exits: let the solver leave exits out; needs a budget.
+        executed_s: the first seconds of a chunk over which its deviation counts; 0: all rows.
+        forward_kinematics: `module:function` that makes the tip's position from arm joints;
+            empty: the deviation is that of the joints.
+        costs: measured times of another machine (YAML); None: this one is measured.
+        pictures: how many of the deepest ticks the report shows.
+    """
+
+    checkpoint: Path
+    fit_bags: tuple[Path, ...]
+    out: Path
+    certify_bags: tuple[Path, ...] = ()
+    v_file: Path | None = None
+    report: Path | None = None
+    fresh: bool = False
+    budget: Budget | None = None
+    parameter: float | None = None
+    promise: Promise | None = None
+    fit: str = "mass"
+    distribution: str = "exponential"
+    metric: str = ""
+    choose_exits: bool = False
+    family_size: int = 16
+    certify_share: float = 0.5
+    executed_s: float = 0.5
+    forward_kinematics: str = ""
+    costs: Path | None = None
+    batch: int = 16
+    pictures: int = 8
+    read: ReadSettings = field(default_factory=lambda: ReadSettings(period_s=0.3))
+
+    def __post_init__(self) -> None:
+        if not self.fit_bags:
+            raise ThresholdsError("no bags are given; name a folder of recordings")
+        if self.batch < 1:
+            raise ThresholdsError(f"batch is {self.batch}; give 1 or more")
+        if self.budget is not None and self.parameter is not None:
+            raise ThresholdsError("a budget and a parameter are given; give one of them")
+        if self.choose_exits and self.budget is None:
+            raise ThresholdsError("choosing exits needs a budget; give one, e.g. depth=0.5")
+        if self.budget is None and self.parameter is None and self.promise is None:
+            raise ThresholdsError("nothing is asked for; give a budget, a parameter or a promise")
+        if self.executed_s < 0.0:
+            raise ThresholdsError(f"executed_s is {self.executed_s}; give 0 (all) or more")
+
+    @property
+    def v_path(self) -> Path:
+        """Where discrepancies are kept."""
+        return self.v_file or self.out.with_suffix(".v")
+
+    @property
+    def report_path(self) -> Path:
+        """Folder of the report."""
+        return self.report or self.out.with_suffix(".report")
+
+
+def parse_budget(text: str) -> Budget:
+    """From `depth=0.5`, `flops=0.6`, `ms=30` or `hz=20`."""
+    name, _, value = text.partition("=")
+    if name not in BUDGET_NAMES:
+        raise ThresholdsError(
+            f"budget is '{text}'; write one of {', '.join(BUDGET_NAMES)}, = and a number"
+        )
+    return Budget(kind=BUDGET_NAMES[name], value=_number("budget", value))
+
+
+def parse_promise(text: str, **options: object) -> Promise:
+    """From `risk,failure,tolerance`, e.g. `0.05,0.1,10mm`; the unit may be left out."""
+    parts = text.split(",")
+    if len(parts) != 3:
+        raise ThresholdsError(
+            f"certify is '{text}'; write risk,failure,tolerance, e.g. 0.05,0.1,10mm"
+        )
+    tolerance = parts[2].strip()
+    unit = next((unit for unit in UNITS if tolerance.endswith(unit)), "")
+    of_robot, factor = UNITS.get(unit, ("", 1.0))
+    value = _number("certify", tolerance.removesuffix(unit)) * factor
+    return Promise(
+        risk=_number("certify", parts[0]),
+        failure=_number("certify", parts[1]),
+        tolerance=value,
+        unit=of_robot,
+        **options,  # type: ignore[arg-type]
+    )
+
+
+def _number(what: str, text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise ThresholdsError(f"{what} holds '{text}'; write a number") from None

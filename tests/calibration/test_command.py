@@ -1,0 +1,134 @@
+"""The command line, the V file's own mistakes, times of another machine."""
+
+import math
+
+import numpy as np
+import pytest
+
+from a1_calibration.costs import read_times, write_times
+from a1_calibration.main import NOTHING_CERTIFIED, main, parse, request_of
+from a1_calibration.request import parse_budget, parse_promise
+from a1_calibration.v_file import VFile
+from a1_core.errors import ThresholdsError
+from a1_core.segment_costs import SegmentCosts
+from a1_core.thresholds_file import read_thresholds
+
+
+def run(capsys, *arguments) -> tuple[int, str]:
+    with pytest.raises(SystemExit) as ended:
+        main([str(argument) for argument in arguments])
+    return ended.value.code, " ".join(capsys.readouterr().out.split())
+
+
+@pytest.fixture
+def arguments(spec_path, checkpoint, bags, tmp_path):
+    names = (bags / "episode_000", bags / "episode_001")
+    out = tmp_path / "out.yaml"
+    return ["--robot", spec_path, "--checkpoint", checkpoint, "--bags", *names, "--out", out]
+
+
+def test_from_bags_to_a_file_and_one_sentence(capsys, arguments):
+    code, out = run(capsys, *arguments, "--budget", "depth=0.6")
+    assert code == 0
+    assert "nothing is guaranteed (no certificate)." in out
+    assert "collect" in out
+    assert read_thresholds(arguments[-1]).certificate is None
+    # The same V file serves another question; too few episodes are told, nothing is written.
+    arguments[-1].unlink()
+    code, out = run(capsys, *arguments)
+    assert code == NOTHING_CERTIFIED
+    assert "44 more episodes are needed" in out
+    assert not arguments[-1].exists()
+
+
+def test_a_mistake_is_one_line(capsys, arguments, tmp_path):
+    arguments[arguments.index("--bags") + 1] = tmp_path / "nowhere"
+    code, out = run(capsys, *arguments)
+    assert code == 1
+    assert out.startswith("calibrate: ")
+    assert "nowhere" in out
+
+
+def options(*more):
+    return parse(["--robot", "r", "--checkpoint", "c", "--bags", "b", "--out", "o", *more])
+
+
+def test_without_a_budget_a_certificate_is_asked_for():
+    assert request_of(options()).promise.risk == 0.05
+    assert request_of(options("--budget", "hz=5")).promise is None
+    both = request_of(options("--budget", "hz=5", "--certify"))
+    assert both.promise is not None
+    assert both.budget.kind == "rate_hz"
+
+
+@pytest.mark.parametrize(
+    ("text", "value", "unit"),
+    [("10mm", 0.01, "m"), ("0.02", 0.02, ""), ("0.5rad", 0.5, "rad"), ("0.1m", 0.1, "m")],
+)
+def test_tolerances_have_units(text, value, unit):
+    promise = parse_promise(f"0.05,0.1,{text}")
+    assert (promise.tolerance, promise.unit) == (pytest.approx(value), unit)
+
+
+def test_degrees_become_radians():
+    assert parse_promise("0.05,0.1,90deg").tolerance == pytest.approx(math.pi / 2)
+
+
+@pytest.mark.parametrize(
+    ("text", "match"),
+    [("0.05,0.1", "risk,failure,tolerance"), ("a,0.1,1", "'a'"), ("0.05,0.1,-1mm", "above 0")],
+)
+def test_promises_that_cannot_be_are_refused(text, match):
+    with pytest.raises(ThresholdsError, match=match):
+        parse_promise(text)
+
+
+def test_budgets_that_cannot_be_are_refused():
+    with pytest.raises(ThresholdsError, match="depth is 2"):
+        parse_budget("depth=2")
+
+
+def test_a_v_file_is_written_by_one_at_a_time(tmp_path):
+    path = tmp_path / "x.v"
+    with (
+        VFile(path, {"metric": "l2"}),
+        pytest.raises(ThresholdsError, match="another calibration is writing it"),
+    ):
+        VFile(path, {"metric": "l2"})
+
+
+def test_a_file_of_another_kind_is_left_alone(tmp_path):
+    path = tmp_path / "x.v"
+    path.write_text("a letter\nto somebody\n")
+    with pytest.raises(ThresholdsError, match="holds no discrepancies"):
+        VFile(path, {})
+    assert path.read_text() == "a letter\nto somebody\n"
+
+
+def test_a_damaged_block_ends_what_is_read(tmp_path):
+    path = tmp_path / "x.v"
+    with VFile(path, {}) as file:
+        for k in range(3):
+            file.append({"x": np.array([k])}, [])
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+    with VFile(path, {}) as file:
+        assert [int(block["x"][0]) for block in file.blocks] == [0, 1]
+
+
+def test_a_changed_bag_is_named(tmp_path):
+    path = tmp_path / "x.v"
+    VFile(path, {"bags": {"run_1": "aa", "run_2": "bb"}}).close()
+    with pytest.raises(ThresholdsError, match=r"bags\['run_2'\] is bb, but cc"):
+        VFile(path, {"bags": {"run_1": "aa", "run_2": "cc"}})
+    VFile(path, {"bags": {}}, fresh=True).close()
+
+
+def test_times_of_another_machine(tmp_path):
+    path = tmp_path / "times.yaml"
+    costs = SegmentCosts(reach_K=[1.0, 2.5], check_K=[0.25, 0.125])
+    write_times(path, costs, (3, 7))
+    assert read_times(path, (3, 7)).of_plan([0, 1]).tolist() == costs.of_plan([0, 1]).tolist()
+    with pytest.raises(ThresholdsError, match="exits"):
+        read_times(path, (3, 5))

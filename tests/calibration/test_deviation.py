@@ -1,0 +1,61 @@
+"""Deviations are those of the robot, over the rows that are executed."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from a1_calibration.deviation import DeviationMeter
+from a1_core.chunk import ActionSpace, DeltaBase
+from a1_core.errors import SpecError
+from a1_world.kinematics import forward_kinematics
+
+K, N, H, D = 2, 3, 16, 8
+
+
+@pytest.fixture
+def chunks():
+    rng = np.random.default_rng(0)
+    return rng.normal(0, 0.05, (K, N, H, D)), rng.normal(0, 0.05, (N, H, D))
+
+
+@pytest.fixture
+def states():
+    return np.random.default_rng(1).uniform(-0.5, 0.5, (N, D)).astype(np.float32)
+
+
+def test_joints_and_gripper_over_the_executed_rows(spec, chunks, states):
+    actions, full = chunks
+    meter = DeviationMeter(spec, 0.5)
+    assert (meter.names, meter.unit, meter.rows) == (("joint_rad", "gripper"), "rad", 5)
+    off = np.abs(actions - full)[:, :, :5]
+    found = meter(actions, full, states)
+    np.testing.assert_allclose(found[..., 0], off[..., :7].max(axis=(2, 3)))
+    np.testing.assert_allclose(found[..., 1], off[..., 7].max(axis=2))
+    assert DeviationMeter(spec, 0.0).rows == H
+    assert DeviationMeter(spec, 99.0).rows == H
+
+
+def test_deltas_from_the_previous_row_add_up(spec, chunks, states):
+    actions, full = chunks
+    policy = replace(spec.policy, delta_base=DeltaBase.PREVIOUS_ROW)
+    found = DeviationMeter(replace(spec, policy=policy), 0.3)(actions, full, states)
+    off = np.abs(np.cumsum((actions - full)[:, :, :3, :7], axis=2))
+    np.testing.assert_allclose(found[..., 0], off.max(axis=(2, 3)))
+
+
+def test_the_tip_is_where_forward_kinematics_says(spec, chunks, states):
+    actions, full = chunks
+    tip = forward_kinematics()
+    meter = DeviationMeter(spec, 0.2, tip)
+    assert (meter.names[0], meter.unit) == ("tool_tip_m", "m")
+    found = meter(actions, full, states)
+    q = states[1, :7].astype(float)
+    apart = [tip(q + actions[1, 1, r, :7]) - tip(q + full[1, r, :7]) for r in range(2)]
+    assert found[1, 1, 0] == pytest.approx(max(np.linalg.norm(each) for each in apart))
+
+
+def test_spaces_without_joint_rows_are_refused(spec):
+    policy = replace(spec.policy, action_space=ActionSpace.EE_POSE)
+    with pytest.raises(SpecError, match="EE_POSE"):
+        DeviationMeter(replace(spec, policy=policy), 0.5)
