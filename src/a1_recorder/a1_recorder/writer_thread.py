@@ -67,6 +67,11 @@ class _Begin:
 
 
 @dataclass(frozen=True, kw_only=True)
+class _Call:
+    step: Callable[[Bag], None]
+
+
+@dataclass(frozen=True, kw_only=True)
 class _End:
     discard: bool
 
@@ -91,7 +96,7 @@ class WriterThread:
         self._flush_period_s = flush_period_s
         self._reserve_bytes = reserve_bytes
         self._changed = changed
-        self._queue: queue.SimpleQueue[Message | _Begin | _End | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[Message | _Begin | _Call | _End | None] = queue.SimpleQueue()
         # Each is written by one thread alone, so that neither needs a lock.
         self._taken_in = 0
         self._done = 0
@@ -101,6 +106,11 @@ class WriterThread:
         self._thread.start()
 
     @property
+    def alive(self) -> bool:
+        """Whether the thread runs; it ends before `close` only by a bug."""
+        return self._thread.is_alive()
+
+    @property
     def waiting_bytes(self) -> int:
         """In the queue now."""
         return self._taken_in - self._done
@@ -108,6 +118,10 @@ class WriterThread:
     def begin(self, bag: Bag, custom: Custom) -> None:
         """Messages from now on go to `bag`; `custom` gives its metadata when it ends."""
         self._queue.put(_Begin(bag=bag, custom=custom))
+
+    def call(self, step: Callable[[Bag], None]) -> None:
+        """Let the thread do something else with the bag, in its turn."""
+        self._queue.put(_Call(step=step))
 
     def put(self, channel: int, received_ns: int, published_ns: int, data: bytes) -> bool:
         """Queue one message; False where the queue is full and it is dropped."""
@@ -148,6 +162,9 @@ class WriterThread:
                 self._bag, self._custom = item.bag, item.custom
             elif isinstance(item, _End):
                 self._guarded(lambda end=item: self._end(discard=end.discard))  # type: ignore[misc]
+            elif isinstance(item, _Call):
+                if self._bag is not None:
+                    item.step(self._bag)
             elif item:
                 self._guarded(lambda message=item: self._write(message))  # type: ignore[misc]
                 self._done += len(item[3])
