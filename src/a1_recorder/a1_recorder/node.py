@@ -9,6 +9,7 @@ from typing import Any
 
 from a1_msgs.msg import EpisodeState, ThresholdsInfo
 from a1_msgs.srv import DiscardEpisode, LabelEpisode, StartRecording, StopRecording
+from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.clock import Clock, ClockType
 from rclpy.serialization import deserialize_message, serialize_message
 from rclpy.subscription import Subscription
@@ -17,6 +18,7 @@ from sensor_msgs.msg import Joy
 
 from a1_core.errors import A1Error
 from a1_core.spec import load_spec
+from a1_data.episodes import EPISODE
 from a1_recorder.definitions import Definitions
 from a1_recorder.pedal import Pedal
 from a1_recorder.record_action import RecordEpisodeServer
@@ -25,7 +27,7 @@ from a1_recorder.session import Clocks, Session, left_drafts
 from a1_recorder.settings import SPECS, Settings, settings_from
 from a1_recorder.status import recording_status, streams_status
 from a1_recorder.subscriptions import Subscriptions
-from a1_recorder.topics import EPISODE, EPISODE_TOPIC, THRESHOLDS_TOPIC, recorded_topics
+from a1_recorder.topics import EPISODE_TOPIC, THRESHOLDS_TOPIC, recorded_topics
 from a1_recorder.writer_thread import WriterThread
 from a1_ros.lifecycle import A1LifecycleNode
 from a1_ros.qos import RELIABLE, SENSOR
@@ -45,19 +47,25 @@ class RecorderNode(A1LifecycleNode):
         self._definitions: Definitions | None = None
         self._session: Session | None = None
         self._writer: WriterThread | None = None
-        self._subscriptions: Subscriptions | None = None
+        self._listening: Subscriptions | None = None
         self._joy: Subscription | None = None
         self._failure = ""
         self._stopped: dict[str, Future] = {}
         self._steady = Clock(clock_type=ClockType.STEADY_TIME)
-        self._events = self.create_publisher(EpisodeState, EPISODE_TOPIC, RELIABLE)
+        self._episode_out = self.create_publisher(EpisodeState, EPISODE_TOPIC, RELIABLE)
         self._drained = self.create_guard_condition(self._drain)
         self._action = RecordEpisodeServer(
             self, refusal=self._refusal, begin=self._begin, stop=self._stop_episode
         )
+        # Two answers wait for the writer; in the node's own group they would hold up all else.
+        apart = ReentrantCallbackGroup()
         self.create_service(StartRecording, "a1/start_recording", self._on_start)
-        self.create_service(StopRecording, "a1/stop_recording", self._on_stop)
-        self.create_service(DiscardEpisode, "a1/discard_episode", self._on_discard)
+        self.create_service(
+            StopRecording, "a1/stop_recording", self._on_stop, callback_group=apart
+        )
+        self.create_service(
+            DiscardEpisode, "a1/discard_episode", self._on_discard, callback_group=apart
+        )
         self.create_service(LabelEpisode, "a1/label_episode", self._on_label)
         self.create_timer(WATCH_PERIOD_S, self._watch, clock=self._steady)
         self.create_timer(MEASURE_PERIOD_S, self._measure, clock=self._steady)
@@ -105,9 +113,9 @@ class RecorderNode(A1LifecycleNode):
             compression=settings.compression,
             reserve_bytes=reserve_bytes,
         )
-        self._subscriptions = Subscriptions(self, self._session, definitions)
+        self._listening = Subscriptions(self, self._session, definitions)
         for topic in recorded_topics(self._spec, settings.extra_topics):
-            self._subscriptions.add(topic, f"{self._spec.path}: {topic.name}")
+            self._listening.add(topic, f"{self._spec.path}: {topic.name}")
         self._listen_to_pedal(settings)
         self.diagnostics.set_source("recording", self._recording_status)
         self.diagnostics.set_source(
@@ -123,11 +131,11 @@ class RecorderNode(A1LifecycleNode):
         if self._writer is not None:
             self._writer.close()
         self._drain()
-        if self._subscriptions is not None:
-            self._subscriptions.destroy()
+        if self._listening is not None:
+            self._listening.destroy()
         if self._joy is not None:
             self.destroy_subscription(self._joy)
-        self._subscriptions = self._joy = self._session = self._writer = None
+        self._listening = self._joy = self._session = self._writer = None
 
     def on_cleaned_up(self) -> None:
         """Forget spec and definitions."""
@@ -297,22 +305,22 @@ class RecorderNode(A1LifecycleNode):
         self._action.watch(node_now_ns(self))
 
     def _measure(self) -> None:
-        if self._session is None or self._subscriptions is None:
+        if self._session is None or self._listening is None:
             return
-        self._subscriptions.look()
+        self._listening.look()
         self._session.measure()
         current = self._session.current
         if current is not None:
             self._action.feedback(self._session.duration_s(current), self._session.late_topic())
 
     def _recording_status(self) -> Any:
-        assert self._writer is not None and self._subscriptions is not None
+        assert self._writer is not None and self._listening is not None
         return recording_status(
             self._active(),
             waiting_bytes=self._writer.waiting_bytes,
             failure=self._failure,
             alive=self._writer.alive,
-            unrecorded=self._subscriptions.unrecorded,
+            unrecorded=self._listening.unrecorded,
         )
 
     # -- what goes into a bag besides messages
@@ -334,7 +342,7 @@ class RecorderNode(A1LifecycleNode):
         return bytes(serialize_message(self._event_message(recording, running)))
 
     def _publish_event(self, recording: Recording, running: bool) -> None:
-        self._events.publish(self._event_message(recording, running))
+        self._episode_out.publish(self._event_message(recording, running))
 
     def _facts(self) -> Mapping[str, str]:
         """Operator and digests; called by the writer's thread too."""

@@ -11,6 +11,7 @@ from rclpy.action import ActionServer, CancelResponse, GoalResponse
 from rclpy.action.server import ServerGoalHandle
 from rclpy.node import Node
 
+from a1_core.errors import A1Error
 from a1_recorder.recording import Recording
 from a1_ros.times import stamp_to_ns
 
@@ -42,7 +43,6 @@ class RecordEpisodeServer:
         self._begin = begin
         self._stop = stop
         self._running: _Goal | None = None
-        self._accepted: Recording | None = None
         self._server = ActionServer(
             node,
             RecordEpisode,
@@ -95,7 +95,12 @@ class RecordEpisodeServer:
         request = handle.request
         now_ns = self._node.get_clock().now().nanoseconds
         limit_ns = stamp_to_ns(request.timeout)
-        recording = self._begin(request.instruction, request.driver)
+        try:
+            recording = self._begin(request.instruction, request.driver)
+        except A1Error as error:
+            self._node.get_logger().error(f"record_episode: {error}")
+            handle.execute(partial(_refuse, str(error)))
+            return
         until_ns = now_ns + limit_ns if limit_ns > 0 else None
         self._running = _Goal(handle=handle, recording=recording, until_ns=until_ns)
         self.conclude()
@@ -106,6 +111,12 @@ class RecordEpisodeServer:
             if not goal.recording.ending:
                 self._stop()
         return CancelResponse.ACCEPT
+
+
+def _refuse(message: str, goal: ServerGoalHandle) -> RecordEpisode.Result:
+    """No episode could be opened."""
+    goal.abort()
+    return RecordEpisode.Result(message=message)
 
 
 def _conclude(recording: Recording, goal: ServerGoalHandle) -> RecordEpisode.Result:

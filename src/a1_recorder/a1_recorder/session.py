@@ -20,7 +20,7 @@ from a1_recorder.definitions import Definition
 from a1_recorder.metadata import METADATA, change_custom
 from a1_recorder.recording import OUTCOMES, Recording, StreamCount, counts_json, software
 from a1_recorder.topics import Topic
-from a1_recorder.writer_thread import Ended, WriterThread, disk_left
+from a1_recorder.writer_thread import WriterThread, disk_left
 
 FORMAT = "1"
 
@@ -143,7 +143,8 @@ class Session:
         self._writer.begin(bag, lambda: self._custom(recording))
         self._write_event(recording, True)
         for number, data in self._kept.items():
-            self._writer.put_always(number + 1, began_ns + self._offset_ns, data)
+            now_ns = self._clocks.steady_ns() + self._offset_ns
+            self._writer.put_always(number + 1, now_ns, data)
             recording.messages += 1
         self.current = recording
         self._open.append(recording)
@@ -305,6 +306,3 @@ def _write_label(path: Path, told: Mapping[str, str]) -> None:
 def left_drafts(folder: Path) -> Sequence[Path]:
     """What recorders that were killed left in a folder."""
     return sorted(path for path in folder.glob(f"*{DRAFT}") if path.is_dir())
-
-
-__all__ = ["Clocks", "Ended", "Session", "left_drafts"]

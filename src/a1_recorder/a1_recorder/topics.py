@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from a1_core.spec import RobotSpec
-from a1_data.episodes import EPISODE, INSTRUCTION_TOPIC, TEXT
+from a1_data.episodes import INSTRUCTION_TOPIC, TEXT
 from a1_data.streams import absolute, streams_of
 
 EPISODE_TOPIC = "a1/episode"
@@ -86,6 +86,3 @@ def recorded_topics(spec: RobotSpec, extra: Sequence[str]) -> tuple[Topic, ...]:
     topics += [Topic(topic=topic, msgtype="", qos="sensor") for topic in extra if topic]
     unique = {topic.name: topic for topic in reversed(topics)}
     return tuple(reversed(unique.values()))
-
-
-__all__ = ["A1_TOPICS", "EPISODE", "EPISODE_TOPIC", "THRESHOLDS_TOPIC", "Topic", "recorded_topics"]
