@@ -32,6 +32,7 @@ from a1_ros.qos import LATCHED, RELIABLE
 
 FRANKA = Path(__file__).parents[2] / "config/robots/franka.yaml"
 SIDE_PX = 32
+SPEC_TOPICS = ("/front_camera/color/image_raw", "/wrist_camera/color/image_raw", "/franka/joint_states")
 
 
 class Ros:
@@ -84,6 +85,7 @@ class Robot:
         self.spec = load_spec(spec_file)
         self.node = ros.add(rclpy.create_node("robot", use_global_arguments=False))
         self.sent: dict[str, list[bytes]] = defaultdict(list)
+        self.times_ns: dict[str, list[int]] = defaultdict(list)
         self._frame = 0
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._stream, daemon=True)
@@ -139,8 +141,10 @@ class Robot:
         self.send("/a1/chunk", ActionChunk(seq=self._frame, robot=self.spec.robot))
 
     def send(self, topic: str, msg) -> None:
-        self.sent[topic].append(bytes(serialize_message(msg)))
-        self._out[topic].publish(msg)
+        data = bytes(serialize_message(msg))
+        self.sent[topic].append(data)
+        self.times_ns[topic].append(time.time_ns())
+        self._out[topic].publish(data)
 
 
 class Operator:
@@ -232,6 +236,12 @@ def holds_in_a_row(whole: list[bytes], part: list[bytes]) -> bool:
         return False
     starts = [k for k, data in enumerate(whole) if data == part[0]]
     return any(whole[k : k + len(part)] == part for k in starts)
+
+
+def missing_s(robot: Robot, topic: str, found: list[bytes], until_ns: int) -> float:
+    """Time between the newest message of a topic in the bag and the newest that was sent."""
+    newest = len(robot.sent[topic]) - 1 - robot.sent[topic][::-1].index(found[-1])
+    return max(0.0, (until_ns - robot.times_ns[topic][newest]) / 1e9)
 
 
 def domain() -> None:
