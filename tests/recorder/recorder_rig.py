@@ -142,6 +142,7 @@ class Robot:
 
     def send(self, topic: str, msg) -> None:
         data = bytes(serialize_message(msg))
+        data += bytes(-len(data) % 4)  # The wire carries whole words.
         self.sent[topic].append(data)
         self.times_ns[topic].append(time.time_ns())
         self._out[topic].publish(data)
