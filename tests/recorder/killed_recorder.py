@@ -4,8 +4,8 @@ import sys
 from pathlib import Path
 
 import rclpy
-from recorder_rig import SPEC_TOPICS
 from rclpy.parameter import Parameter
+from recorder_rig import SPEC_TOPICS
 
 from a1_recorder.node import RecorderNode
 from a1_ros.executor import make_executor

@@ -32,7 +32,11 @@ from a1_ros.qos import LATCHED, RELIABLE
 
 FRANKA = Path(__file__).parents[2] / "config/robots/franka.yaml"
 SIDE_PX = 32
-SPEC_TOPICS = ("/front_camera/color/image_raw", "/wrist_camera/color/image_raw", "/franka/joint_states")
+SPEC_TOPICS = (
+    "/front_camera/color/image_raw",
+    "/wrist_camera/color/image_raw",
+    "/franka/joint_states",
+)
 
 
 class Ros:

@@ -31,7 +31,7 @@ from a1_recorder.topics import EPISODE_TOPIC, THRESHOLDS_TOPIC, recorded_topics
 from a1_recorder.writer_thread import WriterThread
 from a1_ros.lifecycle import A1LifecycleNode
 from a1_ros.qos import RELIABLE, SENSOR
-from a1_ros.times import ns_to_stamp, node_now_ns, steady_now_ns
+from a1_ros.times import node_now_ns, ns_to_stamp, steady_now_ns
 
 WATCH_PERIOD_S = 0.1
 MEASURE_PERIOD_S = 1.0
@@ -60,9 +60,7 @@ class RecorderNode(A1LifecycleNode):
         # Two answers wait for the writer; in the node's own group they would hold up all else.
         apart = ReentrantCallbackGroup()
         self.create_service(StartRecording, "a1/start_recording", self._on_start)
-        self.create_service(
-            StopRecording, "a1/stop_recording", self._on_stop, callback_group=apart
-        )
+        self.create_service(StopRecording, "a1/stop_recording", self._on_stop, callback_group=apart)
         self.create_service(
             DiscardEpisode, "a1/discard_episode", self._on_discard, callback_group=apart
         )

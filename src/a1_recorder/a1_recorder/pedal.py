@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 class Pedal:
     """Calls `actions[button]` when that button goes down; a button that is held does no more."""
 
-    def __init__(self, actions: Mapping[int, Callable[[], None]]) -> None:
+    def __init__(self, actions: Mapping[int, Callable[[], object]]) -> None:
         self._actions = {button: act for button, act in actions.items() if button >= 0}
         self._down: set[int] | None = None
 

@@ -36,7 +36,7 @@ class RecordEpisodeServer:
         *,
         refusal: Callable[[], str],
         begin: Callable[[str, str], Recording],
-        stop: Callable[[], None],
+        stop: Callable[[], object],
     ) -> None:
         self._node = node
         self._refusal = refusal
@@ -107,9 +107,9 @@ class RecordEpisodeServer:
 
     def _cancel(self, handle: ServerGoalHandle) -> CancelResponse:
         goal = self._running
-        if goal is not None and goal.handle.goal_id == handle.goal_id:
-            if not goal.recording.ending:
-                self._stop()
+        mine = goal is not None and goal.handle.goal_id == handle.goal_id
+        if goal is not None and mine and not goal.recording.ending:
+            self._stop()
         return CancelResponse.ACCEPT
 
 

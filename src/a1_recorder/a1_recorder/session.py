@@ -9,7 +9,7 @@ import shutil
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 
 from a1_core.errors import A1Error, BagError
@@ -169,7 +169,9 @@ class Session:
             path.rename(grave)
             shutil.rmtree(grave)
         except OSError as error:
-            raise BagError(f"{path}: cannot be removed: {error.strerror}; remove it by hand") from None
+            raise BagError(
+                f"{path}: cannot be removed: {error.strerror}; remove it by hand"
+            ) from None
         if self.last is not None and self.last.path == path:
             self.last = None
         return None
@@ -248,7 +250,7 @@ class Session:
         recording.messages += 1
 
     def _new_path(self) -> Path:
-        at = datetime.fromtimestamp(self._clocks.wall_ns() / 1e9, tz=timezone.utc)
+        at = datetime.fromtimestamp(self._clocks.wall_ns() / 1e9, tz=UTC)
         stem = f"{self._spec.robot}_{at:%Y%m%d_%H%M%S}"
         name, count = stem, 1
         while any((self._folder / f"{name}{end}").exists() for end in ("", DRAFT)):

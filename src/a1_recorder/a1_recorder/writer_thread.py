@@ -16,7 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from a1_recorder.definitions import Definition
+
 DISK_CHECK_S = 0.5
+REST_S = 0.02
+"""Between two looks at an empty queue: to wake up for each message would cost more than to write."""
 
 
 class Bag(Protocol):
@@ -24,6 +28,9 @@ class Bag(Protocol):
 
     path: Path
     counts: list[int]
+
+    def add_channel(self, topic: str, definition: Definition) -> int:
+        """One more topic."""
 
     def write(self, channel: int, received_ns: int, published_ns: int, data: bytes) -> None:
         """One message."""
@@ -169,6 +176,8 @@ class WriterThread:
                 self._guarded(lambda message=item: self._write(message))  # type: ignore[misc]
                 self._done += len(item[3])
             now_s = time.monotonic()
+            if self._bag is not None and self._queue.empty():
+                time.sleep(REST_S)
             if self._bag is not None and now_s >= flush_at:
                 self._guarded(self._bag.flush)
                 flush_at = now_s + self._flush_period_s
