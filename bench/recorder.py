@@ -1,9 +1,9 @@
 """What the recorder loses and costs, over real DDS, and what a kill leaves.
 
-One process is the robot: 3 cameras of 640x480 at 30 Hz and joint states at 200 Hz, best effort (--qos).
-Another is the recorder, a third a bare one beside it: the same raw subscriptions, whose callbacks
-call rosbags' MCAP writer (zstd). First compressed images, then raw ones. Prints one JSON line and
-writes out/bench/recorder.json.
+One process is the robot: 3 cameras of 640x480 at 30 Hz and joint states at 200 Hz, reliable
+(--qos). Another is the recorder, a third a bare one beside it: the same raw subscriptions, whose
+callbacks call rosbags' MCAP writer (zstd). First compressed images, then raw ones. Prints one JSON
+line and writes out/bench/recorder.json.
 
 messages_sent, messages_dropped: of the recorder's episodes, by the counters in the messages' own
 headers. cpu_over_bare_writer: CPU time of the recorder's process over that of the bare one while
@@ -47,7 +47,7 @@ from a1_data.storage import look, read
 from a1_recorder.definitions import Definitions
 from a1_recorder.node import RecorderNode
 from a1_recorder.session import left_drafts
-from a1_recorder.subscriptions import DEPTH, message_class
+from a1_recorder.subscriptions import IMAGE_DEPTH, message_class
 from a1_recorder.topics import Topic, recorded_topics
 from a1_ros.executor import make_executor
 from a1_ros.images import to_image
@@ -111,7 +111,7 @@ def stamped(data: bytearray, count: int) -> bytes:
 def profile(qos: str) -> QoSProfile:
     """As the recorder subscribes."""
     named = qos_from_spec(qos, where="bench")
-    return QoSProfile(depth=DEPTH, reliability=named.reliability, durability=named.durability)
+    return QoSProfile(depth=IMAGE_DEPTH, reliability=named.reliability, durability=named.durability)
 
 
 def be_robot(spec: RobotSpec, kind: str) -> None:
@@ -163,7 +163,7 @@ def be_recorder(spec: RobotSpec, folder: Path, seconds: float, ready: Path | Non
     executor.add_node(node)
     wanted = {topic.name for topic in streams(spec)}
     mine = [s for s in node._session.streams if s.topic.name in wanted]
-    hear_all(executor, lambda: [s.received for s in mine])
+    hear_all(executor, lambda: [s.received and s.single for s in mine])
     node._begin("pick up the cube", "bench")
     if ready is not None:
         ready.touch()
@@ -258,7 +258,7 @@ def record(kind: str, qos: str, seconds: float, folder: Path) -> dict[str, float
 def kill_recorders(kills: int, folder: Path) -> tuple[int, float]:
     """Unreadable bags, and the longest time missing (s). Forks: the imports are paid once."""
     folder.mkdir()
-    spec = write_spec(folder / "spec.yaml", "compressed", "sensor")
+    spec = write_spec(folder / "spec.yaml", "compressed", "reliable")
     wanted = {topic.name for topic in streams(spec)}
     robot = start("robot", "compressed", "--folder", folder)
     unreadable, missing_s = 0, 0.0
@@ -310,7 +310,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=10.0, help="of compressed images")
     parser.add_argument("--raw-seconds", type=float, default=5.0, help="of raw images")
-    parser.add_argument("--qos", choices=("sensor", "reliable"), default="sensor")
+    parser.add_argument("--qos", choices=("sensor", "reliable"), default="reliable")
     parser.add_argument("--kills", type=int, default=8)
     parser.add_argument("--mode", choices=("robot", "recorder", "bare"), help=argparse.SUPPRESS)
     parser.add_argument("--kind", help=argparse.SUPPRESS)

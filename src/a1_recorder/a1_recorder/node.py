@@ -35,6 +35,7 @@ from a1_ros.times import node_now_ns, ns_to_stamp, steady_now_ns
 
 WATCH_PERIOD_S = 0.1
 MEASURE_PERIOD_S = 1.0
+POLL_PERIOD_S = 0.02
 NOT_ACTIVE = "the recorder is not active; configure and activate it first"
 
 
@@ -65,6 +66,7 @@ class RecorderNode(A1LifecycleNode):
             DiscardEpisode, "a1/discard_episode", self._on_discard, callback_group=apart
         )
         self.create_service(LabelEpisode, "a1/label_episode", self._on_label)
+        self.create_timer(POLL_PERIOD_S, self._poll, clock=self._steady)
         self.create_timer(WATCH_PERIOD_S, self._watch, clock=self._steady)
         self.create_timer(MEASURE_PERIOD_S, self._measure, clock=self._steady)
 
@@ -170,7 +172,9 @@ class RecorderNode(A1LifecycleNode):
         return recording
 
     def _stop_episode(self) -> Recording:
-        recording = self._active().stop()
+        session = self._active()
+        self._poll()
+        recording = session.stop()
         self._publish_event(recording, False)
         return recording
 
@@ -296,6 +300,10 @@ class RecorderNode(A1LifecycleNode):
             self._stop_episode()
 
     # -- now and then
+
+    def _poll(self) -> None:
+        if self._listening is not None:
+            self._listening.take(time.time_ns())
 
     def _watch(self) -> None:
         if self._session is None:

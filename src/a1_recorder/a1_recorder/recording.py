@@ -67,7 +67,9 @@ class StreamCount:
 
 @dataclass(kw_only=True)
 class Recording:
-    """One episode. `began_ns` is on the steady clock, `number` counts the recorder's episodes."""
+    """One episode; `number` counts the recorder's. `began_ns` is on the steady clock,
+    `began_wall_ns` the same moment since the epoch.
+    """
 
     episode_id: str
     path: Path
@@ -75,6 +77,7 @@ class Recording:
     instruction: str
     driver: str
     began_ns: int
+    began_wall_ns: int
     outcome: str = ""
     note: str = ""
     messages: int = 0

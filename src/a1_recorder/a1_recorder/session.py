@@ -20,7 +20,7 @@ from a1_recorder.definitions import Definition
 from a1_recorder.metadata import METADATA, change_custom
 from a1_recorder.recording import OUTCOMES, Recording, StreamCount, counts_json, software
 from a1_recorder.topics import Topic
-from a1_recorder.writer_thread import WriterThread, disk_left
+from a1_recorder.writer_thread import Bag, WriterThread, disk_left
 
 FORMAT = "1"
 
@@ -72,7 +72,6 @@ class Session:
         self._definitions: list[Definition] = []
         self._kept: dict[int, bytes] = {}
         self._open: deque[Recording] = deque()
-        self._offset_ns = 0
         self._number = 0
         self.streams: list[StreamCount] = []
         self.current: Recording | None = None
@@ -94,20 +93,30 @@ class Session:
         self._definitions.append(definition)
         if self.current is not None:
             name = topic.name
-            self._writer.call(lambda bag: bag.add_channel(name, definition))
+
+            def add(bag: Bag) -> None:
+                bag.add_channel(name, definition)
+
+            self._writer.call(add)
         return len(self.streams) - 1
 
-    def hear(self, number: int, data: bytes, published_ns: int, sequence: int | None) -> None:
-        """One serialised message of a topic."""
-        now_ns = self._clocks.steady_ns()
+    def hear(
+        self,
+        number: int,
+        data: bytes,
+        received_ns: int,
+        published_ns: int,
+        sequence: int | None,
+    ) -> None:
+        """One serialised message of a topic; times since the epoch, `received_ns` never falls."""
         stream = self.streams[number]
-        stream.note(now_ns, sequence)
+        stream.note(self._clocks.steady_ns(), sequence)
         if stream.topic.kept:
             self._kept[number] = data
         recording = self.current
-        if recording is None:
+        if recording is None or received_ns < recording.began_wall_ns:
             return
-        if self._writer.put(number + 1, now_ns + self._offset_ns, published_ns, data):
+        if self._writer.put(number + 1, received_ns, published_ns, data):
             recording.messages += 1
         else:
             stream.dropped += 1
@@ -123,7 +132,6 @@ class Session:
                 f"of {self._reserve_bytes / 1e6:.0f} MB; free space, or lower reserve_mb"
             )
         began_ns = self._clocks.steady_ns()
-        self._offset_ns = self._clocks.wall_ns() - began_ns
         self._number += 1
         path = self._new_path()
         recording = Recording(
@@ -133,6 +141,7 @@ class Session:
             instruction=instruction,
             driver=driver,
             began_ns=began_ns,
+            began_wall_ns=self._clocks.wall_ns(),
         )
         for stream in self.streams:
             stream.begin()
@@ -141,10 +150,9 @@ class Session:
         for stream, definition in zip(self.streams, self._definitions, strict=True):
             bag.add_channel(stream.topic.name, definition)
         self._writer.begin(bag, lambda: self._custom(recording))
-        self._write_event(recording, True)
+        self._write_event(recording, True, recording.began_wall_ns)
         for number, data in self._kept.items():
-            now_ns = self._clocks.steady_ns() + self._offset_ns
-            self._writer.put_always(number + 1, now_ns, data)
+            self._writer.put_always(number + 1, recording.began_wall_ns, data)
             recording.messages += 1
         self.current = recording
         self._open.append(recording)
@@ -153,7 +161,7 @@ class Session:
     def stop(self) -> Recording:
         """Close the episode; `drain` tells when that is done."""
         recording = self._end()
-        self._write_event(recording, False)
+        self._write_event(recording, False, self._clocks.wall_ns())
         self._writer.end()
         return recording
 
@@ -244,8 +252,7 @@ class Session:
         self.current = None
         return recording
 
-    def _write_event(self, recording: Recording, running: bool) -> None:
-        now_ns = self._clocks.steady_ns() + self._offset_ns
+    def _write_event(self, recording: Recording, running: bool, now_ns: int) -> None:
         self._writer.put_always(0, now_ns, self._event(recording, running))
         recording.messages += 1
 

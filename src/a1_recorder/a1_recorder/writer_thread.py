@@ -20,7 +20,7 @@ from a1_recorder.definitions import Definition
 
 DISK_CHECK_S = 0.5
 REST_S = 0.02
-"""Between two looks at an empty queue: to wake up for each message would cost more than to write."""
+"""Between looks at an empty queue: to wake up for each message costs more than to write it."""
 
 
 class Bag(Protocol):
