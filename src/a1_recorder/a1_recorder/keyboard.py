@@ -7,6 +7,7 @@ last one where none is recorded), i types the next instruction, n types a note, 
 from __future__ import annotations
 
 import argparse
+import os
 import select
 import sys
 import termios
@@ -199,7 +200,8 @@ def serve(front: Front, console: Console) -> None:
             live.update(picture(front), refresh=True)
             if not select.select([sys.stdin], [], [], POLL_S)[0]:
                 continue
-            key = sys.stdin.read(1)
+            # Past Python's buffer, which `select` does not see.
+            key = os.read(sys.stdin.fileno(), 1).decode("ascii", "replace")
             if key in ("q", ""):
                 return
             if key == "i":
