@@ -172,7 +172,8 @@ def be_recorder(spec: RobotSpec, folder: Path, seconds: float, ready: Path | Non
         executor.spin_once(timeout_sec=0.05)
     node.trigger_deactivate()
     cpu_s = time.process_time() - before_s
-    print(json.dumps({"cpu_s": cpu_s, "queue_drops": sum(s.dropped for s in mine)}))
+    told = {"queue_drops": sum(s.dropped for s in mine), "lost": sum(s.lost for s in mine)}
+    print(json.dumps({"cpu_s": cpu_s, **told}))
 
 
 def be_bare(spec: RobotSpec, folder: Path, seconds: float) -> None:
@@ -249,6 +250,7 @@ def record(kind: str, qos: str, seconds: float, folder: Path) -> dict[str, float
         "sent": sent,
         "dropped": dropped,
         "queue_drops": answers[0]["queue_drops"],
+        "lost": answers[0]["lost"],
         "cpu_s": answers[0]["cpu_s"],
         "bare_cpu_s": answers[1]["cpu_s"],
         "size": sum(p.stat().st_size for p in path.iterdir()),
@@ -336,6 +338,7 @@ def main() -> None:
         ("messages_dropped", compressed["dropped"] + raw["dropped"], "1"),
         ("messages_dropped_raw", raw["dropped"], "1"),
         ("queue_drops", compressed["queue_drops"] + raw["queue_drops"], "1"),
+        ("lost_on_the_way", compressed["lost"] + raw["lost"], "1"),
         ("cpu_over_bare_writer", raw["cpu_s"] / raw["bare_cpu_s"], "1"),
         ("cpu_over_bare_writer_compressed", compressed["cpu_s"] / compressed["bare_cpu_s"], "1"),
         ("cpu_share_raw", raw["cpu_s"] / arguments.raw_seconds, "1"),

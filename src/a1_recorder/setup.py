@@ -19,6 +19,7 @@ setup(
     entry_points={
         "console_scripts": [
             "record = a1_recorder.keyboard:main",
+            "replay = a1_recorder.replay:main",
             "recorder = a1_recorder.main:main",
         ],
         "a1_ros.nodes": ["recorder = a1_recorder.node:RecorderNode"],
