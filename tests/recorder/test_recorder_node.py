@@ -2,6 +2,8 @@
 
 import time
 
+import pytest
+import rclpy
 import yaml
 from recorder_rig import (
     FRANKA,
@@ -12,9 +14,12 @@ from recorder_rig import (
     result_of,
     wait_for,
 )
+from std_msgs.msg import String
 
 from a1_recorder.settings import SPECS
+from a1_recorder.topics import Topic
 from a1_ros.compose import find_node
+from a1_ros.qos import RELIABLE, SENSOR
 
 
 def custom_of(path):
@@ -185,6 +190,34 @@ def test_extra_topics_are_found_by_their_publisher(make, robot, operator, folder
     assert wait_for(lambda: node._session.current.messages >= 4)
     operator.stop()
     assert len(messages_in(path)["/joy"]) == 3
+
+
+@pytest.mark.parametrize("offered", [RELIABLE, SENSOR], ids=["reliable", "best effort"])
+def test_a_stream_is_heard_as_well_as_its_publisher_can(ros, make, operator, folder, offered):
+    publisher_node = ros.add(rclpy.create_node("speaker", use_global_arguments=False))
+    node = make()
+    node._listening.add(Topic(topic="/loud", msgtype="std_msgs/msg/String", qos="sensor"), "")
+    publisher = publisher_node.create_publisher(String, "/loud", offered)
+    (loud,) = (one for one in node._listening._listened if one.topic == "/loud")
+    stream = node._session.streams[loud.number]
+    assert wait_for(lambda: stream.single)
+    assert wait_for(lambda: publisher.get_subscription_count() == 1)
+    assert loud.reliability == offered.reliability
+    time.sleep(0.3)
+    path = folder / operator.start().episode_id
+    for k in range(5):
+        publisher.publish(String(data=str(k)))
+    assert wait_for(lambda: stream.received == 5)
+    operator.stop()
+    assert len(messages_in(path)["/loud"]) == 5
+
+
+def test_a_folder_that_is_gone_is_made_anew(recorder, operator, folder):
+    folder.rmdir()
+    recorder.diagnostics.publish()
+    started = operator.start()
+    assert started.success, started.message
+    assert operator.stop().success
 
 
 def test_parameter_file_and_declarations_agree():

@@ -190,8 +190,8 @@ class Session:
             raise A1Error(f"outcome {outcome} is unknown; send 0 unlabelled, 1 success, 2 failure")
         told = {"outcome": OUTCOMES[outcome], "instruction": instruction, "note": note}
         told = {key: text for key, text in told.items() if text}
-        for recording in (self.current, *self._open):
-            if recording is not None and episode_id in ("", recording.episode_id):
+        for recording in reversed(self._open):
+            if episode_id in ("", recording.episode_id):
                 for key, text in told.items():
                     setattr(recording, key, text)
                 recording.labelled_late = recording.ending

@@ -13,6 +13,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -163,17 +164,17 @@ class WriterThread:
             except queue.Empty:
                 item = ()  # type: ignore[assignment]
             if item is None:
-                self._guarded(lambda: self._end(discard=False))
+                self._guarded(partial(self._end, discard=False))
                 return
             if isinstance(item, _Begin):
                 self._bag, self._custom = item.bag, item.custom
             elif isinstance(item, _End):
-                self._guarded(lambda end=item: self._end(discard=end.discard))  # type: ignore[misc]
+                self._guarded(partial(self._end, discard=item.discard))
             elif isinstance(item, _Call):
                 if self._bag is not None:
-                    item.step(self._bag)
+                    self._guarded(partial(item.step, self._bag))
             elif item:
-                self._guarded(lambda message=item: self._write(message))  # type: ignore[misc]
+                self._guarded(partial(self._write, item))
                 self._done += len(item[3])
             now_s = time.monotonic()
             if self._bag is not None and self._queue.empty():
@@ -211,7 +212,7 @@ class WriterThread:
             )
             self._end(discard=False, failure=failure)
 
-    def _guarded(self, step: Callable[[], None]) -> None:
+    def _guarded(self, step: Callable[[], object]) -> None:
         try:
             step()
         except OSError as error:
@@ -230,6 +231,8 @@ class WriterThread:
 
 
 def disk_left(path: Path) -> int:
-    """Bytes that this process may still write where `path` lies."""
+    """Bytes that this process may still write where `path` lies, or will."""
+    while not path.exists() and path != path.parent:
+        path = path.parent
     answer = os.statvfs(path)
     return answer.f_bavail * answer.f_frsize
