@@ -16,6 +16,7 @@ import argparse
 import json
 import os
 import random
+import shutil
 import signal
 import struct
 import subprocess
@@ -269,32 +270,42 @@ def kill_recorders(kills: int, folder: Path) -> tuple[int, float]:
         for begin in range(0, kills, AT_ONCE):
             folders = [folder / f"bag{k}" for k in range(begin, min(kills, begin + AT_ONCE))]
             children = [(fork_recorder(spec, path), path) for path in folders]
-            for child, path in children:
-                while not (path / "ready").exists():
-                    time.sleep(0.01)
-                time.sleep(rng.uniform(0.0, 1.5))
-                os.kill(child, signal.SIGKILL)
-                killed_ns = time.time_ns()
-                os.waitpid(child, 0)
+            ends = [end_of(child, path, rng.uniform(0.0, 1.5)) for child, path in children]
+            for path, (began_ns, killed_ns) in zip(folders, ends, strict=True):
                 (draft,) = left_drafts(path)
-                try:
-                    found = headers(draft, wanted)
-                    (bag,) = open_bags(draft, spec, ReadSettings())
-                    good = any(True for _ in bag.frames())
-                except BagError as error:
-                    print(f"{draft}: {error}", file=sys.stderr)
-                    good, found = None, {}
-                began_ns = (path / "ready").stat().st_mtime_ns
-                # What was killed within its first second may hold nothing yet.
+                good, found = look_at(draft, spec, wanted)
                 late = killed_ns - began_ns > 1_000_000_000
+                # What was killed within its first second may hold nothing yet.
                 unreadable += good is None or (late and not good)
                 for topic in wanted:
                     newest_ns = found[topic][-1][0] if found.get(topic) else began_ns
                     missing_s = max(missing_s, (killed_ns - newest_ns) / 1e9)
+                shutil.rmtree(path)
     finally:
         robot.kill()
         robot.wait()
     return unreadable, missing_s
+
+
+def end_of(child: int, folder: Path, after_s: float) -> tuple[int, int]:
+    """Kill a recorder some time after it records; when it began and when it ended (ns)."""
+    while not (folder / "ready").exists():
+        time.sleep(0.01)
+    time.sleep(after_s)
+    os.kill(child, signal.SIGKILL)
+    killed_ns = time.time_ns()
+    os.waitpid(child, 0)
+    return (folder / "ready").stat().st_mtime_ns, killed_ns
+
+
+def look_at(draft: Path, spec: RobotSpec, wanted: set[str]) -> tuple[bool | None, dict]:
+    """Whether a bag gives an observation, None where it cannot be opened; and its headers."""
+    try:
+        (bag,) = open_bags(draft, spec, ReadSettings())
+        return any(True for _ in bag.frames()), headers(draft, wanted)
+    except BagError as error:
+        print(f"{draft}: {error}", file=sys.stderr)
+        return None, {}
 
 
 def fork_recorder(spec: RobotSpec, folder: Path) -> int:
