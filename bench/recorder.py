@@ -260,7 +260,7 @@ def record(kind: str, qos: str, seconds: float, folder: Path) -> dict[str, float
 
 
 def kill_recorders(kills: int, folder: Path) -> tuple[int, int, float]:
-    """Recorders killed, unreadable bags, and the longest time missing (s). Forks: the imports are paid once."""
+    """Recorders killed, unreadable bags, longest time missing (s). Forks: imports are paid once."""
     folder.mkdir()
     spec = write_spec(folder / "spec.yaml", "compressed", "reliable")
     wanted = {topic.name for topic in streams(spec)}
