@@ -308,3 +308,13 @@ def test_a_definition_that_cannot_be_used_gives_way_to_the_common_one(run, bag_p
     connection.close()
     frames, _ = read(bag_path, run.spec)
     assert_same(frames, live(run.spec, run.messages))
+
+
+def test_a_label_of_a_bag_of_one_episode_wins_over_everything():
+    custom = {"labelled_outcome": "failure", "labelled_instruction": "touch blue"}
+    one = Episode(index=0, number=1, outcome="success", instructions=((0, "touch red"),))
+    (labelled,) = plan_episodes([one], [], custom, "")
+    assert (labelled.outcome, labelled.instruction_source) == ("failure", "label")
+    assert labelled.instruction_at(0) == "touch blue"
+    assert plan_episodes([one, one], [], custom, "") == (one, one)
+    assert plan_episodes([one], [], {"labelled_outcome": "neither"}, "") == (one,)

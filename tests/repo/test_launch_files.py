@@ -57,8 +57,9 @@ def test_the_lifecycle_nodes_are_those_that_are_started(bringup_share):
         nodes = {node.name: node for node in nodes_of(bringup_share, path.name)}
         if set(nodes) == {"calibration"}:
             continue  # it drives nothing and has no lifecycle
-        managed = values_of(nodes["lifecycle_manager"])["nodes"].split()
-        assert sorted(managed) == sorted(set(nodes) - {"lifecycle_manager"}), path.name
+        (manager,) = (n for n, node in nodes.items() if node.executable == "lifecycle_manager")
+        managed = values_of(nodes[manager])["nodes"].split()
+        assert sorted(managed) == sorted(set(nodes) - {manager}), path.name
 
 
 def test_every_robot_has_a_launch_file():

@@ -7,6 +7,8 @@ that does not, or with the next episode, or with the bag. Times are those at whi
 the messages.
 
 The instruction comes from the first of these that says anything:
+0. in a bag of one episode its label: custom_data, key `labelled_instruction`; `labelled_outcome`
+   is its outcome likewise. Both are written after the recording, when the data are closed;
 1. the episode's events: their last `instruction` that is not empty;
 2. std_msgs/String on a1/instruction: the newest text at that moment, empty for "nothing to do";
 3. the bag's metadata: custom_data, key `instruction`;
@@ -26,9 +28,11 @@ EVENT_TOPICS = ("/a1/episode", "/sim/episode")
 INSTRUCTION_TOPIC = "/a1/instruction"
 INSTRUCTION_KEY = "instruction"
 OUTCOME_KEY = "outcome"
+LABELLED_INSTRUCTION_KEY = "labelled_instruction"
+LABELLED_OUTCOME_KEY = "labelled_outcome"
 
 Outcome = Literal["", "success", "failure"]
-Source = Literal["events", "topic", "metadata", "default", "none"]
+Source = Literal["label", "events", "topic", "metadata", "default", "none"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,7 +131,19 @@ def plan_episodes(
     outcome = custom.get(OUTCOME_KEY, "")
     whole = Episode(index=0, outcome=outcome if outcome in ("success", "failure") else "")  # type: ignore[arg-type]
     episodes = [whole] if events is None else events
-    return tuple(_instructed(episode, texts, custom, default) for episode in episodes)
+    planned = tuple(_instructed(episode, texts, custom, default) for episode in episodes)
+    return (_labelled(planned[0], custom),) if len(planned) == 1 else planned
+
+
+def _labelled(episode: Episode, custom: Mapping[str, str]) -> Episode:
+    """The episode with what was said of it after its recording."""
+    outcome = custom.get(LABELLED_OUTCOME_KEY, "")
+    if outcome in ("success", "failure"):
+        episode = replace(episode, outcome=outcome)  # type: ignore[arg-type]
+    text = custom.get(LABELLED_INSTRUCTION_KEY, "")
+    if text:
+        episode = replace(episode, instruction_source="label", instructions=((0, text),))
+    return episode
 
 
 def _instructed(

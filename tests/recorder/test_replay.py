@@ -1,0 +1,98 @@
+"""Recorded chunks, sent again on simulated time."""
+
+from itertools import pairwise
+
+import pytest
+import rclpy
+from a1_msgs.msg import ActionChunk, ChunkVerdict
+from builtin_interfaces.msg import Duration
+from rclpy.parameter import Parameter
+from rclpy.serialization import serialize_message
+from recorder_rig import wait_for
+from rosgraph_msgs.msg import Clock
+
+from a1_core.errors import BagError
+from a1_data.bag_files import find_bags
+from a1_recorder.bag_writer import BagWriter
+from a1_recorder.definitions import Definitions
+from a1_recorder.replay import Replayer, main, recorded_chunks
+from a1_ros.qos import RELIABLE
+from a1_ros.times import ns_to_stamp, stamp_to_ns
+
+MS = 1_000_000
+START = 1_700_000_000_000 * MS
+
+
+def write_chunks(path, count: int = 4):
+    bag = BagWriter(path, {})
+    bag.add_channel("/a1/chunk", Definitions().of("a1_msgs/msg/ActionChunk"))
+    for k in range(count):
+        chunk = ActionChunk(seq=70 + k, robot="franka", horizon=1, dim=2, data=[float(k), 0.5])
+        chunk.valid_for = Duration(sec=1)
+        received_ns = START + k * 100 * MS
+        chunk.header.stamp = ns_to_stamp(received_ns - 30 * MS)
+        bag.write(0, received_ns, received_ns, bytes(serialize_message(chunk)))
+    return bag.finish({})
+
+
+def test_chunks_keep_rows_delay_and_distance_and_are_judged(ros, tmp_path):
+    (files,) = find_bags(write_chunks(tmp_path / "bag"))
+    heard = []
+    other = ros.add(rclpy.create_node("controller", use_global_arguments=False))
+    clock = other.create_publisher(Clock, "/clock", RELIABLE)
+    verdicts = other.create_publisher(ChunkVerdict, "a1/chunk_verdict", RELIABLE)
+    now = {"ns": 5_000 * MS}
+
+    def judge(chunk) -> None:
+        heard.append((now["ns"], chunk))
+        code = ChunkVerdict.ACCEPTED if chunk.seq < 4 else ChunkVerdict.LIMIT
+        verdicts.publish(
+            ChunkVerdict(session_id=chunk.session_id, seq=chunk.seq, code=code, detail="joint 1")
+        )
+
+    def tick() -> None:
+        now["ns"] += 10 * MS
+        clock.publish(Clock(clock=ns_to_stamp(now["ns"])))
+
+    other.create_subscription(ActionChunk, "a1/chunk", judge, RELIABLE)
+    replayer = ros.add(
+        Replayer(
+            recorded_chunks(files),
+            use_global_arguments=False,
+            parameter_overrides=[Parameter("use_sim_time", value=True)],
+        )
+    )
+    assert wait_for(
+        lambda: replayer.count_subscribers("a1/chunk") and other.count_subscribers("/clock")
+    )
+    other.create_timer(0.01, tick)
+    assert wait_for(lambda: replayer.done)
+    assert [chunk.seq for _, chunk in heard] == [1, 2, 3, 4]
+    assert [list(chunk.data) for _, chunk in heard] == [[float(k), 0.5] for k in range(4)]
+    assert len({bytes(chunk.session_id.uuid) for _, chunk in heard}) == 1
+    stamps = [stamp_to_ns(chunk.header.stamp) for _, chunk in heard]
+    for before, after in pairwise(stamps):
+        assert 60 * MS <= after - before <= 140 * MS
+    for at_ns, chunk in heard:
+        assert 20 * MS <= at_ns - stamp_to_ns(chunk.header.stamp) <= 70 * MS
+        assert chunk.source == ActionChunk.SOURCE_SCRIPT
+    assert replayer.verdicts == {"ACCEPTED": 3, "LIMIT": 1}
+    assert replayer.refused == {"LIMIT": "joint 1"}
+
+
+def test_a_bag_without_chunks_is_named(tmp_path):
+    bag = BagWriter(tmp_path / "bag", {})
+    bag.add_channel("/said", Definitions().of("std_msgs/msg/String"))
+    bag.write(0, 1, 1, bytes(8))
+    (files,) = find_bags(bag.finish({}))
+    with pytest.raises(BagError, match="nothing can be replayed"):
+        recorded_chunks(files)
+
+
+def test_it_refuses_to_reach_beyond_this_machine(tmp_path, monkeypatch, capsys):
+    write_chunks(tmp_path / "bag")
+    monkeypatch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "SUBNET")
+    with pytest.raises(SystemExit) as exit_info:
+        main([str(tmp_path / "bag")])
+    assert exit_info.value.code == 1
+    assert "ROS_AUTOMATIC_DISCOVERY_RANGE" in capsys.readouterr().out
