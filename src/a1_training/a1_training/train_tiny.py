@@ -68,7 +68,8 @@ class TinyRun:
         self._log_path = paths.work / "log.jsonl"
         torch.manual_seed(recipe.seed)
         self._tokenizer = InstructionTokenizer.from_words(_words())
-        self._trainer = Trainer(A1Network(tiny(vocab_size=len(self._tokenizer))), recipe)
+        config = tiny(vocab_size=len(self._tokenizer), head="mlp")
+        self._trainer = Trainer(A1Network(config), recipe)
 
     def run(self) -> None:
         """Everything that is not done yet; the checkpoint is written after every stage."""
