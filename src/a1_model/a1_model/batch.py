@@ -19,7 +19,7 @@ class TrainBatch:
         text_ids_BT, text_mask_BT: int64 ids; bool, True where a token is real.
         state_BD, actions_BHD: float32, normalised to [-1, 1].
         action_valid_B: bool, the sample has an action label.
-        row_valid_BH: bool, the row counts (padding at the end of an episode does not).
+        row_weight_BH: float32, how much a row counts (0: padding at the end of an episode).
         end_B, end_valid_B: float32 0 or 1, the substep ends within the next row; bool.
         points_BV2, points_valid_BV: float32 x, y of the named object in [0, 1] of the image
             as the model sees it; bool, the object is visible.
@@ -32,7 +32,7 @@ class TrainBatch:
     state_BD: Tensor
     actions_BHD: Tensor
     action_valid_B: Tensor
-    row_valid_BH: Tensor
+    row_weight_BH: Tensor
     end_B: Tensor
     end_valid_B: Tensor
     points_BV2: Tensor

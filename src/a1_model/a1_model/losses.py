@@ -161,7 +161,7 @@ class _Flow:
 
 
 def _rows(batch: TrainBatch) -> Tensor:
-    return batch.row_valid_BH & batch.action_valid_B[:, None]
+    return batch.row_weight_BH * batch.action_valid_B[:, None]
 
 
 def _mlp_loss(actions_BHD: Tensor, batch: TrainBatch) -> Tensor:

@@ -47,6 +47,16 @@ def fit_normaliser(names: Sequence[str], shards: Shards) -> Normaliser:
     )
 
 
+def row_weights(horizon: int) -> np.ndarray:
+    """float32 [H], mean 1: about the inverse of how large the offsets of a row are.
+
+    Offsets grow with the row, so equal weights would teach the last rows, which the next plan
+    replaces before they are due, and leave the first ones to chance.
+    """
+    weights_H = np.arange(1, horizon + 1) ** -0.75
+    return (weights_H / weights_H.mean()).astype(np.float32)
+
+
 class BatchSampler:
     """Draws batches from several sources in a given mixture, reproducibly.
 
@@ -103,7 +113,7 @@ class BatchSampler:
                 self._normaliser.encode_actions(actions).astype(np.float32)
             ),
             action_valid_B=torch.from_numpy(valid),
-            row_valid_BH=torch.from_numpy(np.repeat(valid[:, None], actions.shape[1], axis=1)),
+            row_weight_BH=torch.from_numpy(np.tile(row_weights(actions.shape[1]), (len(valid), 1))),
             end_B=torch.from_numpy(end.astype(np.float32)),
             end_valid_B=torch.from_numpy(valid),
             points_BV2=torch.from_numpy(np.nan_to_num(points).astype(np.float32)),

@@ -9,10 +9,16 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
+from torch.optim import Optimizer
 
 from a1_model.network import A1Network
 from a1_training.recipe import Recipe, Stage
 from a1_training.samples import BatchSampler
+
+# Muon's step is a matrix whose singular values are about its learning rate, AdamW's one whose
+# entries are: this many times the stage's rate gives changes of about the same size.
+MATRIX_RATE = 20.0
+_LAYERS = ("vision.", "backbone.layers.", "expert.layers.")
 
 
 def learning_rate(stage: Stage, step: int) -> float:
@@ -22,6 +28,28 @@ def learning_rate(stage: Stage, step: int) -> float:
     progress = (step - stage.warmup_steps) / max(1, stage.steps - stage.warmup_steps)
     cosine = 0.5 * (1 + math.cos(math.pi * progress))
     return stage.learning_rate * (stage.final_fraction + (1 - stage.final_fraction) * cosine)
+
+
+def optimisers(network: A1Network, weight_decay: float) -> tuple[Optimizer, Optimizer]:
+    """Muon for the matrices of the layers (Jordan et al., 2024), AdamW for everything else.
+
+    Muon's steps have the same size in every direction of a matrix. Regression of actions needs
+    that: with AdamW it takes about ten times as many samples to the same error.
+    """
+    layers, matrices, vectors = [], [], []
+    for name, parameter in network.named_parameters():
+        if parameter.ndim == 2 and name.startswith(_LAYERS):
+            layers.append(parameter)
+        else:
+            (matrices if parameter.ndim >= 2 else vectors).append(parameter)
+    groups = [
+        {"params": matrices, "weight_decay": weight_decay},
+        {"params": vectors, "weight_decay": 0.0},
+    ]
+    return (
+        torch.optim.Muon(layers, weight_decay=weight_decay),
+        torch.optim.AdamW(groups, betas=(0.9, 0.95)),
+    )
 
 
 class Trainer:
@@ -35,15 +63,7 @@ class Trainer:
         self.network = network
         self.average = copy.deepcopy(network).requires_grad_(False).eval()
         self._recipe = recipe
-        decayed = [p for p in network.parameters() if p.ndim >= 2]
-        plain = [p for p in network.parameters() if p.ndim < 2]
-        self._optimiser = torch.optim.AdamW(
-            [
-                {"params": decayed, "weight_decay": recipe.weight_decay},
-                {"params": plain, "weight_decay": 0.0},
-            ],
-            betas=(0.9, 0.95),
-        )
+        self._optimisers = optimisers(network, recipe.weight_decay)
         self.generator = torch.Generator().manual_seed(recipe.seed)
         self.steps_done = 0
 
@@ -65,12 +85,13 @@ class Trainer:
 
     def _step(self, stage: Stage, step: int, sampler: BatchSampler) -> dict[str, float]:
         batch = sampler.draw(stage.mixture, self._recipe.images_per_step)
-        for group in self._optimiser.param_groups:
-            group["lr"] = learning_rate(stage, step)
+        for optimiser, rate in zip(self._optimisers, (MATRIX_RATE, 1.0), strict=True):
+            for group in optimiser.param_groups:
+                group["lr"] = rate * learning_rate(stage, step)
         wanted = tuple(name for name, weight in stage.loss_weights.items() if weight > 0)
         losses = self.network.losses(batch, self.generator, wanted=wanted)
         total = torch.stack([stage.loss_weights[name] * losses[name] for name in wanted]).sum()
-        self._optimiser.zero_grad(set_to_none=True)
+        self.network.zero_grad(set_to_none=True)
         total.backward()
         norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), self._recipe.gradient_clip)
         if not torch.isfinite(norm):
@@ -78,7 +99,8 @@ class Trainer:
                 f"stage {stage.name}, step {step}: the gradient is not finite; "
                 "lower the stage's learning_rate or look for NaN in its data"
             )
-        self._optimiser.step()
+        for optimiser in self._optimisers:
+            optimiser.step()
         self.steps_done += 1
         self._update_average()
         report = {name: float(losses[name].detach()) for name in wanted}
@@ -99,7 +121,7 @@ class Trainer:
         state = {
             "network": self.network.state_dict(),
             "average": self.average.state_dict(),
-            "optimiser": self._optimiser.state_dict(),
+            "optimisers": [optimiser.state_dict() for optimiser in self._optimisers],
             "generator": self.generator.get_state(),
             "sampler": sampler.rng.bit_generator.state,
             "steps_done": self.steps_done,
@@ -115,7 +137,8 @@ class Trainer:
         state = torch.load(path, weights_only=True)
         self.network.load_state_dict(state["network"])
         self.average.load_state_dict(state["average"])
-        self._optimiser.load_state_dict(state["optimiser"])
+        for optimiser, kept in zip(self._optimisers, state["optimisers"], strict=True):
+            optimiser.load_state_dict(kept)
         self.generator.set_state(state["generator"])
         self.steps_done = state["steps_done"]
         sampler.rng.bit_generator.state = state["sampler"]
