@@ -77,7 +77,7 @@ _ACT = {"fm": 1.0, "mlp": 0.5, "end": 0.05, "match": 0.2, "point": 0.2}
 
 
 def tiny_recipe() -> Recipe:
-    """Match, point, clone, then two rounds of DAgger."""
+    """Match, point, clone, then one round of DAgger."""
     return Recipe(
         scenes=16_000,
         demonstration_episodes=1_600,
@@ -102,7 +102,7 @@ def tiny_recipe() -> Recipe:
             ),
             Stage(
                 name="clone",
-                steps=2_500,
+                steps=1_500,
                 mixture={"demonstrations": 0.6, "scenes": 0.4},
                 loss_weights=_ACT,
                 learning_rate=1e-3,
@@ -111,27 +111,16 @@ def tiny_recipe() -> Recipe:
         ),
         dagger=(
             DaggerRound(
-                episodes=160,
-                beta=0.3,
+                episodes=200,
+                beta=0.2,
                 stage=Stage(
                     name="dagger-1",
-                    steps=1_000,
-                    mixture={"demonstrations": 0.4, "dagger": 0.4, "scenes": 0.2},
-                    loss_weights=_ACT,
-                    learning_rate=5e-4,
-                    final_fraction=0.5,
-                ),
-            ),
-            DaggerRound(
-                episodes=200,
-                beta=0.0,
-                stage=Stage(
-                    name="dagger-2",
                     steps=1_200,
-                    mixture={"demonstrations": 0.3, "dagger": 0.6, "scenes": 0.1},
+                    mixture={"demonstrations": 0.4, "dagger": 0.45, "scenes": 0.15},
                     loss_weights=_ACT,
-                    learning_rate=4e-4,
+                    learning_rate=6e-4,
                     final_fraction=0.02,
+                    warmup_steps=50,
                 ),
             ),
         ),

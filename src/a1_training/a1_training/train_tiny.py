@@ -68,7 +68,7 @@ class TinyRun:
         self._log_path = paths.work / "log.jsonl"
         torch.manual_seed(recipe.seed)
         self._tokenizer = InstructionTokenizer.from_words(_words())
-        config = tiny(vocab_size=len(self._tokenizer), head="mlp")
+        config = tiny(vocab_size=len(self._tokenizer))
         self._trainer = Trainer(A1Network(config), recipe)
 
     def run(self) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
+from torch.nn import Parameter
 from torch.optim import Optimizer
 
 from a1_model.network import A1Network
@@ -36,7 +37,9 @@ def optimisers(network: A1Network, weight_decay: float) -> tuple[Optimizer, Opti
     Muon's steps have the same size in every direction of a matrix. Regression of actions needs
     that: with AdamW it takes about ten times as many samples to the same error.
     """
-    layers, matrices, vectors = [], [], []
+    layers: list[Parameter] = []
+    matrices: list[Parameter] = []
+    vectors: list[Parameter] = []
     for name, parameter in network.named_parameters():
         if parameter.ndim == 2 and name.startswith(_LAYERS):
             layers.append(parameter)
