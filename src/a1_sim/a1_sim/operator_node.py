@@ -37,7 +37,7 @@ OUTCOMES = {
     RunTask.Result.TIMED_OUT: "timeout",
     RunTask.Result.CANCELED: "canceled",
     RunTask.Result.FAILED: "the policy failed",
-    RunTask.Result.BLOCKED: "the controller does not follow",
+    RunTask.Result.BLOCKED: "blocked",
 }
 
 

@@ -1,5 +1,6 @@
 """Pictures of figures: exits against the phases of a task, and success against cost."""
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,8 @@ PHASE_COLOURS = {
     "retreat": "#e8e8e8",
     "done": "#d5f0d0",
 }
+# As much as a strip is wide.
+TITLE_LENGTH = 110
 SETTING_COLOURS = {"full": "#444444", "adaptive": "#e07b00", "fixed": "#2a78c2"}
 
 
@@ -44,7 +47,8 @@ def plot_exits(path: Path, records: Sequence[EpisodeRecord]) -> None:
         axes.set_yticks(range(2, deepest + 1, 2))
         axes.set_xlim(0.0, longest_s)
         outcome = "success" if record.success else record.reason
-        axes.set_title(f"{record.instruction}: {outcome}", fontsize=10, loc="left")
+        title = textwrap.shorten(f"{record.instruction}: {outcome}", TITLE_LENGTH, placeholder=" ...")
+        axes.set_title(title, fontsize=10, loc="left")
         axes.set_ylabel("exit layer", fontsize=9)
         axes.grid(axis="y", color="white", linewidth=0.8)
         axes.tick_params(labelsize=8)
