@@ -16,10 +16,13 @@ PICTURE = 3.0
 
 
 def main() -> None:
+    """Exits with an AssertionError that says what differs."""
     path, found = Path(sys.argv[1]).resolve(), np.load(sys.argv[2], allow_pickle=False)
     dataset = LeRobotDataset("local/a1", root=path, video_backend="pyav")
     cameras = [key for key in found.files if key.startswith("observation.images.")]
-    assert len(dataset) == len(found["action"]), f"{len(dataset)} frames, ours {len(found['action'])}"
+    assert len(dataset) == len(found["action"]), (
+        f"{len(dataset)} frames, ours {len(found['action'])}"
+    )
     assert sorted(dataset.meta.camera_keys) == sorted(cameras), dataset.meta.camera_keys
     worst = 0.0
     for index in range(len(dataset)):

@@ -1,4 +1,4 @@
-"""Input of the tests of data sets: a commanded robot's run as a bag, and how far pictures differ."""
+"""Input of the tests of data sets: a commanded robot's bags, made-up episodes."""
 
 from pathlib import Path
 

@@ -49,9 +49,7 @@ class Columns:
                 f"columns: {len(wanted)} names ({', '.join(wanted)}) for the {spec.dim} columns of "
                 f"{spec.robot}: {', '.join(spec.action_names)}; give one for each"
             )
-        self._places = {
-            key: _places(dataset, key, wanted, spec.robot) for key in (STATE, ACTION)
-        }
+        self._places = {key: _places(dataset, key, wanted, spec.robot) for key in (STATE, ACTION)}
         named = {name: IMAGES + name for name in spec.camera_names} | dict(naming.cameras or {})
         _check_cameras(dataset, spec, named)
         self.cameras = {name: named[name] for name in spec.camera_names}

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -110,7 +111,9 @@ def still_ends(still_T: NDArray, keep: int = 1) -> tuple[int, int]:
     return max(0, int(moving[0]) - keep), min(len(still_T), int(moving[-1]) + 1 + keep)
 
 
-def _video_fault(dataset: Dataset, columns: Columns, episode: Episode, seconds) -> tuple[str, str]:
+def _video_fault(
+    dataset: Dataset, columns: Columns, episode: Episode, seconds: Callable[[Path], float]
+) -> tuple[str, str]:
     for key in columns.cameras.values():
         if key not in episode.videos:
             continue
@@ -119,11 +122,8 @@ def _video_fault(dataset: Dataset, columns: Columns, episode: Episode, seconds) 
             return "VIDEO_MISSING", f"{part.path} is not there; copy the data set whole"
         end_s = part.from_s + episode.length / dataset.info.fps
         if seconds(part.path) < end_s - 0.5 / dataset.info.fps:
-            return (
-                "VIDEO_SHORT",
-                f"{part.path} ends at {seconds(part.path):.3f} s, the episode at {end_s:.3f} s; "
-                "encode it anew",
-            )
+            ends = f"ends at {seconds(part.path):.3f} s, the episode at {end_s:.3f} s"
+            return "VIDEO_SHORT", f"{part.path} {ends}; encode it anew"
     return "", ""
 
 
@@ -132,19 +132,13 @@ def _rows_fault(dataset: Dataset, rows: Rows) -> tuple[str, str] | None:
         bad = np.argwhere(~np.isfinite(values))
         if len(bad):
             frame, column = bad[0]
-            return (
-                "NON_FINITE",
-                f"{name} is {values[frame, column]} at frame {frame}, column {column}; leave the "
-                "episode out",
-            )
+            found = f"{name} is {values[frame, column]} at frame {frame}, column {column}"
+            return "NON_FINITE", f"{found}; leave the episode out"
     nominal_T = rows.timestamp_T[0] + np.arange(len(rows.tasks)) / dataset.info.fps
     away_s = float(np.abs(rows.timestamp_T - nominal_T).max())
     if away_s > 0.5 / dataset.info.fps:
-        return (
-            "OTHER_RATE",
-            f"timestamps are up to {away_s:.3f} s from {dataset.info.fps} frames a second; write "
-            "it at one rate",
-        )
+        found = f"timestamps are up to {away_s:.3f} s from {dataset.info.fps} frames a second"
+        return "OTHER_RATE", f"{found}; write it at one rate"
     return None
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -81,6 +81,7 @@ class Plan:
         still_T: bool, frames in which nothing moves.
         trimmed: still frames that were cut off at its ends.
         left_out: why it is not written, a key of LEFT_OUT; empty where it is.
+        detail: the same in words.
     """
 
     episode: int
@@ -96,6 +97,7 @@ class Plan:
     still_T: NDArray[np.bool_]
     trimmed: int
     left_out: str
+    detail: str
 
     @property
     def frames(self) -> int:
@@ -122,10 +124,16 @@ def plan_bag(bag: Bag, spec: RobotSpec, settings: ExportSettings) -> list[Plan]:
         ticks.setdefault(frame.episode.index, []).append(
             (seen.stamp_ns, seen.state_D, seen.instruction)
         )
-    return [
-        _plan(episode.index, episode.outcome, ticks.get(episode.index, []), commands, settings)
-        for episode in bag.episodes
-    ]
+    plans = []
+    for account in bag.report.episodes:
+        episode = account.episode
+        found = ticks.get(episode.index, [])
+        plan = _plan(episode.index, episode.outcome, found, commands, settings)
+        reasons = (f"{what}: {account.ticks.details[what]}" for what in account.ticks.not_used)
+        if plan.left_out == "NO_FRAMES":
+            plan = replace(plan, detail=next(reasons, plan.detail))
+        plans.append(plan)
+    return plans
 
 
 def write_frames(bag: Bag, plans: Sequence[Plan]) -> Iterator[tuple[Plan, Iterator[Frame]]]:
@@ -200,6 +208,7 @@ def _plan(
         still_T=still_T,
         trimmed=len(chosen) - (kept[1] - kept[0]),
         left_out=left_out,
+        detail=LEFT_OUT.get(left_out, ""),
     )
 
 

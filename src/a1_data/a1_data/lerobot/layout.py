@@ -141,7 +141,7 @@ def next_file(chunk: int, file: int) -> tuple[int, int]:
 
 def _positive(path: Path, fps: Any) -> int:
     if not isinstance(fps, int | float) or fps <= 0 or fps != int(fps):
-        raise DatasetError(f"{path}: fps is {fps}; a data set has a whole number of frames a second")
+        raise DatasetError(f"{path}: fps is {fps}; give a whole number of frames a second")
     return int(fps)
 
 

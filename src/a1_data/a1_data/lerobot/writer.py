@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from a1_core.errors import DatasetError
 from a1_data.lerobot import layout
-from a1_data.lerobot.layout import ACTION, COUNTERS, IMAGES, STATE
 from a1_data.lerobot.cameras import Camera, VideoFiles
+from a1_data.lerobot.layout import ACTION, COUNTERS, IMAGES, STATE
 from a1_data.lerobot.sheets import Sheets, write_tasks
 from a1_data.lerobot.statistics import Statistics, joined, number_statistics
 from a1_data.lerobot.video import video_facts
