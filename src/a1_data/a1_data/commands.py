@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,7 +58,7 @@ class Commands:
         share = (stamp_ns - self._stamps[before]) / span_ns
         return first + share * (second - first)
 
-    def _take(self, msg, spec: RobotSpec) -> None:
+    def _take(self, msg: Any, spec: RobotSpec) -> None:
         place = {name: index for index, name in enumerate(msg.names)}
         if not set(spec.action_names) <= set(place):
             return

@@ -27,7 +27,8 @@ def write_found(path: Path, file: Path) -> None:
         found["task"].extend(rows.tasks)
         for key in dataset.info.pictures:
             found.setdefault(key, []).extend(dataset.pictures(episode, key))
-    np.savez(file, **{key: np.array(values) for key, values in found.items()})
+    arrays: dict[str, Any] = {key: np.array(values) for key, values in found.items()}
+    np.savez(file, **arrays)
 
 
 if __name__ == "__main__":
