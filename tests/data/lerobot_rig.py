@@ -54,13 +54,17 @@ class Commanded(Run):
     """A run whose pictures are scenes, and whose controller says what it commands at 50 Hz."""
 
     def record(self) -> "Commanded":
-        self._scene = np.random.default_rng(self.seed).integers(0, 256, (6, 8, 3), dtype=np.uint8)
+        self._scene = np.random.default_rng(self.seed).integers(50, 210, (3, 4, 3), np.uint8)
         self._shift = 0
         super().record()
         for at in range(0, round(self.seconds * 1000), 20):
             self.command(START + at * MS, self.wanted(at))
         self.messages.sort(key=lambda message: message.received_ns)
         return self
+
+    @property
+    def messages_of_the_robot(self) -> list:
+        return self.without("/a1/controller_state").messages
 
     def wanted(self, at_ms: int):
         return np.append(np.linspace(0.1, 1, 7) * np.sin((at_ms + 80) / 300), at_ms % 400 > 200)

@@ -220,13 +220,14 @@ def _on_grid(stamps: Sequence[int], period_ns: int) -> tuple[list[int], int, int
     """
     chosen: list[int] = []
     missing = longest = repeated = away_ns = 0
+    own = -1
     if not stamps:
         return chosen, longest, repeated, away_ns
     for point_ns in range(stamps[0], stamps[-1] + period_ns // 4 + 1, period_ns):
         place = _nearest(stamps, point_ns)
         distance_ns = abs(stamps[place] - point_ns)
-        if distance_ns <= period_ns // 2 and (not chosen or place > chosen[-1]):
-            missing, away_ns = 0, max(away_ns, distance_ns)
+        if distance_ns <= period_ns // 2 and place > own:
+            own, missing, away_ns = place, 0, max(away_ns, distance_ns)
         else:
             missing, repeated = missing + 1, repeated + 1
             # Never back in time, so that one pass over the bag finds them all in order.

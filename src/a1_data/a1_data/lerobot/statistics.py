@@ -18,11 +18,11 @@ Statistics = Mapping[str, NDArray[np.generic]]
 
 def number_statistics(values: NDArray[np.generic]) -> Statistics:
     """Of [N] or [N, ...] numbers: one entry a column, [1] where a frame has one number."""
+    values = values[:, None] if values.ndim == 1 else values
     rows = np.asarray(values, np.float64)
-    rows = rows[:, None] if rows.ndim == 1 else rows
     found: dict[str, NDArray[np.generic]] = {
-        "min": rows.min(axis=0),
-        "max": rows.max(axis=0),
+        "min": values.min(axis=0),
+        "max": values.max(axis=0),
         "mean": rows.mean(axis=0),
         "std": rows.std(axis=0),
         "count": np.array([len(rows)]),
