@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 # What tests of several files share lies beside them: bag_rig.
-sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "golden")]
+sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parents[1] / "golden"))
 
 from bag_rig import Run, write_spec
 

@@ -167,7 +167,15 @@ def test_commands_are_silent_where_nobody_spoke(spec, tmp_path):
     commands = Commands(files, spec)
     assert commands.heard == 7
     known = {at: commands.at(START + at * MS) for at in range(-10, 460, 10)}
-    assert {at for at, value in known.items() if value is not None} == {0, 10, 20, 60, 400, 410, 420}
+    assert {at for at, value in known.items() if value is not None} == {
+        0,
+        10,
+        20,
+        60,
+        400,
+        410,
+        420,
+    }
     np.testing.assert_allclose(known[10], 0.1)
 
 

@@ -195,12 +195,12 @@ def test_files_follow_each_other_when_they_are_full(tmp_path):
 
 
 def test_an_interrupted_writer_leaves_nothing(tmp_path):
+    frames = [frame(number) for number in range(4)]
+    frames[2].action_D[1] = np.nan
     with (
         pytest.raises(DatasetError, match=r"episode 0, frame 2: action_D is .*nan.* finite"),
         DatasetWriter(tmp_path / "set", robot="r", fps=10, names=["a"] * 8) as writer,
     ):
-        frames = [frame(number) for number in range(4)]
-        frames[2].action_D[1] = np.nan
         writer.add_episode(frames)
     assert list(tmp_path.iterdir()) == []
 
@@ -224,7 +224,7 @@ def test_every_break_is_counted_by_its_name(tmp_path, spec):
     assert kept == []
     assert dropped.counts == {"NON_FINITE": 1, "OTHER_RATE": 1, "TOO_SHORT": 2}
     assert "episode 1: state is nan at frame 0, column 0" in dropped.details["NON_FINITE"]
-    with pytest.raises(DatasetError, match="NON_FINITE: .*set: episode 1: state is nan"):
+    with pytest.raises(DatasetError, match=r"NON_FINITE: .*set: episode 1: state is nan"):
         sound(path, spec, strict=True)
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-sys.path[:0] = [str(Path(__file__).parents[1] / name) for name in ("data", "golden")]
+sys.path.insert(0, str(Path(__file__).parents[1] / "data"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "golden"))
 
 import lerobot_golden as golden
 from bag_rig import IMAGE, MS, START, S, image, write_bag, write_spec
@@ -88,7 +89,13 @@ def test_export_writes_a_data_set_and_a_page_that_says_what_became_of_every_bag(
     lost = [m for m in broken.messages if m.topic != quick.cameras[1].topic]
     write_bag(tmp_path / "bags/zblind", lost)
     run_export(
-        tmp_path / "bags", "--robot", quick.path, "--out", tmp_path / "set", "--instruction", "do it"
+        tmp_path / "bags",
+        "--robot",
+        quick.path,
+        "--out",
+        tmp_path / "set",
+        "--instruction",
+        "do it",
     )
     said = " ".join(capsys.readouterr().out.split())
     assert "2 episodes, 40 frames at 10 Hz" in said
@@ -122,7 +129,9 @@ def test_the_robot_is_the_one_that_was_recorded(quick, tmp_path, monkeypatch, ca
     quick.path.rename(tmp_path / "config/robots/quick.yaml")
     assert exporting.recorded_spec([tmp_path / "bags"]).digest == quick.digest
     write_bag(tmp_path / "bags/other", run.messages, **{**custom, "spec_digest": "ab" * 32})
-    with pytest.raises(SpecError, match=r"recorded with \(digest abababababab, now .*\); give --rob"):
+    with pytest.raises(
+        SpecError, match=r"recorded with \(digest abababababab, now .*\); give --rob"
+    ):
         exporting.recorded_spec([tmp_path / "bags"])
     write_bag(tmp_path / "bags/nobody", run.messages)
     with pytest.raises(BagError, match=r"recorded of , quick as their metadata says; give --robot"):
@@ -164,7 +173,7 @@ def test_a_data_set_of_lerobot_becomes_bags(tmp_path, root):
 
 @pytest.mark.parametrize("path", ROBOTS, ids=lambda path: path.stem)
 def test_what_is_written_for_any_robot_is_what_its_reader_reads(path, tmp_path):
-    """Several arms, grippers, topics, joints by place, wire names, JPEG topics: as the spec says."""
+    """Several arms, grippers, topics, wire names, joints by place, compressed pictures."""
     spec = load_spec(path)
     if any(gap for gripper in spec.grippers for gap in gripper.gaps if "command" not in gap):
         with pytest.raises(SpecError, match="is a GAP; measure it"):

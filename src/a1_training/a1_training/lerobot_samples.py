@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -40,8 +40,8 @@ class LoadSettings:
             them as they are.
     """
 
-    wanted: Wanted = Wanted()
-    naming: Naming = Naming()
+    wanted: Wanted = field(default_factory=Wanted)
+    naming: Naming = field(default_factory=Naming)
     every: int = 1
     still: bool = False
     image_size: int | None = None
