@@ -49,13 +49,27 @@ class RobotMessages:
         if task != self._task:
             self._task = task
             self._put(INSTRUCTION_TOPIC, TEXT, stamp_ns, data=task)
-        self._put(TOPIC, MSGTYPE, stamp_ns, **self._commanded(stamp_ns, state_D, action_D))
-        for topic, fields in self._joints(stamp_ns, state_D):
-            self._put(topic, JOINT_STATE, stamp_ns, **fields)
+        self.command(stamp_ns, state_D, action_D)
+        self.joints(stamp_ns, state_D)
         for camera in reversed(self._spec.cameras):
-            kind = IMAGE if camera.type == "raw" else COMPRESSED_IMAGE
-            fields = self._picture(camera, stamp_ns, images[camera.name])
-            self._put(absolute(camera.topic), kind, stamp_ns, **fields)
+            self.picture(camera, stamp_ns, images[camera.name])
+
+    def command(
+        self, stamp_ns: int, state_D: NDArray[np.float32], action_D: NDArray[np.float32]
+    ) -> None:
+        """What the controller says it commands."""
+        self._put(TOPIC, MSGTYPE, stamp_ns, **self._commanded(stamp_ns, state_D, action_D))
+
+    def joints(self, stamp_ns: int, state_D: NDArray[np.float32]) -> None:
+        """The joint states of every topic."""
+        for topic, fields in self._joint_states(stamp_ns, state_D):
+            self._put(topic, JOINT_STATE, stamp_ns, **fields)
+
+    def picture(self, camera: CameraSpec, stamp_ns: int, rgb: NDArray[np.uint8]) -> None:
+        """One image of one camera."""
+        kind = IMAGE if camera.type == "raw" else COMPRESSED_IMAGE
+        fields = self._image(camera, stamp_ns, rgb)
+        self._put(absolute(camera.topic), kind, stamp_ns, **fields)
 
     def _put(self, topic: str, msgtype: str, stamp_ns: int, **fields: Any) -> None:
         if topic not in self._channels:
@@ -63,7 +77,7 @@ class RobotMessages:
         data = self._definitions.serialised(msgtype, **fields)
         self._bag.write(self._channels[topic], stamp_ns, stamp_ns, data)
 
-    def _joints(
+    def _joint_states(
         self, stamp_ns: int, state_D: NDArray[np.float32]
     ) -> Iterator[tuple[str, dict[str, Any]]]:
         """One message a topic, with the joints of every source that comes on it."""
@@ -86,7 +100,7 @@ class RobotMessages:
                 },
             )
 
-    def _picture(self, camera: CameraSpec, stamp_ns: int, rgb: NDArray[np.uint8]) -> dict[str, Any]:
+    def _image(self, camera: CameraSpec, stamp_ns: int, rgb: NDArray[np.uint8]) -> dict[str, Any]:
         header = self._header(stamp_ns, camera.name)
         if camera.type == "compressed":
             # PNG: what was lost was lost in the data set already.

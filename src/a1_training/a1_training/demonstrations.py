@@ -63,9 +63,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     except KeyboardInterrupt:
         console.print("demonstrations: interrupted; nothing was written")
         sys.exit(INTERRUPTED)
-    fate = "written as failures" if options.keep_failures else "left out"
+    fate = "failures among them" if options.keep_failures else "failures left out"
     console.print(
-        f"{kept} episodes in {escape(str(options.out))}; {failed} failed, {fate}", highlight=False
+        f"{kept} episodes in {escape(str(options.out))}; {failed} {fate}", highlight=False
     )
 
 
