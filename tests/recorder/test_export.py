@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from a1_msgs.msg import ControllerState
+from recorder_rig import wait_for
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "data"))
 sys.path.insert(0, str(Path(__file__).parents[1] / "golden"))
@@ -25,6 +27,8 @@ from a1_recorder import import_dataset as importing
 from a1_recorder.bag_writer import BagWriter
 from a1_recorder.definitions import Definitions
 from a1_recorder.robot_messages import RobotMessages
+from a1_ros.qos import RELIABLE
+from a1_ros.times import stamp_to_ns
 
 GOLDEN = Path(golden.__file__).parent / "lerobot"
 ROBOTS = sorted((Path(__file__).parents[2] / "config/robots").glob("*.yaml"))
@@ -77,6 +81,48 @@ def test_bag_to_data_set_to_bag_keeps_numbers_pictures_and_times(quick, tmp_path
         assert rows.action_TD.tobytes() == again.action_TD.tobytes()
         assert rows.state_TD.tobytes() == again.state_TD.tobytes()
         assert ours.begin_ns == theirs.begin_ns
+
+
+def test_what_the_recorder_recorded_over_dds_becomes_a_data_set(
+    recorder, robot, operator, folder, spec_file, tmp_path
+):
+    """Commands that come with the joint states, so that a busy machine cannot part them."""
+    spec = load_spec(spec_file)
+    commands = robot.node.create_publisher(ControllerState, "a1/controller_state", RELIABLE)
+    send, arm = robot.send, spec.state_sources[0].topic
+    sent: dict[int, float] = {}
+
+    def send_both(topic, msg) -> None:
+        if topic == arm:
+            stamp_ns = stamp_to_ns(msg.header.stamp)
+            sent[stamp_ns] = np.sin(stamp_ns % 10**10 / 1e9)
+            state = ControllerState(header=msg.header, mode=ControllerState.TRACKING)
+            state.names, state.position = list(spec.action_names), [sent[stamp_ns]] * spec.dim
+            commands.publish(state)
+        send(topic, msg)
+
+    robot.send = send_both
+    assert wait_for(lambda: commands.get_subscription_count() and len(sent) > 10)
+    began = len(robot.sent[spec.cameras[0].topic])
+    episode = operator.start("touch the red cube").episode_id
+    assert wait_for(lambda: len(robot.sent[spec.cameras[0].topic]) > began + 30)
+    operator.label(outcome=1)
+    operator.stop()
+    run_export(
+        folder, "--robot", spec_file, "--out", tmp_path / "set", "--fill", 100, "--keep-still"
+    )
+    dataset = Dataset(tmp_path / "set")
+    (written,) = dataset.episodes
+    rows = dataset.rows(written)
+    assert written.length >= 10
+    assert (written.tasks, written.outcome) == (("touch the red cube",), "success")
+    assert dataset.told["episodes"][0]["bag"] == episode
+    known = {np.float32(value) for value in sent.values()}
+    assert set(rows.action_TD[:, 0]) <= known
+    assert len(set(rows.action_TD[:, 0])) >= 10
+    seen = list(dataset.pictures(written, "observation.images.front"))
+    assert len(seen) == written.length
+    assert seen[0].shape == (32, 32, 3)
 
 
 def test_export_writes_a_data_set_and_a_page_that_says_what_became_of_every_bag(
