@@ -75,7 +75,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     console = Console()
     try:
         _export(options, console)
-    except A1Error as error:
+    except (A1Error, OSError) as error:
         console.print(f"[red]export:[/red] {escape(str(error))}", highlight=False)
         sys.exit(1)
     except KeyboardInterrupt:

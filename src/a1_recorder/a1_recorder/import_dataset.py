@@ -65,7 +65,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     console = Console()
     try:
         sys.exit(0 if _import(options, console) else 1)
-    except A1Error as error:
+    except (A1Error, OSError) as error:
         console.print(f"[red]import:[/red] {escape(str(error))}", highlight=False)
         sys.exit(1)
     except KeyboardInterrupt:

@@ -57,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         kept, failed = write_demonstrations(
             shown, spec, options.out, told, failures=options.keep_failures
         )
-    except A1Error as error:
+    except (A1Error, OSError) as error:
         console.print(f"[red]demonstrations:[/red] {escape(str(error))}", highlight=False)
         sys.exit(1)
     except KeyboardInterrupt:
