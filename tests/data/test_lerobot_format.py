@@ -315,6 +315,17 @@ def test_names_order_and_units_of_another_data_set_are_mapped(tmp_path, spec):
     assert columns.cameras == {"front": CAMERAS["wrist"], "wrist": CAMERAS["front"]}
 
 
+def test_states_and_actions_may_have_orders_of_their_own(tmp_path, spec):
+    path = write(tmp_path / "set")
+    info = json.loads((path / "meta/info.json").read_text())
+    info["features"]["action"]["names"].reverse()
+    (path / "meta/info.json").write_text(json.dumps(info))
+    dataset = Dataset(path)
+    rows = Columns(dataset, spec).robot_rows(dataset.rows(dataset.episodes[0]))
+    np.testing.assert_array_equal(rows.state_TD[1], frame(1).state_D)
+    np.testing.assert_array_equal(rows.action_TD[1], frame(1).action_D[::-1])
+
+
 def test_still_frames_are_those_in_which_neither_state_nor_action_changes():
     state = np.zeros((10, 2), np.float32)
     state[4:7, 0] = [0.1, 0.2, 0.3]
