@@ -64,7 +64,8 @@ class Commanded(Run):
 
     @property
     def messages_of_the_robot(self) -> list:
-        return self.without("/a1/controller_state").messages
+        others = ("/a1/controller_state", "/a1/episode")
+        return [message for message in self.messages if message.topic not in others]
 
     def wanted(self, at_ms: int):
         return np.append(np.linspace(0.1, 1, 7) * np.sin((at_ms + 80) / 300), at_ms % 400 > 200)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from bag_rig import MS, START, live, write_bag, write_spec
+from bag_rig import EPISODE, MS, START, event, live, write_bag, write_spec
 from lerobot_rig import CODEC_MEAN, DISARMED, HOLD, Commanded, away, export, record
 
 from a1_core.chunk import ActionSpace, DeltaBase
@@ -156,6 +156,44 @@ def test_episodes_without_motion_and_failures_are_left_out_when_asked(spec, tmp_
     plans = export(tmp_path / "set", tmp_path / "bags", spec, failures=False)
     assert [plan.left_out for plan in plans] == ["", "STILL", "FAILURE"]
     assert [episode.outcome for episode in Dataset(tmp_path / "set").episodes] == ["success"]
+
+
+def test_a_bag_of_several_episodes_gives_each_its_own(spec, tmp_path):
+    run = Commanded(spec, size=(48, 64), seconds=4.0).record()
+    tasks = ("touch the red cube", "touch the blue cube", "touch the green cube")
+    for number, task in enumerate(tasks, 1):
+        begin, end = START + (number - 1) * 1300 * MS, START + (number * 1300 - 100) * MS
+        told = event(number, True, instruction=task)
+        run.add("/a1/episode", EPISODE, begin, told)
+        over = event(number, False, success=number != 2, failed=number == 2)
+        run.add("/a1/episode", EPISODE, end, over)
+    run.messages.sort(key=lambda message: message.received_ns)
+    write_bag(tmp_path / "bags/bag", run.messages)
+    plans = export(tmp_path / "set", tmp_path / "bags", spec, failures=False, min_frames=5)
+    assert [(plan.left_out, plan.outcome) for plan in plans] == [
+        ("", "success"),
+        ("FAILURE", "failure"),
+        ("", "success"),
+    ]
+    dataset = Dataset(tmp_path / "set")
+    assert [episode.tasks for episode in dataset.episodes] == [(tasks[0],), (tasks[2],)]
+    seen = {o.stamp_ns: o for o in live(spec, run.messages_of_the_robot)}
+    for episode, plan in zip(dataset.episodes, (plans[0], plans[2]), strict=True):
+        rows = dataset.rows(episode)
+        assert episode.length == plan.frames >= 10
+        for place, stamp_ns in enumerate(plan.stamps_T):
+            assert rows.state_TD[place].tobytes() == seen[stamp_ns].state_D.tobytes()
+
+
+def test_an_episode_whose_clock_went_back_is_left_out(spec, tmp_path):
+    run = Commanded(spec, size=(48, 64)).record()
+    late = Commanded(spec, size=(48, 64)).record()
+    for message in late.messages:
+        message.received_ns += 4000 * MS
+    write_bag(tmp_path / "bags/bag", run.messages + late.messages)
+    record(tmp_path / "bags/good", spec)
+    plans = export(tmp_path / "set", tmp_path / "bags", spec)
+    assert [plan.left_out for plan in plans] == ["CLOCK_WENT_BACK", ""]
 
 
 def test_commands_are_silent_where_nobody_spoke(spec, tmp_path):

@@ -11,9 +11,10 @@ what was commanded at the tick.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from itertools import pairwise
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +30,7 @@ NS_PER_S = 1_000_000_000
 
 LEFT_OUT = {
     "NO_FRAMES": "no observation was made in it; see the streams",
+    "CLOCK_WENT_BACK": "its stamps are not in order; look at the clocks of robot and cameras",
     "NO_COMMAND": f"nobody commanded the robot on {TOPIC} in it, or not all the time; export with "
     "--action measured to take the robot's own motion for it",
     "GAP": "observations are missing for longer than may be filled; see the streams, or allow more "
@@ -165,6 +167,17 @@ def write_frames(bag: Bag, plans: Sequence[Plan]) -> Iterator[tuple[Plan, Iterat
         yield plan, of_episode()
 
 
+class _Grid(NamedTuple):
+    """Places of ticks, one a frame; the longest run of frames that have none of their own, how
+    many these are, and how far a tick lies from its frame at most.
+    """
+
+    places: list[int]
+    gap: int = 0
+    repeated: int = 0
+    away_ns: int = 0
+
+
 def _plan(
     index: int,
     outcome: str,
@@ -174,56 +187,70 @@ def _plan(
 ) -> Plan:
     period_ns = round(NS_PER_S / settings.fps)
     stamps = [stamp_ns for stamp_ns, _, _ in ticks]
-    commanded = {} if commands is None else {s: commands.at(s) for s in stamps}
-    first, end = 0, len(ticks)
-    if commands is not None:
-        given = [place for place, stamp in enumerate(stamps) if commanded[stamp] is not None]
-        first, end = (given[0], given[-1] + 1) if given else (0, 0)
-    chosen, gap, repeated, away_ns = _on_grid(stamps[first:end], period_ns)
-    state_TD = np.array([ticks[first + place][1] for place in chosen], np.float32)
-    action_TD = state_TD
-    silent = False
-    if commands is not None:
-        actions = [commanded[stamps[first + place]] for place in chosen]
-        silent = any(action is None for action in actions)
-        if not silent:
-            action_TD = np.array(actions, np.float32)
-    elif len(state_TD):
-        action_TD = np.concatenate([state_TD[1:], state_TD[-1:]])
-    still_T = still_frames(state_TD, action_TD) if len(chosen) else np.zeros(0, bool)
-    left_out = _left_out(ticks, chosen, silent, gap, outcome, still_T, settings)
-    kept = still_ends(still_T) if settings.trim and len(chosen) else (0, len(chosen))
-    part = slice(*kept)
+    in_order = all(earlier < later for earlier, later in pairwise(stamps))
+    first, end = _commanded_part(stamps, commands) if in_order else (0, 0)
+    grid = _on_grid(stamps[first:end], period_ns)
+    chosen = [first + place for place in grid.places]
+    state_TD = np.array([ticks[place][1] for place in chosen], np.float32)
+    action_TD = _actions([stamps[place] for place in chosen], state_TD, commands)
+    silent, action_TD = action_TD is None, state_TD if action_TD is None else action_TD
+    still_T = still_frames(state_TD, action_TD) if chosen else np.zeros(0, bool)
+    begin, end = still_ends(still_T) if settings.trim and chosen else (0, len(chosen))
+    reasons = {
+        "NO_FRAMES": not ticks,
+        "CLOCK_WENT_BACK": not in_order,
+        "NO_COMMAND": not chosen or silent,
+        "GAP": grid.gap > settings.fill,
+        "TOO_SHORT": end - begin < settings.min_frames,
+        "FAILURE": outcome == "failure" and not settings.failures,
+        "STILL": bool(still_T.all()) and not settings.still,
+    }
+    left_out = next((reason for reason, holds in reasons.items() if holds), "")
     return Plan(
         episode=index,
         outcome=outcome,
-        instruction=ticks[first][2] if ticks and first < len(ticks) else "",
-        stamps_T=tuple(stamps[first + place] for place in chosen[part]),
-        grid_ns=stamps[first] + kept[0] * period_ns if len(chosen) else 0,
-        state_TD=state_TD[part],
-        action_TD=action_TD[part],
-        repeated=repeated,
-        away_ns=away_ns,
-        gap=gap,
+        instruction=ticks[chosen[0]][2] if chosen else "",
+        stamps_T=tuple(stamps[place] for place in chosen[begin:end]),
+        grid_ns=stamps[first] + begin * period_ns if chosen else 0,
+        state_TD=state_TD[begin:end],
+        action_TD=action_TD[begin:end],
+        repeated=grid.repeated,
+        away_ns=grid.away_ns,
+        gap=grid.gap,
         still_T=still_T,
-        trimmed=len(chosen) - (kept[1] - kept[0]),
+        trimmed=len(chosen) - (end - begin),
         left_out=left_out,
         detail=LEFT_OUT.get(left_out, ""),
     )
 
 
-def _on_grid(stamps: Sequence[int], period_ns: int) -> tuple[list[int], int, int, int]:
-    """Places in `stamps` for every point of the grid from the first to the last of them.
+def _commanded_part(stamps: Sequence[int], commands: Commands | None) -> tuple[int, int]:
+    """From the first tick at which anything was commanded to after the last."""
+    if commands is None:
+        return 0, len(stamps)
+    given = [place for place, stamp_ns in enumerate(stamps) if commands.at(stamp_ns) is not None]
+    return (given[0], given[-1] + 1) if given else (0, 0)
 
-    Also the longest run of points without a tick of their own, how many there are, and the
-    largest distance of a tick from its point.
-    """
-    chosen: list[int] = []
-    missing = longest = repeated = away_ns = 0
+
+def _actions(
+    stamps: Sequence[int], state_TD: NDArray[np.float32], commands: Commands | None
+) -> NDArray[np.float32] | None:
+    """float32 [T, D]; None where nothing was commanded at one of the stamps."""
+    if commands is None:
+        return np.concatenate([state_TD[1:], state_TD[-1:]])
+    actions = [commands.at(stamp_ns) for stamp_ns in stamps]
+    if any(action is None for action in actions):
+        return None
+    return np.array(actions, np.float32).reshape(state_TD.shape)
+
+
+def _on_grid(stamps: Sequence[int], period_ns: int) -> _Grid:
+    """A tick for every frame from the first stamp to the last."""
+    places: list[int] = []
+    missing = gap = repeated = away_ns = 0
     own = -1
-    if not stamps:
-        return chosen, longest, repeated, away_ns
-    for point_ns in range(stamps[0], stamps[-1] + period_ns // 4 + 1, period_ns):
+    last_ns = stamps[-1] + period_ns // 4 if stamps else 0
+    for point_ns in range(stamps[0], last_ns + 1, period_ns) if stamps else ():
         place = _nearest(stamps, point_ns)
         distance_ns = abs(stamps[place] - point_ns)
         if distance_ns <= period_ns // 2 and place > own:
@@ -231,10 +258,10 @@ def _on_grid(stamps: Sequence[int], period_ns: int) -> tuple[list[int], int, int
         else:
             missing, repeated = missing + 1, repeated + 1
             # Never back in time, so that one pass over the bag finds them all in order.
-            place = max(place, chosen[-1])
-        longest = max(longest, missing)
-        chosen.append(place)
-    return chosen, longest, repeated, away_ns
+            place = max(place, places[-1])
+        gap = max(gap, missing)
+        places.append(place)
+    return _Grid(places, gap, repeated, away_ns)
 
 
 def _nearest(stamps: Sequence[int], point_ns: int) -> int:
@@ -244,23 +271,3 @@ def _nearest(stamps: Sequence[int], point_ns: int) -> int:
     if after == len(stamps):
         return after - 1
     return after if stamps[after] - point_ns < point_ns - stamps[after - 1] else after - 1
-
-
-def _left_out(
-    ticks: Sequence,
-    chosen: Sequence[int],
-    silent: bool,
-    gap: int,
-    outcome: str,
-    still_T: NDArray[np.bool_],
-    settings: ExportSettings,
-) -> str:
-    reasons: Mapping[str, bool] = {
-        "NO_FRAMES": not ticks,
-        "NO_COMMAND": not chosen or silent,
-        "GAP": gap > settings.fill,
-        "TOO_SHORT": len(chosen) < settings.min_frames,
-        "FAILURE": outcome == "failure" and not settings.failures,
-        "STILL": bool(still_T.all()) and not settings.still,
-    }
-    return next((reason for reason, holds in reasons.items() if holds), "")
