@@ -1,14 +1,14 @@
-# `make demo` and `make test` set up everything they need. ARGS="..." is passed on to demo, test, eval and bench-NAME.
+# `make demo` and `make test` set up everything they need. ARGS="..." is passed on to demo, test, eval, check-lerobot and bench-NAME.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint eval train-tiny bench clean clean-all
+.PHONY: help setup demo test lint eval train-tiny check-lerobot bench clean clean-all
 ARGS ?=
 EPISODES ?= 50
 IN_ENV := source setup/env.sh &&
 BENCHES := $(patsubst bench/%.py,bench-%,$(wildcard bench/[a-z]*.py))
 
 help:  ## what there is
-	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 16
 	@echo "bench-NAME  one measurement: $(BENCHES)"
 
 setup:  ## environment and workspace; done by every target below, within a second when nothing changed
@@ -29,6 +29,9 @@ eval: setup  ## closed-loop evaluation over EPISODES=50
 train-tiny: setup  ## train a checkpoint by the recipe, from a seed; resumes where it was killed
 	@./a1 run a1_training train_tiny $(ARGS)
 
+check-lerobot: setup  ## data sets against the real LeRobot, in an environment of its own (gigabytes); ARGS=DATASET...
+	@$(IN_ENV) setup/check_lerobot.sh $(ARGS)
+
 bench: $(BENCHES)  ## every measurement, one JSON line each
 
 bench-%: setup
@@ -38,4 +41,4 @@ clean:  ## remove what was built
 	rm -rf build install log out
 
 clean-all: clean  ## remove the environment as well
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache
+	rm -rf .venv .venv-lerobot .mypy_cache .ruff_cache .pytest_cache

@@ -10,6 +10,7 @@ headers. cpu_over_bare_writer: CPU time of the recorder's process over that of t
 both record; on raw images, and `_compressed` on compressed ones. kills, bags_unreadable,
 missing_s_max: recorders killed (SIGKILL) at random moments, bags of them that `a1_data` gives no
 observation of, and the longest time between the newest message in a bag and its recorder's end.
+round_trip_*: bag to LeRobot data set to bag, see `_round_trip`.
 """
 
 import argparse
@@ -34,6 +35,7 @@ os.environ.setdefault("ROS_DOMAIN_ID", str(1 + os.getpid() % 100))
 os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
 
 import rclpy
+from _round_trip import round_trip
 from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile
 from rclpy.serialization import serialize_message
@@ -336,6 +338,7 @@ def main() -> None:
     parser.add_argument("--raw-seconds", type=float, default=5.0, help="of raw images")
     parser.add_argument("--qos", choices=("sensor", "reliable"), default="reliable")
     parser.add_argument("--kills", type=int, default=8)
+    parser.add_argument("--trip-seconds", type=float, default=5.0, help="of the round trip")
     parser.add_argument("--mode", choices=("robot", "recorder", "bare"), help=argparse.SUPPRESS)
     parser.add_argument("--kind", help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
@@ -355,6 +358,7 @@ def main() -> None:
         )
         raw = record("raw", arguments.qos, arguments.raw_seconds, Path(directory) / "raw")
         killed, unreadable, missing_s = kill_recorders(arguments.kills, Path(directory) / "kills")
+        errors = round_trip(load_spec(SPEC), Path(directory) / "round_trip", arguments.trip_seconds)
     figures = [
         ("messages_sent", compressed["sent"] + raw["sent"], "1"),
         ("messages_dropped", compressed["dropped"] + raw["dropped"], "1"),
@@ -368,8 +372,9 @@ def main() -> None:
         ("kills", killed, "1"),
         ("bags_unreadable", unreadable, "1"),
         ("missing_s_max", missing_s, "s"),
+        *((name, error, "1") for name, error in errors.items()),
     ]
-    rows = [{"name": n, "value": round(float(v), 3), "unit": unit} for n, v, unit in figures]
+    rows = [{"name": n, "value": round(float(v), 9), "unit": unit} for n, v, unit in figures]
     OUT.parent.mkdir(parents=True, exist_ok=True)
     OUT.write_text(json.dumps({"rows": rows}, indent=1) + "\n")
     print(json.dumps({"bench": "recorder", **{row["name"]: row["value"] for row in rows}}))

@@ -14,7 +14,7 @@ setup(
     zip_safe=True,
     maintainer="A1 for ROS 2 developers",
     maintainer_email="a1-ros2@example.org",
-    description="Reads recorded bags into the observations a live node would have made. No ROS.",
+    description="Recorded bags as a live node's observations; LeRobot data sets. No ROS.",
     license="Apache-2.0",
     entry_points={"console_scripts": ["bag_info = a1_data.bag_info:main"]},
 )

@@ -18,6 +18,8 @@ setup(
     license="Apache-2.0",
     entry_points={
         "console_scripts": [
+            "export = a1_recorder.export:main",
+            "import = a1_recorder.import_dataset:main",
             "record = a1_recorder.keyboard:main",
             "replay = a1_recorder.replay:main",
             "recorder = a1_recorder.main:main",

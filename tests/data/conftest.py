@@ -7,6 +7,7 @@ import pytest
 
 # What tests of several files share lies beside them: bag_rig.
 sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parents[1] / "golden"))
 
 from bag_rig import Run, write_spec
 

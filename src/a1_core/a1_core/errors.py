@@ -23,6 +23,10 @@ class BagError(A1Error):
     """A recorded bag that cannot be read."""
 
 
+class DatasetError(A1Error):
+    """A data set that cannot be read, written, or used for a robot."""
+
+
 class ObservationRefused(Exception):
     """No observation can be made now.
 

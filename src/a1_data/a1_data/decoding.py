@@ -38,6 +38,7 @@ FIELDS = {
     "sensor_msgs/msg/CompressedImage": {"header", "format", "data"},
     "sensor_msgs/msg/JointState": {"header", "name", "position"},
     "std_msgs/msg/String": {"data"},
+    "a1_msgs/msg/ControllerState": {"header", "mode", "names", "position"},
     "a1_msgs/msg/EpisodeState": {"episode", "running", "success", "failed", "instruction"},
 }
 """The messages that are read, and what is read of them."""

@@ -43,6 +43,19 @@ class Definitions:
             self._made[msgtype] = Definition(msgtype=msgtype, text=text, digest=digest)
         return self._made[msgtype]
 
+    def serialised(self, msgtype: str, **fields: Any) -> bytes:
+        """A message as it goes into a bag; every field is given, as rosbags' types want them.
+
+        Raises A1Error as `of` does.
+        """
+        self._learn(msgtype)
+        return bytes(self._store.serialize_cdr(self._store.types[msgtype](**fields), msgtype))
+
+    def make(self, msgtype: str, **fields: Any) -> Any:
+        """A part of a message, such as a header; A1Error as `of` does."""
+        self._learn(msgtype)
+        return self._store.types[msgtype](**fields)
+
     def _learn(self, msgtype: str) -> None:
         if msgtype in self._store.fielddefs:
             return

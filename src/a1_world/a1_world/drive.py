@@ -15,11 +15,16 @@ LOWEST_COMMAND_M = 0.014
 
 
 class Driver:
-    """Follows rows from the present command on: a step between plans fades within BLEND_S."""
+    """Follows rows from the present command on: a step between plans fades within BLEND_S.
+
+    Attributes:
+        wanted: joints [7] (rad) last commanded, without the disturbance.
+    """
 
     def __init__(self, world: World, disturbance: Disturbance | None = None) -> None:
         self._world, self._disturbance = world, disturbance
         self._command = world.joint_positions
+        self.wanted = self._command
 
     def play(self, rows_HD: np.ndarray, duration_s: float, *, stop_when_over: bool = True) -> None:
         """Follow `rows_HD` (absolute [H, 8], row r due r * 0.1 s from now) for duration_s."""
@@ -33,6 +38,7 @@ class Driver:
             q = rows_HD[row, :7] * (1.0 - share) + rows_HD[row + 1, :7] * share
             q = q + jump * max(1.0 - elapsed / BLEND_S, 0.0)
             gripper = float(rows_HD[row, 7])
+            self.wanted = q
             if self._disturbance is not None:
                 offset, gripper = self._disturbance.apply(q, offset, gripper)
             self._command = q + offset

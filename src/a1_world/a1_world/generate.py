@@ -71,7 +71,7 @@ def demonstration_samples(
     with World(image_size) as world:
         expert = Expert(world)
         for episode in range(episodes):
-            _begin(world, rng, kinds[episode % len(kinds)], noise)
+            begin_episode(world, rng, kinds[episode % len(kinds)], noise)
             disturbance = Disturbance(rng, noise) if noise > 0.0 else None
             driver = Driver(world, disturbance)
             yield from _episode(world, expert, driver, rng, episode, every_s)
@@ -97,7 +97,7 @@ def dagger_samples(
     with World(image_size) as world:
         expert = Expert(world)
         for episode in range(episodes):
-            _begin(world, rng, kinds[episode % len(kinds)], float(rng.random() < 0.4))
+            begin_episode(world, rng, kinds[episode % len(kinds)], float(rng.random() < 0.4))
             policy.reset()
             driver = Driver(world)
             start_s, tick, after = world.time_s, 0, 0
@@ -160,7 +160,7 @@ def _other_tasks(world: World, rng: np.random.Generator) -> list[Task]:
     return [make_task(str(rng.choice(KINDS)), colour) for colour in others]
 
 
-def _begin(world: World, rng: np.random.Generator, kind: str, noise: float) -> None:
+def begin_episode(world: World, rng: np.random.Generator, kind: str, noise: float) -> None:
     """A training layout; with noise most episodes start away from where real ones do."""
     world.reset(_layout_seed(rng), kind=kind, colour_index=int(rng.integers(NUM_CUBES)))
     choice = rng.random()
