@@ -75,10 +75,10 @@ def holds_at_rest(operator: Operator) -> bool:
 
 
 def test_the_arm_touches_what_is_named(operator: Operator) -> None:
-    """Cameras to contact, all of it real. Two of six is far below what the card says (12 of 16)."""
+    """Cameras to contact, all of it real. Four of six is far below what the card says."""
     records = [operator.run(plan) for plan in evaluation_plans("touch", 6)]
     done = [record.instruction for record in records if record.success]
-    assert len(done) >= 2, [(record.instruction, record.reason) for record in records]
+    assert len(done) >= 4, [(record.instruction, record.reason) for record in records]
 
 
 def test_a_frozen_camera_is_refused_until_it_moves_again(
