@@ -93,7 +93,7 @@ class Still:
 
 def test_dagger_lets_the_policy_drive_and_the_expert_label():
     policy = Still()
-    samples = list(dagger_samples(policy, 1, seed=3, beta=0.0, setting=None, kinds=("touch",)))
+    samples = list(dagger_samples(policy, 1, seed=3, beta=0.0, settings=(None,), kinds=("touch",)))
     assert policy.resets == 1
     ours = [s for s in samples if s.instruction == samples[0].instruction]
     assert policy.instructions == [s.instruction for s in ours]
@@ -102,7 +102,7 @@ def test_dagger_lets_the_policy_drive_and_the_expert_label():
     assert np.ptp([s.state_D[:7] for s in samples], axis=0).max() < 0.01
     assert np.abs(ours[-1].actions_HD[15, :7]).max() > 0.05
     assert not ours[-1].end
-    driven = list(dagger_samples(Still(), 1, seed=3, beta=1.0, setting=None, kinds=("touch",)))
+    driven = list(dagger_samples(Still(), 1, seed=3, beta=1.0, settings=(None,), kinds=("touch",)))
     assert driven[-1].end
 
 

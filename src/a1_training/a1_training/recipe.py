@@ -36,11 +36,14 @@ class DaggerRound:
     Attributes:
         episodes: rollouts added to the source `dagger`.
         beta: fraction of ticks on which the expert's rows are executed instead.
+        any_exit: each episode is driven from one exit, drawn at random, else all from the last:
+            what leaves early has to have seen where leaving early leads.
         stage: training after the new episodes have been added.
     """
 
     episodes: int
     beta: float
+    any_exit: bool
     stage: Stage
 
 
@@ -77,7 +80,7 @@ _ACT = {"fm": 1.0, "mlp": 0.5, "end": 0.05, "match": 0.2, "point": 0.2}
 
 
 def tiny_recipe() -> Recipe:
-    """Match, point, clone, then one round of DAgger."""
+    """Match, point, clone, then two rounds of DAgger."""
     return Recipe(
         scenes=16_000,
         demonstration_episodes=1_600,
@@ -113,10 +116,25 @@ def tiny_recipe() -> Recipe:
             DaggerRound(
                 episodes=200,
                 beta=0.2,
+                any_exit=False,
                 stage=Stage(
                     name="dagger-1",
                     steps=1_200,
                     mixture={"demonstrations": 0.4, "dagger": 0.45, "scenes": 0.15},
+                    loss_weights=_ACT,
+                    learning_rate=6e-4,
+                    final_fraction=0.02,
+                    warmup_steps=50,
+                ),
+            ),
+            DaggerRound(
+                episodes=240,
+                beta=0.0,
+                any_exit=True,
+                stage=Stage(
+                    name="dagger-2",
+                    steps=1_000,
+                    mixture={"demonstrations": 0.35, "dagger": 0.5, "scenes": 0.15},
                     loss_weights=_ACT,
                     learning_rate=6e-4,
                     final_fraction=0.02,

@@ -148,6 +148,7 @@ class TinyRun:
             checkpoint=self._paths.checkpoint,
             spec=self._paths.spec,
             beta=dagger.beta,
+            any_exit=dagger.any_exit,
         )
         return open_shards(sorted(self._paths.data("dagger").glob("*/part*")))
 
@@ -214,11 +215,15 @@ def _fill(directory: Path, generator: Callable, count: int, seed: int, arguments
 
 
 def _dagger_samples(
-    episodes: int, seed: int, *, checkpoint: Path, spec: Path, beta: float
+    episodes: int, seed: int, *, checkpoint: Path, spec: Path, beta: float, any_exit: bool
 ) -> Iterator[Sample]:
-    policy = load_checkpoint(checkpoint, load_spec(spec)).policy
-    setting = ExitSetting(mode="full", fixed_exit=None, thresholds=None)
-    return generate.dagger_samples(policy, episodes, seed, beta=beta, setting=setting)
+    loaded = load_checkpoint(checkpoint, load_spec(spec))
+    settings = [ExitSetting(mode="full")]
+    if any_exit:
+        # Nothing leaves at the first exit: there is no earlier one to agree with.
+        blocks = loaded.config.exits[1:]
+        settings = [ExitSetting(mode="fixed", fixed_exit=block) for block in blocks]
+    return generate.dagger_samples(loaded.policy, episodes, seed, beta=beta, settings=settings)
 
 
 def _words() -> set[str]:

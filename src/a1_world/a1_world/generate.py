@@ -7,7 +7,7 @@ in nothing but a word the network learns what the word is for.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -83,15 +83,16 @@ def dagger_samples(
     seed: int,
     beta: float,
     *,
-    setting: ExitSetting,
+    settings: Sequence[ExitSetting],
     image_size: int = 128,
     replan_s: float = 0.3,
     kinds: tuple[str, ...] = KINDS,
 ) -> Iterator[Sample]:
     """The policy drives, the expert labels: the episode's task and others, every `replan_s`.
 
-    At each replanning the expert's rows are followed instead with probability `beta`. Most
-    episodes start where real ones do, every fourth anywhere in reach.
+    At each replanning the expert's rows are followed instead with probability `beta`. Every
+    episode keeps one of the `settings`, drawn at random. Most episodes start where real ones do,
+    every fourth anywhere in reach.
     """
     rng = np.random.default_rng([seed, 3])
     with World(image_size) as world:
@@ -99,6 +100,7 @@ def dagger_samples(
         for episode in range(episodes):
             begin_episode(world, rng, kinds[episode % len(kinds)], float(rng.random() < 0.4))
             policy.reset()
+            setting = settings[int(rng.integers(len(settings)))]
             driver = Driver(world)
             start_s, tick, after = world.time_s, 0, 0
             while world.time_s - start_s < LONGEST_EPISODE_S[world.task.kind]:
