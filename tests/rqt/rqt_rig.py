@@ -129,6 +129,7 @@ class Graph:
 
     def __init__(self, ros: Ros, namespace: str = "") -> None:
         self.calls: list = []
+        self._sent = 0
         self.answer = (True, "as you say")
         self.policy = self._node(ros, "policy", namespace)
         self.controller = self._node(ros, "controller", namespace)
@@ -190,6 +191,12 @@ class Graph:
             # What is not yet heard fits into the publisher's history.
             assert wait_for(partial(reached, chunks, seq - 5), application)
         assert wait_for(partial(reached, chunks, seq), application)
+
+    def play_blindly(self, layers) -> None:
+        """An exit state for every layer given, for whoever hears it."""
+        for layer in layers:
+            self._sent += 1
+            self.exits.publish(exit_state(self._sent, layer=layer))
 
     def picture(self) -> None:
         """Two cameras: a red square and a blue one."""

@@ -81,7 +81,7 @@ def test_exits_are_counted_and_the_saving_said(played):
     shares = {x: h for x, h in zip(bars.opts["x"], bars.opts["height"], strict=True) if h}
     assert shares == pytest.approx({2: 10, 3: 20, 4: 30, 5: 10, 6: 10, 8: 20})
     saved = 100 * (1 - np.mean(LAYERS) / rig.LAYERS)
-    assert played.histogram.note.text() == f"compute saved {saved:.0f} %, 10 chunks"
+    assert played.histogram.note.text() == f"compute saved {saved:.0f} %, of 10 chunks"
 
 
 def test_latencies_are_tabulated(played):
@@ -114,7 +114,7 @@ def test_thresholds_file_and_certificate(graph, widget, wait_for):
     graph.thresholds.publish(rig.thresholds_info())
     assert wait_for(lambda: any("known.yaml ababababab" in t for t in shown(widget.thresholds)))
     assert widget.thresholds.note.text() == "adaptive"
-    assert "certified: episode loss at most 5 % with confidence 90 %, 45 episodes" in shown(
+    assert "certified: episode loss ≤ 5 % at confidence 90 %, 45 episodes" in shown(
         widget.thresholds
     )
 

@@ -9,7 +9,7 @@ class CameraPanel(Panel):
     """The thumbnails side by side, as large as they fit, never beyond three times their size."""
 
     def __init__(self) -> None:
-        super().__init__("Cameras, as the policy saw them")
+        super().__init__("What the policy saw")
         self._picture = Picture()
         self.body.addWidget(self._picture, 1)
         self._shown: object = None

@@ -20,7 +20,6 @@ LEGEND = (
     ("▬", "", "threshold"),
     ("◯", "", "newest"),
 )
-UNITS = {"": " [1]", "cosine": ", 1 - cosine of the actions [1]"}
 
 
 class DiscrepancyPanel(Panel):
@@ -89,8 +88,7 @@ class DiscrepancyPanel(Panel):
                 ]
             ]
         )
-        unit = UNITS.get(metric, f", {metric} of normalised actions [1]")
-        self._plot.getAxis("left").setLabel(f"discrepancy{unit}")
+        self._plot.getAxis("left").setLabel(f"{metric} discrepancy [1]".lstrip())
 
     def apply(self, theme: Theme) -> None:
         """Take on the colours of a theme."""

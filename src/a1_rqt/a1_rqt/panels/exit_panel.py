@@ -14,7 +14,7 @@ MARKS = {
     ExitReason.LAST_EXIT: ("s", "■", ORANGE, "last exit"),
     ExitReason.DEADLINE: ("t", "▼", VERMILLION, "deadline"),
     ExitReason.FIXED: ("d", "◆", PURPLE, "fixed"),
-    ExitReason.FULL: ("star", "★", SKY, "full depth"),
+    ExitReason.FULL: ("star", "★", SKY, "full"),
 }
 """Mark (as pyqtgraph calls it and as a character), colour and name of every reason to leave."""
 
@@ -24,7 +24,7 @@ class ExitPanel(Panel):
 
     def __init__(self) -> None:
         super().__init__("Exit layer")
-        self._plot = make_plot("time before the newest chunk [s]", "exit layer [1]")
+        self._plot = make_plot("time, newest chunk at 0 [s]", "exit layer [1]")
         self._plot.setXRange(-WINDOW_S, 0.0)
         self._line = self._plot.plot()
         self._marks = {}

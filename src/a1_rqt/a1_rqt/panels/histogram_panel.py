@@ -13,7 +13,7 @@ class HistogramPanel(Panel):
 
     def __init__(self) -> None:
         super().__init__("Exits")
-        self._plot = make_plot("exit layer [1]", "share of chunks [%]")
+        self._plot = make_plot("exit layer [1]", "share [%]")
         self._bars = pyqtgraph.BarGraphItem(x=[], height=[], width=0.8)
         self._plot.addItem(self._bars)
         self._plot.setYRange(0, 105, padding=0)
@@ -37,7 +37,7 @@ class HistogramPanel(Panel):
             [[(number, str(number)) for number in numbers if number % step == 0]]
         )
         saved = 1.0 - float(np.mean(state.chunks.column("flops_fraction")))
-        self.note.set_text(f"compute saved {100 * saved:.0f} %, {layers.size} chunks")
+        self.note.set_text(f"compute saved {100 * saved:.0f} %, of {layers.size} chunks")
 
     def apply(self, theme: Theme) -> None:
         """Take on the colours of a theme."""

@@ -6,7 +6,7 @@ from typing import Any
 from a1_rqt.panels.elided_label import ElidedLabel
 from a1_rqt.qt import QtCore, QtWidgets, pyqtgraph
 from a1_rqt.run_state import RunState
-from a1_rqt.theme import Theme
+from a1_rqt.theme import Theme, palette_of
 
 
 class Panel(QtWidgets.QFrame):
@@ -34,6 +34,7 @@ class Panel(QtWidgets.QFrame):
 
     def apply(self, theme: Theme) -> None:
         """Take on the colours of a theme."""
+        self.setPalette(palette_of(theme))
         self.setStyleSheet(
             f"QFrame#panel {{ background: {theme.panel}; border: 1px solid {theme.border};"
             " border-radius: 4px; }"
@@ -76,7 +77,8 @@ def make_legend(entries: Iterable[tuple[str, str, str]]) -> QtWidgets.QLabel:
         else f"{mark}&nbsp;{name}"
         for mark, colour, name in entries
     ]
-    legend = QtWidgets.QLabel("&nbsp;&nbsp;&nbsp; ".join(parts))
+    legend = QtWidgets.QLabel("&nbsp; ".join(parts))
     legend.setTextFormat(QtCore.Qt.TextFormat.RichText)
-    legend.setWordWrap(True)
+    # At a width that does not fit, the plot below is worth more than the end of this line.
+    legend.setSizePolicy(QtWidgets.QSizePolicy.Policy.Ignored, QtWidgets.QSizePolicy.Policy.Fixed)
     return legend

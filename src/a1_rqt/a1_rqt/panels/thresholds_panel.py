@@ -50,7 +50,7 @@ def describe(info: ThresholdsInfo, files: Mapping[str, str]) -> list[str]:
     certificate = "not certified"
     if info.certified:
         certificate = (
-            f"certified: episode loss at most {100 * info.risk:g} % with confidence "
+            f"certified: episode loss ≤ {100 * info.risk:g} % at confidence "
             f"{100 * (1 - info.failure):g} %, {info.certificate_episodes} episodes"
         )
     return [
