@@ -1,7 +1,7 @@
 # `make demo` and `make test` set up everything they need. ARGS="..." is passed on to demo, test, eval and bench-NAME.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint eval train-tiny bench clean clean-all
+.PHONY: help setup demo test lint eval train-tiny screenshots bench clean clean-all
 ARGS ?=
 EPISODES ?= 50
 IN_ENV := source setup/env.sh &&
@@ -28,6 +28,9 @@ eval: setup  ## closed-loop evaluation over EPISODES=50
 
 train-tiny: setup  ## train a checkpoint by the recipe, from a seed; resumes where it was killed
 	@./a1 run a1_training train_tiny $(ARGS)
+
+screenshots: setup  ## pictures of the windows over a simulated run, in out/screenshots
+	@docs/pictures/screenshots.sh
 
 bench: $(BENCHES)  ## every measurement, one JSON line each
 

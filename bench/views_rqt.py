@@ -1,4 +1,5 @@
-"""What the rqt widget costs, drawn without a display; `python bench/views_rqt.py` prints its rows.
+"""What the rqt widget costs, drawn without a display. Prints one JSON line and writes
+out/bench/views_rqt.json.
 
 A process plays policy and controller over DDS: 30 chunks a second with their verdicts, 100 control
 ticks a second, thumbnails each second. Another shows the widget at 1280x800. `rqt_fps`: pictures of
@@ -39,6 +40,7 @@ from a1_rqt.run_state import CHUNKS_KEPT
 from a1_rqt.spinning import Spinning
 from a1_rqt.window import ExitsWidget
 
+OUT = Path(__file__).parents[1] / "out/bench/views_rqt.json"
 CHUNK_HZ = 30
 TICK_HZ = 100
 HOURS = 8
@@ -239,6 +241,8 @@ def main() -> None:
         be_old(arguments.hours)
     else:
         found = rows(arguments.seconds, arguments.hours)
+        OUT.parent.mkdir(parents=True, exist_ok=True)
+        OUT.write_text(json.dumps({"rows": found}, indent=1) + "\n")
         print(json.dumps({"bench": "views_rqt", **{row["name"]: row["value"] for row in found}}))
 
 

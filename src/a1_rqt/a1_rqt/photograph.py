@@ -1,7 +1,7 @@
 """`photograph`: watches a run in the widget, without a display, and saves pictures of it.
 
 It presses the widget's own buttons: it gives the instruction, waits for chunks, and photographs
-the same moment at every size, light and dark. Files: FOLDER/rqt-WIDTHxHEIGHT-THEME.png.
+the window at every size, light and dark. Files: FOLDER/rqt-WIDTHxHEIGHT-THEME.png.
 """
 
 import argparse
