@@ -45,6 +45,7 @@ CHUNK_HZ = 30
 TICK_HZ = 100
 HOURS = 8
 DRAW_EVERY = 100
+DIFFERENT = 500
 LAYERS = 24
 EXITS = tuple(range(2, LAYERS + 1, 2))
 ARM = [f"joint{number}" for number in range(1, 9)]
@@ -187,9 +188,13 @@ def be_old(hours: float) -> None:
         widget.resize(1280, 800)
         widget.show()
 
+        messages = [exit_state(seq, 0) for seq in range(DIFFERENT)]
+
         def feed(first: int, count: int) -> None:
             for seq in range(first, first + count):
-                widget.state.note_exit(exit_state(seq, seq * NS_PER_S // CHUNK_HZ))
+                msg = messages[seq % DIFFERENT]
+                msg.header.stamp = ns_to_stamp(seq * NS_PER_S // CHUNK_HZ)
+                widget.state.note_exit(msg)
                 widget.state.note_verdict(ChunkVerdict(seq=seq, code=seq % 17))
                 if seq % DRAW_EVERY == 0:
                     widget.draw()

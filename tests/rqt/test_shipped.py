@@ -90,5 +90,5 @@ def test_photograph_without_a_run_says_what_is_missing(start, tmp_path):
     process = start("a1_rqt.photograph", "--out", str(tmp_path), "--patience", "0.2")
     _, errors = process.communicate(timeout=30)
     assert process.returncode == 1
-    assert "photograph: 0 of 60 chunks, no controller" in errors
+    assert "came 0 of 60 chunks, no thumbnails; controller: no controller heard" in errors
     assert list(tmp_path.iterdir()) == []

@@ -7,7 +7,7 @@ import sys
 import rclpy
 from rclpy.utilities import remove_ros_args
 
-from a1_rqt.qt import QtWidgets
+from a1_rqt.qt import QtCore, QtWidgets
 from a1_rqt.spinning import Spinning
 from a1_rqt.theme import THEMES, palette_of
 from a1_rqt.window import ExitsWidget
@@ -30,13 +30,14 @@ def main() -> int:
     parser.add_argument("--namespace", default="", help="that policy and controller run under")
     arguments = parser.parse_args(remove_ros_args(sys.argv)[1:])
     application = make_application(arguments.theme)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        # Through a timer: quitting before the event loop runs would be forgotten.
+        signal.signal(number, lambda *_: QtCore.QTimer.singleShot(0, application.quit))
     rclpy.init(signal_handler_options=rclpy.signals.SignalHandlerOptions.NO)
     with Spinning("exits") as node:
         widget = ExitsWidget(node, arguments.namespace)
         widget.resize(1280, 800)
         widget.show()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda *_: application.quit())
         # Python's signal handlers run when Python does: the widget's timers see to that.
         code = application.exec()
         widget.shut_down()

@@ -5,6 +5,7 @@ the window at every size, light and dark. Files: FOLDER/rqt-WIDTHxHEIGHT-THEME.p
 """
 
 import argparse
+import math
 import os
 import sys
 import time
@@ -21,7 +22,7 @@ from a1_rqt.theme import THEMES, palette_of
 from a1_rqt.window import ExitsWidget
 
 SIZES = ((1280, 800), (1920, 1080))
-AGAIN_S = 2.0
+SILENCE_S = 5.0
 
 
 def photograph(widget: ExitsWidget, folder: Path) -> list[Path]:
@@ -45,23 +46,25 @@ def photograph(widget: ExitsWidget, folder: Path) -> list[Path]:
 
 
 def watch(widget: ExitsWidget, instruction: str, chunks: int, patience_s: float) -> None:
-    """Instruct the policy and wait for chunks, a controller and thumbnails.
+    """Instruct the policy, again when it falls silent; wait for chunks, controller, thumbnails.
 
     Raises A1Error when they do not come within `patience_s`.
     """
     state, loop = widget.state, QtCore.QEventLoop()
-    until_s, asked_s = time.monotonic() + patience_s, 0.0
+    until_s = time.monotonic() + patience_s
+    seen, silent_since_s = 0, -math.inf
     while len(state.chunks) < chunks or state.controller is None or state.thumbnails is None:
         now_s = time.monotonic()
         if now_s > until_s:
             raise A1Error(
-                f"{len(state.chunks)} of {chunks} chunks, "
-                f"{'a' if state.controller else 'no'} controller and "
-                f"{'' if state.thumbnails else 'no '}thumbnails within {patience_s:.0f} s "
-                f"({widget.status.text()}); is the run launched, in this ROS_DOMAIN_ID?"
+                f"within {patience_s:.0f} s came {len(state.chunks)} of {chunks} chunks, "
+                f"{'' if state.thumbnails else 'no '}thumbnails; controller: "
+                f"{widget.controller.mode()}; {widget.status.text()}"
             )
-        if instruction and not len(state.chunks) and now_s - asked_s > AGAIN_S:
-            asked_s = now_s
+        if state.chunks.total > seen:
+            seen, silent_since_s = state.chunks.total, now_s
+        elif instruction and now_s - silent_since_s > SILENCE_S:
+            silent_since_s = now_s
             widget.bar.instruction.setText(instruction)
             widget.bar.send.click()
         QtCore.QTimer.singleShot(50, loop.quit)

@@ -32,7 +32,7 @@ class ControllerPanel(Panel):
         self._shown = ""
         self._reason = ElidedLabel(lines=2)
         self._ages = ElidedLabel(quiet=True)
-        self._counters = ElidedLabel(quiet=True)
+        self._counters = ElidedLabel(lines=2, quiet=True)
         self._verdicts = [ElidedLabel() for _ in range(VERDICT_LINES)]
         self._objection = ElidedLabel(lines=2, quiet=True)
         heading = QtWidgets.QLabel("Verdicts on chunks")
