@@ -63,7 +63,7 @@ def test_no_text_lies_over_other_text_or_is_cut(full, application, size):
 
 
 @pytest.mark.parametrize("size", SIZES, ids=str)
-def test_labels_of_the_axes_keep_apart(full, application, size):
+def test_labels_of_the_axes_keep_apart_and_are_whole(full, application, size):
     full.resize(*size)
     application.processEvents()
     plots = full.findChildren(pyqtgraph.PlotWidget)
@@ -76,6 +76,9 @@ def test_labels_of_the_axes_keep_apart(full, application, size):
         assert len(labels) > 1, axis.labelText
         for one, other in itertools.combinations(labels, 2):
             assert not one.intersects(other), (axis.labelText, one, other)
+        for label in labels:
+            inked = axis.mapRectToScene(label.adjusted(2, 2, -2, -2))
+            assert plot.sceneRect().contains(inked), (axis.labelText, inked)
     painter.end()
     assert not picture.isNull()
 

@@ -19,7 +19,7 @@ MODES = {
     ControllerState.FAULT: ("FAULT", VERMILLION),
 }
 UNHEARD = ("no controller heard", "transparent")
-VERDICT_LINES = 4
+VERDICT_LINES = 3
 
 
 class ControllerPanel(Panel):
@@ -30,7 +30,7 @@ class ControllerPanel(Panel):
         self._mode = QtWidgets.QLabel()
         self._mode.setAlignment(QtCore.Qt.AlignmentFlag.AlignCenter)
         self._shown = ""
-        self._reason = ElidedLabel(lines=2)
+        self._reason = ElidedLabel(lines=3)
         self._ages = ElidedLabel(quiet=True)
         self._counters = ElidedLabel(lines=2, quiet=True)
         self._verdicts = [ElidedLabel() for _ in range(VERDICT_LINES)]
@@ -62,13 +62,10 @@ class ControllerPanel(Panel):
         if msg is not None:
             self._show_mode(*MODES.get(msg.mode, (f"mode {msg.mode}", "transparent")))
             self._reason.set_text(msg.reason)
-            self._ages.set_text(
-                f"joints {_ms(msg.state_age_ms)} old, chunk {_ms(msg.chunk_age_ms)}, "
-                f"error {msg.tracking_error:.3f} rad"
-            )
+            self._ages.set_text(f"joints {_age(msg.state_age_ms)}, chunk {_age(msg.chunk_age_ms)}")
             self._counters.set_text(
-                f"clamped {msg.clamped}, slowed {msg.slowed}, underruns {msg.underruns}, "
-                f"late ticks {msg.late_ticks}"
+                f"tracking error {msg.tracking_error:.3f} rad, clamped {msg.clamped}, "
+                f"slowed {msg.slowed}, underruns {msg.underruns}, late ticks {msg.late_ticks}"
             )
         lines = verdict_lines(state)
         for label, line in zip(self._verdicts, lines, strict=True):
@@ -96,5 +93,7 @@ def verdict_lines(state: RunState) -> list[str]:
     return lines + [""] * (VERDICT_LINES - len(lines))
 
 
-def _ms(value: float) -> str:
-    return "unknown" if math.isnan(value) else f"{value:.0f} ms"
+def _age(value_ms: float) -> str:
+    if math.isnan(value_ms):
+        return "of unknown age"
+    return f"{value_ms:.0f} ms old" if value_ms < 10_000 else f"{value_ms / 1e3:.0f} s old"

@@ -54,6 +54,8 @@ def make_plot(bottom: str, left: str) -> Any:
         axis.enableAutoSIPrefix(False)
         axis.setLabel(text)
     plot.getViewBox().setDefaultPadding(0.02)
+    # Room for the halves of labels at the ends of the axes.
+    plot.getPlotItem().layout.setContentsMargins(1, 9, 12, 1)
     plot.disableAutoRange()
     plot.setFocusPolicy(QtCore.Qt.FocusPolicy.NoFocus)
     return plot
