@@ -1,7 +1,7 @@
 # `make demo` and `make test` set up everything they need. ARGS="..." is passed on to demo, test, eval, check-lerobot and bench-NAME.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint eval train-tiny check-lerobot bench clean clean-all
+.PHONY: help setup demo test lint eval train-tiny check-lerobot screenshots bench clean clean-all
 ARGS ?=
 EPISODES ?= 50
 IN_ENV := source setup/env.sh &&
@@ -31,6 +31,9 @@ train-tiny: setup  ## train a checkpoint by the recipe, from a seed; resumes whe
 
 check-lerobot: setup  ## data sets against the real LeRobot, in an environment of its own (gigabytes); ARGS=DATASET...
 	@$(IN_ENV) setup/check_lerobot.sh $(ARGS)
+
+screenshots: setup  ## pictures of the windows over a simulated run, in out/screenshots
+	@docs/pictures/screenshots.sh
 
 bench: $(BENCHES)  ## every measurement, one JSON line each
 

@@ -1,4 +1,4 @@
-"""What the machine has to bring: rendering libraries, a compiler, Python's venv and headers."""
+"""What the machine has to bring: libraries to render and draw, a compiler, Python's headers."""
 
 import ctypes
 import importlib.util
@@ -24,6 +24,10 @@ def missing_packages() -> list[str]:
         "libgl1": _loads("libGL.so.1"),
         "libegl-mesa0": _loads("libEGL_mesa.so.0"),
         "libgl1-mesa-dri": _has_software_driver(),
+        "libglib2.0-0": _loads("libglib-2.0.so.0"),
+        "libxkbcommon0": _loads("libxkbcommon.so.0"),
+        "libfontconfig1": _loads("libfontconfig.so.1"),
+        "libdbus-1-3": _loads("libdbus-1.so.3"),
         "g++": shutil.which("g++") is not None,
         "make": shutil.which("make") is not None,
         _versioned("venv"): importlib.util.find_spec("ensurepip") is not None,

@@ -45,6 +45,7 @@ def test_the_exit_state_belongs_to_its_chunk(running, wait_for):
     assert stages == [1.0, 2.0, 3.0, 4.0] and state.total_ms == 10.0
     assert state.observation_age_ms > 0.0
     assert state.wait_ms >= 0.0
+    assert state.publish_ms > 0.0
     assert state.camera_skew_ms == 0.0
     assert list(state.exits_evaluated) == [0, 1]
     assert np.isnan(state.discrepancies[0]) and state.discrepancies[1] == 0.5

@@ -15,6 +15,7 @@ from a1_policy_node.settings import SPECS
 from a1_ros.compose import find_node
 from a1_ros.images import compressed_to_rgb
 from a1_ros.qos import LATCHED, STATUS
+from a1_ros.times import stamp_to_ns
 
 SUCCESS = TransitionCallbackReturn.SUCCESS
 FAILURE = TransitionCallbackReturn.FAILURE
@@ -164,6 +165,25 @@ def test_a_compressed_camera_is_decoded(ros, make_policy_node, policy, tmp_path,
     front, wrist = policy.observations[-1].images.values()
     assert wrist.shape == (32, 32, 3)
     assert np.abs(front.astype(int) - wrist).max() <= 3
+
+
+def test_thumbnails_show_what_the_policy_acted_on(ros, make_policy_node, robot, policy, wait_for):
+    node = make_policy_node(thumbnail_rate=30.0)
+    node.trigger_configure()
+    node.trigger_activate()
+    policy.observations.clear()
+    robot.start()
+    policy.delay_s = 0.2  # most camera ticks are seen by nobody
+    assert robot.ask("touch the red cube").success
+    assert wait_for(lambda: robot.chunks)
+    seen = []
+    ros.node("viewer").create_subscription(CompressedImage, "a1/thumbnails", seen.append, STATUS)
+    assert wait_for(lambda: len({stamp_to_ns(msg.header.stamp) for msg in seen}) >= 3)
+    acted_on = {o.stamp_ns: o.images for o in list(policy.observations)}
+    for msg in list(seen):
+        front, wrist = acted_on[stamp_to_ns(msg.header.stamp)].values()
+        pixels = np.concatenate([front, wrist], axis=1).astype(int)
+        assert np.abs(pixels - compressed_to_rgb(msg)).max() <= 3
 
 
 def test_thumbnails_show_all_cameras(ros, running, wait_for):

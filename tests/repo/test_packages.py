@@ -16,12 +16,14 @@ ROSDEP = {
     "cv2": "python3-opencv",
     "matplotlib": "python3-matplotlib",
     "numpy": "python3-numpy",
+    "pyqtgraph": "python3-pyqtgraph",
     "rich": "python3-rich",
     "scipy": "python3-scipy",
     "yaml": "python3-yaml",
 }
 # What setup/python.txt locks; the distributions' versions would not do.
 LOCKED = {
+    "PySide6": "PySide6_Essentials",
     "apsw": "apsw",
     "av": "av",
     "fast_simplification": "fast-simplification",

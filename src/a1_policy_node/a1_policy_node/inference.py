@@ -40,12 +40,13 @@ class Timing:
 
 @dataclass(frozen=True, kw_only=True)
 class Done:
-    """An inference whose chunk was published."""
+    """An inference and its chunk; `ended_ns` is when the policy gave it, on the steady clock."""
 
     chunk: ActionChunk
     trace: ExitTrace
     timing: Timing
     observation: Observation
+    ended_ns: int
 
 
 class Outlet(Protocol):
@@ -182,6 +183,7 @@ class Inference:
         timing: Timing,
         thresholds_digest: str,
     ) -> None:
+        ended_ns = self._steady_ns()
         with self._lock:
             if task is not self._task or task.outcome is not None:
                 return
@@ -189,7 +191,13 @@ class Inference:
             self._seq = self._session_seq
             chunk = self._chunk(task, observation, output, thresholds_digest)
             self._outlet.chunk(
-                Done(chunk=chunk, trace=output.trace, timing=timing, observation=observation)
+                Done(
+                    chunk=chunk,
+                    trace=output.trace,
+                    timing=timing,
+                    observation=observation,
+                    ended_ns=ended_ns,
+                )
             )
             task.note_chunk(output.end_of_substep, self._now_ns())
 

@@ -13,7 +13,7 @@ from a1_policy_node.inference import Done
 from a1_ros.images import shrink, to_jpeg
 from a1_ros.messages import chunk_to_msg, trace_to_msg
 from a1_ros.qos import LATCHED, RELIABLE, STATUS
-from a1_ros.times import ns_to_stamp
+from a1_ros.times import NS_PER_MS, ns_to_stamp, steady_now_ns
 
 THUMBNAIL_HEIGHT = 96
 
@@ -57,6 +57,7 @@ class Publications:
                 observation_age_ms=done.timing.observation_age_ms,
                 camera_skew_ms=done.timing.camera_skew_ms,
                 wait_ms=done.timing.wait_ms,
+                publish_ms=(steady_now_ns() - done.ended_ns) / NS_PER_MS,
             )
         )
 

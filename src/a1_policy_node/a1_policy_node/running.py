@@ -11,6 +11,7 @@ from rclpy.node import Node
 from a1_core.assembler import Assembler
 from a1_core.errors import ObservationRefused
 from a1_core.intake import is_due
+from a1_core.observation import Observation
 from a1_core.verdict import VerdictCode
 from a1_policy_node.blocking import BlockWatch
 from a1_policy_node.exit_choice import ExitChoice
@@ -64,6 +65,7 @@ class Run:
         self._submitted_ns: int | None = None
         self._ticked_ns = steady_now_ns()
         self.last = LastChunk()
+        self._seen: Observation | None = None
         self.inference = Inference(
             loaded,
             choice,
@@ -112,6 +114,7 @@ class Run:
         self._submitted_ns = None
         self._ticked_ns = steady_now_ns()
         self._last_task = task
+        self._seen = None
         self._blocking = BlockWatch()
         self.inference.begin(task)
         return task
@@ -241,6 +244,7 @@ class Run:
 
     def _note_chunk(self, done: Done) -> None:
         trace, timing = done.trace, done.timing
+        self._seen = done.observation
         self._statistics.note_chunk(
             trace.exit_layer,
             {
@@ -257,9 +261,12 @@ class Run:
         )
 
     def thumbnails(self) -> None:
-        """The newest image of every camera, small."""
-        newest = self._inputs.images
-        if newest:
+        """The images of the newest chunk's observation, small; the cameras' newest when idle."""
+        seen, newest = self._seen, self._inputs.images
+        if seen is not None and self.inference.task is not None:
+            names, images = list(seen.images), list(seen.images.values())
+            self._publications.thumbnails(images, seen.stamp_ns, "|".join(names))
+        elif newest:
             stamp_ns = max(stamp for stamp, _ in newest.values())
             images = [rgb for _, rgb in newest.values()]
             self._publications.thumbnails(images, stamp_ns, "|".join(newest))

@@ -118,6 +118,7 @@ def trace_to_msg(
     observation_age_ms: float,
     camera_skew_ms: float,
     wait_ms: float,
+    publish_ms: float,
 ) -> wire.ExitState:
     """The exit state of one inference; NaN stands for what was not computed."""
     msg = wire.ExitState(
@@ -138,6 +139,7 @@ def trace_to_msg(
         backbone_ms=float(trace.backbone_ms),
         head_ms=float(trace.head_ms),
         total_ms=float(trace.total_ms),
+        publish_ms=publish_ms,
         exits_evaluated=array.array("I", [int(index) for index in trace.exits_evaluated]),
         discrepancies=array.array("d", [_or_nan(value) for value in trace.discrepancies]),
         thresholds=array.array("d", [_or_nan(value) for value in trace.thresholds]),

@@ -1,0 +1,48 @@
+"""`exits`: the widget in a window of its own, for machines without rqt."""
+
+import argparse
+import signal
+import sys
+
+import rclpy
+from rclpy.utilities import remove_ros_args
+
+from a1_rqt.qt import QtCore, QtWidgets
+from a1_rqt.spinning import Spinning
+from a1_rqt.theme import THEMES, palette_of
+from a1_rqt.window import ExitsWidget
+
+
+def make_application(theme: str) -> QtWidgets.QApplication:
+    """The application; theme "system" leaves the desktop's palette."""
+    application = QtWidgets.QApplication(sys.argv[:1])
+    application.setApplicationName("A1 exits")
+    if theme in THEMES:
+        application.setStyle("Fusion")
+        application.setPalette(palette_of(THEMES[theme]))
+    return application
+
+
+def main() -> int:
+    """Show the window until it is closed or interrupted."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--theme", choices=["system", *THEMES], default="system")
+    parser.add_argument("--namespace", default="", help="that policy and controller run under")
+    arguments = parser.parse_args(remove_ros_args(sys.argv)[1:])
+    application = make_application(arguments.theme)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        # Through a timer: quitting before the event loop runs would be forgotten.
+        signal.signal(number, lambda *_: QtCore.QTimer.singleShot(0, application.quit))
+    rclpy.init(signal_handler_options=rclpy.signals.SignalHandlerOptions.NO)
+    with Spinning("exits") as node:
+        widget = ExitsWidget(node, arguments.namespace)
+        widget.resize(1280, 800)
+        widget.show()
+        # Python's signal handlers run when Python does: the widget's timers see to that.
+        code = application.exec()
+        widget.shut_down()
+    return int(code)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

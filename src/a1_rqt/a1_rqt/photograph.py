@@ -1,0 +1,105 @@
+"""`photograph`: watches a run in the widget, without a display, and saves pictures of it.
+
+It presses the widget's own buttons: it gives the instruction, waits for chunks, and photographs
+the window at every size, light and dark. Files: FOLDER/rqt-WIDTHxHEIGHT-THEME.png.
+"""
+
+import argparse
+import math
+import os
+import sys
+import time
+from pathlib import Path
+
+import rclpy
+from rclpy.utilities import remove_ros_args
+
+from a1_core.errors import A1Error
+from a1_rqt.main import make_application
+from a1_rqt.qt import QtCore, QtWidgets
+from a1_rqt.spinning import Spinning
+from a1_rqt.theme import THEMES, palette_of
+from a1_rqt.window import ExitsWidget
+
+SIZES = ((1280, 800), (1920, 1080))
+SILENCE_S = 5.0
+
+
+def photograph(widget: ExitsWidget, folder: Path) -> list[Path]:
+    """Save the widget as it is now, at every size and in every theme; the files."""
+    folder.mkdir(parents=True, exist_ok=True)
+    application = QtWidgets.QApplication.instance()
+    files = []
+    for theme in THEMES.values():
+        application.setPalette(palette_of(theme))
+        widget.apply(theme)
+        for width, height in SIZES:
+            widget.resize(width, height)
+            application.processEvents()
+            path = folder / f"rqt-{width}x{height}-{theme.name}.png"
+            draft = path.with_suffix(".draft.png")
+            if not widget.grab().save(str(draft)):
+                raise A1Error(f"{draft}: cannot be written; choose another --out")
+            draft.replace(path)
+            files.append(path)
+    return files
+
+
+def watch(widget: ExitsWidget, instruction: str, chunks: int, patience_s: float) -> None:
+    """Instruct the policy, again when it falls silent; wait for chunks, controller, thumbnails.
+
+    Raises A1Error when they do not come within `patience_s`.
+    """
+    state, loop = widget.state, QtCore.QEventLoop()
+    until_s = time.monotonic() + patience_s
+    seen, silent_since_s = 0, -math.inf
+    while len(state.chunks) < chunks or state.controller is None or state.thumbnails is None:
+        now_s = time.monotonic()
+        if now_s > until_s:
+            raise A1Error(
+                f"within {patience_s:.0f} s came {len(state.chunks)} of {chunks} chunks, "
+                f"{'' if state.thumbnails else 'no '}thumbnails; controller: "
+                f"{widget.controller.mode()}; {widget.status.text()}"
+            )
+        if state.chunks.total > seen:
+            seen, silent_since_s = state.chunks.total, now_s
+        elif instruction and now_s - silent_since_s > SILENCE_S:
+            silent_since_s = now_s
+            widget.bar.instruction.setText(instruction)
+            widget.bar.send.click()
+        QtCore.QTimer.singleShot(50, loop.quit)
+        loop.exec()
+    widget.draw()
+    widget.refresh()
+
+
+def main() -> int:
+    """Console entry; see --help. Exit status 1 when there was nothing to photograph."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, default=Path("out/screenshots"), help="folder")
+    parser.add_argument("--instruction", default="", help="empty: photograph what runs")
+    parser.add_argument("--chunks", type=int, default=60, help="to wait for")
+    parser.add_argument("--patience", type=float, default=300.0, help="seconds to wait for them")
+    parser.add_argument("--namespace", default="")
+    arguments = parser.parse_args(remove_ros_args(sys.argv)[1:])
+    os.environ["QT_QPA_PLATFORM"] = "offscreen"
+    application = make_application("light")
+    rclpy.init(args=[])
+    with Spinning("photograph") as node:
+        widget = ExitsWidget(node, arguments.namespace)
+        widget.show()
+        try:
+            watch(widget, arguments.instruction, arguments.chunks, arguments.patience)
+            for path in photograph(widget, arguments.out):
+                print(path)
+        except A1Error as error:
+            print(f"photograph: {error}", file=sys.stderr)
+            return 1
+        finally:
+            widget.shut_down()
+            application.processEvents()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

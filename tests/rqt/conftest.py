@@ -1,0 +1,70 @@
+"""A Qt application without a display, and a policy and a controller to watch over DDS."""
+
+import os
+import sys
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+os.environ["QT_QPA_PLATFORM"] = "offscreen"
+sys.path.insert(0, str(Path(__file__).parent))
+
+import rqt_rig as rig
+
+from a1_rqt.main import make_application
+from a1_rqt.window import ExitsWidget
+
+rig.domain()
+
+
+@pytest.fixture(scope="session")
+def application():
+    return make_application("light")
+
+
+@pytest.fixture
+def ros():
+    running = rig.Ros()
+    yield running
+    running.shutdown()
+
+
+@pytest.fixture
+def wait_for(application):
+    """`wait_for(predicate)`: whether it came true while Qt's events ran."""
+    return partial(rig.wait_for, application=application)
+
+
+@pytest.fixture
+def graph(ros):
+    """Policy and controller."""
+    return rig.Graph(ros)
+
+
+@pytest.fixture
+def show(ros, wait_for):
+    """`show(graph)`: the widget, connected to the graph; `namespace` as there."""
+    shown = []
+
+    def make(graph, namespace: str = "") -> ExitsWidget:
+        widget = ExitsWidget(ros.node("exits"), namespace)
+        shown.append(widget)
+        widget.resize(1280, 800)
+        widget.show()
+        publishers = (graph.exits, graph.refusals, graph.thresholds, graph.thumbnails)
+        publishers += (graph.verdicts, graph.states)
+        assert wait_for(lambda: all(p.get_subscription_count() for p in publishers))
+        assert wait_for(lambda: not widget.commands.absent())
+        return widget
+
+    yield make
+    for widget in shown:
+        widget.shut_down()
+        widget.close()
+
+
+@pytest.fixture
+def widget(graph, show):
+    """The widget, connected to the graph."""
+    return show(graph)

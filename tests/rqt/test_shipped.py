@@ -1,0 +1,94 @@
+"""What rqt and the shell find: plugin, perspective, the programs of their own."""
+
+import ast
+import json
+import os
+import signal
+import subprocess
+import sys
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+import pytest
+import rqt_rig as rig
+
+from a1_rqt.qt import QtGui
+
+PACKAGE = Path(__file__).parents[2] / "src/a1_rqt"
+
+
+def test_the_plugin_that_is_declared_is_there():
+    root = ElementTree.parse(PACKAGE / "package.xml").getroot()
+    assert root.find("export/rqt_gui").get("plugin") == "${prefix}/plugin.xml"
+    declared = ElementTree.parse(PACKAGE / "plugin.xml").getroot().find("class")
+    assert declared.get("base_class_type") == "rqt_gui_py::Plugin"
+    module, _, name = declared.get("type").rpartition(".")
+    tree = ast.parse((PACKAGE / (module.replace(".", "/") + ".py")).read_text())
+    (plugin,) = (n for n in tree.body if isinstance(n, ast.ClassDef) and n.name == name)
+    methods = {n.name for n in plugin.body if isinstance(n, ast.FunctionDef)}
+    assert {"shutdown_plugin", "save_settings", "restore_settings"} <= methods
+
+
+def test_the_perspective_shows_the_plugin():
+    perspective = json.loads((PACKAGE / "perspectives/a1.perspective").read_text())
+    running = perspective["groups"]["pluginmanager"]["keys"]["running-plugins"]["repr"]
+    name = ElementTree.parse(PACKAGE / "plugin.xml").getroot().find("class").get("name")
+    assert ast.literal_eval(running) == {f"a1_rqt/{name}": [1]}
+
+
+@pytest.fixture
+def start():
+    """`start(module, *arguments)`: a program of the package, ended with the test."""
+    running = []
+
+    def make(module: str, *arguments: str) -> subprocess.Popen:
+        process = subprocess.Popen(
+            [sys.executable, "-m", module, *arguments],
+            env=os.environ,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        running.append(process)
+        return process
+
+    yield make
+    for process in running:
+        process.kill()
+        process.wait()
+
+
+def test_the_window_opens_and_ends_at_a_signal(graph, start, wait_for):
+    process = start("a1_rqt.main", "--theme", "dark")
+    assert wait_for(graph.exits.get_subscription_count, timeout_s=120.0)
+    graph.play_blindly([3])
+    process.send_signal(signal.SIGTERM)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 0, errors
+    assert "Traceback" not in errors
+
+
+def test_photograph_instructs_waits_and_saves(graph, start, wait_for, tmp_path):
+    arguments = ["--out", str(tmp_path), "--instruction", "touch it", "--chunks", "3"]
+    process = start("a1_rqt.photograph", *arguments)
+    assert wait_for(lambda: ("instruct", "touch it") in graph.calls, timeout_s=120.0)
+    graph.thresholds.publish(rig.thresholds_info())
+
+    def ended() -> bool:
+        graph.play_blindly([3, 5, 8])
+        graph.mode(3)
+        graph.picture()
+        return process.poll() is not None
+
+    assert wait_for(ended, timeout_s=120.0)
+    assert process.returncode == 0, process.stderr.read()
+    assert len(list(tmp_path.iterdir())) == 4
+    assert not any(QtGui.QImage(str(path)).isNull() for path in tmp_path.iterdir())
+
+
+def test_photograph_without_a_run_says_what_is_missing(start, tmp_path):
+    process = start("a1_rqt.photograph", "--out", str(tmp_path), "--patience", "0.2")
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 1
+    assert "came 0 of 60 chunks, no thumbnails; controller: no controller heard" in errors
+    assert list(tmp_path.iterdir()) == []
