@@ -163,9 +163,9 @@ def collect_all(folder: Path, bag: str) -> tuple[int, float]:
     import torch
 
     from a1_calibration.collect import collect
-    from a1_calibration.deviation import DeviationMeter
     from a1_calibration.recordings import open_recordings
     from a1_calibration.v_file import VFile
+    from a1_core.deviation import DeviationMeter
     from a1_core.spec import load_spec
     from a1_data.reader import ReadSettings
     from a1_model.checkpoint import load_checkpoint

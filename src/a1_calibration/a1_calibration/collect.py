@@ -15,10 +15,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from a1_calibration.deviation import DeviationMeter
 from a1_calibration.recordings import Recording
 from a1_calibration.request import Tell
 from a1_calibration.v_file import Account, Block, VFile
+from a1_core.deviation import DeviationMeter
 from a1_core.errors import BagError, ThresholdsError
 from a1_core.exit_plan import pair_discrepancies
 from a1_data.replay import Frame

@@ -20,7 +20,6 @@ from a1_core.calibration import DISTRIBUTIONS, FITS
 from a1_core.episode_loss import EPISODE_LOSSES, TICK_LOSSES
 from a1_core.errors import A1Error, BagError
 from a1_core.exit_rule import METRICS
-from a1_core.spec import RobotSpec
 from a1_data.reader import ReadSettings
 from a1_data.share import find_spec
 from a1_model.checkpoint import load_checkpoint
@@ -157,22 +156,11 @@ def _run(options: argparse.Namespace, console: Console) -> int:
             progress.update(tasks[stage], completed=done, total=total)  # type: ignore[arg-type]
 
         outcome = calibrate(request, spec, tell)
-    if request.metric and outcome.file is not None:
-        _warn_of_metric(request, spec, console)
     console.print(f"report: {outcome.report}", highlight=False)
     if outcome.file is not None:
         console.print(f"thresholds: {request.out}", highlight=False)
     console.print(escape(outcome.message), highlight=False)
     return 0 if outcome.file is not None else NOTHING_CERTIFIED
-
-
-def _warn_of_metric(request: Request, spec: RobotSpec, console: Console) -> None:
-    own = load_checkpoint(request.checkpoint, spec).config.metric
-    if own != request.metric:
-        console.print(
-            f"[yellow]the policy node takes {own}, the checkpoint's metric, and will refuse "
-            f"thresholds for {request.metric}: these are for comparison[/yellow]"
-        )
 
 
 def _save_costs(options: argparse.Namespace, request: Request, console: Console) -> int:

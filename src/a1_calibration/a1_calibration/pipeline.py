@@ -11,15 +11,16 @@ import numpy as np
 
 from a1_calibration.collect import Ticks, collect
 from a1_calibration.costs import cost_tables
-from a1_calibration.deviation import DeviationMeter, load_tip
 from a1_calibration.fitting import Fitted, fit, with_tolerance
 from a1_calibration.outcome import Outcome, explain, savings_of, thresholds_file
 from a1_calibration.recordings import Recording, open_recordings, pictures_of, split
 from a1_calibration.report import ReportInput, write_report
 from a1_calibration.request import Request, Tell
 from a1_calibration.v_file import VFile
+from a1_core.deviation import DeviationMeter
 from a1_core.errors import ThresholdsError
 from a1_core.exit_rule import METRICS
+from a1_core.forward_kinematics import load_forward_kinematics
 from a1_core.observation import Observation
 from a1_core.spec import RobotSpec
 from a1_core.thresholds_file import write_thresholds
@@ -41,7 +42,7 @@ def calibrate(
     Raises A1Error, naming file, field and mend, for anything that does not fit together. No
     thresholds file is written when nothing may leave early.
     """
-    tip = load_tip(request.forward_kinematics)
+    tip = load_forward_kinematics(request.forward_kinematics)
     meter = DeviationMeter(spec, request.executed_s, tip)
     promise = with_tolerance(request.promise, meter.unit)
     checkpoint = load(request.checkpoint, spec)
@@ -70,7 +71,7 @@ def calibrate(
     written = None
     if fitted.member > 0:
         content = thresholds_file(
-            request, checkpoint, spec, metric, recordings, ticks, fitted, meter.names
+            request, checkpoint, spec, metric, recordings, ticks, fitted, meter
         )
         written = write_thresholds(request.out, content)
     tell("report", 0, 1)

@@ -13,6 +13,7 @@ from a1_core.observation import Observation
 from a1_core.policy import ExitTrace, PolicyOutput
 from a1_policy_node.exit_choice import ExitChoice
 from a1_policy_node.loading import Loaded
+from a1_policy_node.shadow import ShadowPasses
 from a1_policy_node.task import Outcome, Task
 
 NS_PER_MS = 1e6
@@ -75,12 +76,14 @@ class Inference:
         loaded: Loaded,
         choice: ExitChoice,
         outlet: Outlet,
+        passes: ShadowPasses,
         *,
         now_ns: Callable[[], int],
         steady_ns: Callable[[], int],
     ) -> None:
         self._loaded = loaded
         self._outlet = outlet
+        self._passes = passes
         self._now_ns = now_ns
         self._steady_ns = steady_ns
         self._lock = threading.Lock()
@@ -143,8 +146,10 @@ class Inference:
             timing = self._timing(job, started_ns)
             observation = replace(job.observation, instruction=instruction)
             output = self._act(observation, job.task, choice)
-            if output is not None:
-                self._publish(job.task, observation, output, timing, choice.thresholds_digest)
+            if output is not None and self._publish(
+                job.task, observation, output, timing, choice.thresholds_digest
+            ):
+                self._passes.published(job.task, observation, output.actions_HD, choice.audit)
         self._outlet.ack(job.observation.stamp_ns, self._seq)
         self._outlet.changed()
 
@@ -181,10 +186,11 @@ class Inference:
         output: PolicyOutput,
         timing: Timing,
         thresholds_digest: str,
-    ) -> None:
+    ) -> bool:
+        """Whether it was published: not when the task is over."""
         with self._lock:
             if task is not self._task or task.outcome is not None:
-                return
+                return False
             self._session_seq += 1
             self._seq = self._session_seq
             chunk = self._chunk(task, observation, output, thresholds_digest)
@@ -192,6 +198,7 @@ class Inference:
                 Done(chunk=chunk, trace=output.trace, timing=timing, observation=observation)
             )
             task.note_chunk(output.end_of_substep, self._now_ns())
+            return True
 
     def _chunk(
         self, task: Task, observation: Observation, output: PolicyOutput, thresholds_digest: str

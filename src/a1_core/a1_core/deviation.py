@@ -3,35 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from importlib import import_module
 
 import numpy as np
 from numpy.typing import NDArray
 
 from a1_core.chunk import ActionSpace, DeltaBase, is_gripper
 from a1_core.errors import SpecError, ThresholdsError
+from a1_core.forward_kinematics import ForwardKinematics
 from a1_core.spec import RobotSpec
 
-ForwardKinematics = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 JOINT_SPACES = (ActionSpace.JOINT_POSITION, ActionSpace.JOINT_DELTA)
-
-
-def load_tip(name: str) -> ForwardKinematics | None:
-    """What `module:function` makes: arm joints [J] (rad) to tip position [3] (m); None for "".
-
-    Raises SpecError when the name leads nowhere.
-    """
-    if not name:
-        return None
-    module, _, function = name.partition(":")
-    try:
-        return getattr(import_module(module), function)()
-    except (ImportError, AttributeError, ValueError) as error:
-        raise SpecError(
-            f"forward_kinematics '{name}' cannot be loaded ({error}): install its package, or "
-            "name another module:function"
-        ) from error
 
 
 class DeviationMeter:
