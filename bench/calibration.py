@@ -16,10 +16,10 @@ worst family in FAMILIES is found with one set of draws and measured with ten fr
 certificate_violation_rate_low is the lower end of its 99 % binomial interval.
 
 audit_false_alarm_rate: runs of 500 audited episodes with a risk of just 0.05 and an alarm (alpha
-0.05), for the worst kind of losses; among them those of episodes of 25 ticks, lost in runs, of which
-a tenth is audited. audit_ticks_to_alarm_p95: after 200 episodes with a risk of 0.02 the risk is 0.3;
-ticks of the policy until the alarm when a tenth of them is audited, 25 an episode; in a lost one 1 to
-25 are past tolerance. audit_all_ticks_to_alarm_p95: the same when all are audited.
+0.05), for the worst kind of losses; among them those of episodes of 25 ticks of which a tenth is
+audited. audit_ticks_to_alarm_p95: after 200 episodes with a risk of 0.02 the risk is 0.3; ticks of
+the policy until the alarm when a tenth of them is audited, 25 an episode; in a lost one 1 to 25 are
+past tolerance. audit_all_ticks_to_alarm_p95: the same when all are audited.
 """
 
 import argparse
@@ -30,6 +30,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -211,7 +212,7 @@ def collect_all(folder: Path, bag: str) -> tuple[int, float]:
     """Ticks of a bag and seconds that calibration took to read and compute them."""
     import torch
 
-    from a1_calibration.collect import collect
+    from a1_calibration.collect import collect, groups_of, measure_here
     from a1_calibration.recordings import open_recordings
     from a1_calibration.v_file import VFile
     from a1_core.deviation import DeviationMeter
@@ -226,7 +227,9 @@ def collect_all(folder: Path, bag: str) -> tuple[int, float]:
     began_s = time.perf_counter()
     with VFile(folder / "bench.v", {}, fresh=True) as file:
         meter = DeviationMeter(spec, 0.5)
-        ticks = collect(policy, meter, "l2", recordings, file, BATCH, lambda *_: None)
+        groups = groups_of(recordings, BATCH, 1.0)
+        measure = partial(measure_here, policy, meter, "l2", groups, BATCH)
+        ticks = collect(recordings, file, measure, lambda *_: None)
     return ticks.count, time.perf_counter() - began_s
 
 

@@ -7,12 +7,12 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from a1_calibration.costs import cost_tables, write_times
+from a1_calibration.many_bags import open_checkpoint
 from a1_calibration.pipeline import calibrate
 from a1_calibration.recordings import open_recordings
 from a1_calibration.request import Promise, Request, parse_budget, parse_promise
@@ -22,7 +22,6 @@ from a1_core.errors import A1Error, BagError
 from a1_core.exit_rule import METRICS
 from a1_data.reader import ReadSettings
 from a1_data.share import find_spec
-from a1_model.checkpoint import load_checkpoint
 
 INTERRUPTED = 130
 NOTHING_CERTIFIED = 3
@@ -70,7 +69,12 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--costs", type=Path, help="times of another machine, in place of measuring here")
     add("--save-costs", type=Path, help="only measure the times of this machine into a file")
     add("--batch", type=int, default=Request.batch, help="ticks computed at once")
-    add("--threads", type=int, default=1, help="CPU threads of the model")
+    add("--threads", type=int, default=Request.threads, help="CPU threads of the model")
+    add("--device", default=Request.device, help="of the model, e.g. cuda")
+    add(
+        "--ray", default="", metavar="ADDRESS",
+        help="compute on a Ray cluster: its address, or local for one on this machine",
+    )  # fmt: skip
     add("--instruction", default="", help="for episodes that a bag has no instruction for")
     add("--period", type=float, default=0.3, help="use a tick every so many seconds; 0: all")
     add("--no-events", action="store_true", help="read a bag as one episode, whatever it says")
@@ -112,6 +116,9 @@ def request_of(options: argparse.Namespace) -> Request:
         forward_kinematics=options.forward_kinematics,
         costs=options.costs,
         batch=options.batch,
+        device=options.device,
+        threads=options.threads,
+        ray=options.ray,
         read=ReadSettings(
             instruction=options.instruction,
             period_s=options.period,
@@ -136,7 +143,6 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def _run(options: argparse.Namespace, console: Console) -> int:
-    torch.set_num_threads(options.threads)
     spec = find_spec(options.robot)
     request = request_of(options)
     if options.save_costs is not None:
@@ -165,7 +171,7 @@ def _run(options: argparse.Namespace, console: Console) -> int:
 
 def _save_costs(options: argparse.Namespace, request: Request, console: Console) -> int:
     spec = find_spec(options.robot)
-    checkpoint = load_checkpoint(options.checkpoint, spec)
+    checkpoint = open_checkpoint(request, spec)
     for recording in open_recordings(request.fit_bags, (), spec, request.read):
         for frame in recording.bag.frames():
             tables = cost_tables(checkpoint.policy, frame.observation, None)

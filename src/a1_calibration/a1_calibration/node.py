@@ -11,7 +11,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
-import torch
 from a1_msgs.action import Calibrate
 from rclpy.action import ActionServer, CancelResponse, GoalResponse
 from rclpy.action.server import ServerGoalHandle
@@ -45,7 +44,6 @@ class CalibrationNode(Node):
         self._running: Future[Outcome] | None = None
         self._stop = threading.Event()
         self._progress: tuple[str, int, int] | None = None
-        torch.set_num_threads(self._values["threads"])
         self._server = ActionServer(
             self,
             Calibrate,

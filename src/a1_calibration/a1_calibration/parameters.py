@@ -10,7 +10,7 @@ from a1_calibration.request import Promise, Request, parse_budget
 from a1_core.episode_loss import EPISODE_LOSSES, TICK_LOSSES
 from a1_core.errors import ThresholdsError
 from a1_data.reader import ReadSettings
-from a1_ros.parameters import Change, ParameterSpec
+from a1_ros.parameters import ParameterSpec
 
 SPECS = (
     ParameterSpec(name="robot", default="", description="File of the robot spec"),
@@ -90,10 +90,18 @@ SPECS = (
     ),
     ParameterSpec(
         name="threads",
-        default=1,
+        default=Request.threads,
         description="CPU threads of the model",
         range=(1, 256),
-        change=Change.NEVER,
+    ),
+    ParameterSpec(
+        name="device", default=Request.device, description="Device of the model, e.g. cuda"
+    ),
+    ParameterSpec(
+        name="ray",
+        default="",
+        description="Address of a Ray cluster that computes discrepancies, local for one on this "
+        "machine; empty: this node does",
     ),
 )
 
@@ -133,6 +141,9 @@ def request_of_goal(goal: Any, values: Mapping[str, Any]) -> Request:
         executed_s=values["executed"],
         forward_kinematics=values["forward_kinematics"],
         batch=values["batch"],
+        threads=values["threads"],
+        device=values["device"],
+        ray=values["ray"],
         read=ReadSettings(
             instruction=values["instruction"],
             period_s=values["period"],
