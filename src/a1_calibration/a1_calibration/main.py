@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
+from rich.live import Live
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -20,6 +21,7 @@ from a1_core.calibration import DISTRIBUTIONS, FITS
 from a1_core.episode_loss import EPISODE_LOSSES, TICK_LOSSES
 from a1_core.errors import A1Error, BagError
 from a1_core.exit_rule import METRICS
+from a1_core.spec import RobotSpec
 from a1_data.reader import ReadSettings
 from a1_data.share import find_spec
 
@@ -33,7 +35,19 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     add = parser.add_argument
     add("--robot", required=True, help="name of a robot spec, or its path")
     add("--checkpoint", type=Path, required=True, help="directory of the checkpoint")
-    add("--bags", type=Path, nargs="+", required=True, help="bags, or folders that hold bags")
+    bags = parser.add_mutually_exclusive_group(required=True)
+    bags.add_argument("--bags", type=Path, nargs="+", help="bags, or folders that hold bags")
+    bags.add_argument(
+        "--live", type=Path, metavar="FOLDER",
+        help="listen to the robot's topics, e.g. of `ros2 bag play`, and write bags into FOLDER",
+    )  # fmt: skip
+    add(
+        "--live-gap", type=float, default=1.0,
+        help="seconds without an image that end a live episode, where no episode events are heard",
+    )  # fmt: skip
+    add(
+        "--live-quiet", type=float, default=10.0, help="seconds without an image that end listening"
+    )
     add(
         "--certify-bags", type=Path, nargs="+", default=[],
         help="bags for the certificate alone; without, episodes of --bags are split",
@@ -97,7 +111,7 @@ def request_of(options: argparse.Namespace) -> Request:
         promise = Promise(**losses)
     return Request(
         checkpoint=options.checkpoint,
-        fit_bags=tuple(options.bags),
+        fit_bags=tuple(options.bags or (options.live,)),
         certify_bags=tuple(options.certify_bags),
         out=options.out,
         v_file=options.v_file,
@@ -145,6 +159,8 @@ def main(argv: Sequence[str] | None = None) -> None:
 def _run(options: argparse.Namespace, console: Console) -> int:
     spec = find_spec(options.robot)
     request = request_of(options)
+    if options.live is not None:
+        _listen(options, spec, console)
     if options.save_costs is not None:
         return _save_costs(options, request, console)
     columns = (
@@ -167,6 +183,25 @@ def _run(options: argparse.Namespace, console: Console) -> int:
         console.print(f"thresholds: {request.out}", highlight=False)
     console.print(escape(outcome.message), highlight=False)
     return 0 if outcome.file is not None else NOTHING_CERTIFIED
+
+
+def _listen(options: argparse.Namespace, spec: RobotSpec, console: Console) -> None:
+    # Imported here: with recorded bags the command needs no ROS.
+    from a1_calibration.listening import listen
+
+    with Live("listening", console=console, refresh_per_second=5) as line:
+        listener = listen(
+            spec,
+            options.live,
+            gap_s=options.live_gap,
+            quiet_s=options.live_quiet,
+            heard=lambda images: line.update(f"listening: {images} images"),
+        )
+    console.print(
+        f"heard {len(listener.bags)} bags with {listener.images} images, {listener.lost} messages "
+        f"lost on the way: {options.live}",
+        highlight=False,
+    )
 
 
 def _save_costs(options: argparse.Namespace, request: Request, console: Console) -> int:

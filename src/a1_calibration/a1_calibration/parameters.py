@@ -83,6 +83,25 @@ SPECS = (
         range=(2, 1000),
     ),
     ParameterSpec(
+        name="spool",
+        default="",
+        description="Folder into which live topics are written for goals that name no bags; empty: "
+        "such goals are refused",
+    ),
+    ParameterSpec(
+        name="live_gap",
+        default=1.0,
+        description="Silence of the first camera that ends a live episode, where no episode events "
+        "are heard [s]",
+        range=(0.1, 600.0),
+    ),
+    ParameterSpec(
+        name="live_quiet",
+        default=10.0,
+        description="Silence of the first camera that ends listening to live topics [s]",
+        range=(0.1, 3600.0),
+    ),
+    ParameterSpec(
         name="batch",
         default=Request.batch,
         description="Ticks computed at once",
@@ -106,12 +125,29 @@ SPECS = (
 )
 
 
-def request_of_goal(goal: Any, values: Mapping[str, Any]) -> Request:
-    """The request of a Calibrate goal; raises A1Error naming the field that cannot be."""
+def is_live(goal: Any) -> bool:
+    """Whether a Calibrate goal names no bags, and so is about what the topics carry now."""
+    return not (goal.fit_bags or goal.certificate_bags)
+
+
+def request_of_goal(goal: Any, values: Mapping[str, Any], now: str) -> Request:
+    """The request of a Calibrate goal; raises A1Error naming the field that cannot be.
+
+    Args:
+        now: names the folder below `spool` for a goal without bags.
+    """
     if not goal.output:
         raise ThresholdsError("output is empty; name the thresholds file to write")
     if not values["checkpoint"]:
         raise ThresholdsError("parameter checkpoint is empty; set it to a checkpoint's directory")
+    bags = [Path(path) for path in goal.fit_bags]
+    if is_live(goal):
+        if not values["spool"]:
+            raise ThresholdsError(
+                "fit_bags is empty; name bags, or set parameter spool to the folder that live "
+                "topics are to be written to"
+            )
+        bags = [Path(values["spool"]) / now]
     promise = None
     if goal.risk != 0.0:
         promise = Promise(
@@ -127,7 +163,7 @@ def request_of_goal(goal: Any, values: Mapping[str, Any]) -> Request:
         budget = parse_budget(values["budget"])
     return Request(
         checkpoint=Path(values["checkpoint"]),
-        fit_bags=tuple(map(Path, goal.fit_bags)),
+        fit_bags=tuple(bags),
         certify_bags=tuple(map(Path, goal.certificate_bags)),
         out=Path(goal.output),
         budget=budget,
