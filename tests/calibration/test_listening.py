@@ -1,11 +1,7 @@
 """Live topics, as `ros2 bag play` would publish them, give the observations of the bags played."""
 
-import os
 import threading
 import time
-
-os.environ["ROS_DOMAIN_ID"] = str(101 + os.getpid() % 100)
-os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
 
 import numpy as np
 import pytest

@@ -39,8 +39,10 @@ LOCKED = {
     "trimesh": "trimesh",
     "zstandard": "zstandard",
 }
+# What setup/optional.txt pins; imported where it is asked for.
+OPTIONAL = {"ray"}
 # Found by a name in a parameter, not by an import.
-BY_NAME = {"a1_calibration": {"a1_world"}, "a1_controllers": {"a1_world"}}
+BY_NAME = dict.fromkeys(("a1_calibration", "a1_controllers", "a1_policy_node"), {"a1_world"})
 
 
 def manifest(package: str) -> ElementTree.Element:
@@ -70,7 +72,7 @@ def contracts() -> dict:
 
 @pytest.mark.parametrize("package", PYTHON)
 def test_package_xml_declares_what_is_imported_and_no_more(package):
-    wanted = {ROSDEP.get(module, module) for module in imported(package) - set(LOCKED)}
+    wanted = {ROSDEP.get(name, name) for name in imported(package) - set(LOCKED) - OPTIONAL}
     assert declared(package) == wanted | BY_NAME.get(package, set())
 
 
@@ -79,6 +81,13 @@ def test_what_rosdep_cannot_bring_is_locked(package):
     lines = (ROOT / "setup" / "constraints.txt").read_text().splitlines()
     locked = {line.split("==")[0] for line in lines}
     assert {LOCKED[module] for module in imported(package) & set(LOCKED)} <= locked
+
+
+def test_what_is_optional_is_pinned_and_nothing_else():
+    lines = (ROOT / "setup" / "optional.txt").read_text().splitlines()
+    pins = {line.split("==")[0] for line in lines if line and not line.startswith("#")}
+    assert pins == OPTIONAL
+    assert set().union(*map(imported, PYTHON)) >= OPTIONAL
 
 
 @pytest.mark.parametrize("package", PYTHON)
