@@ -42,7 +42,7 @@ LOCKED = {
 # What setup/optional.txt pins; imported where it is asked for.
 OPTIONAL = {"ray"}
 # Found by a name in a parameter, not by an import.
-BY_NAME = dict.fromkeys(("a1_calibration", "a1_controllers", "a1_policy_node"), {"a1_world"})
+BY_NAME = {name: {"a1_world"} for name in ("a1_calibration", "a1_controllers", "a1_policy_node")}
 
 
 def manifest(package: str) -> ElementTree.Element:
