@@ -4,17 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from a1_ros.parameters import Change, ParameterSpec
+from a1_ros.parameters import ROBOT, Change, ParameterSpec
 
 MODES = ("adaptive", "fixed", "full")
 
 SPECS = (
-    ParameterSpec(
-        name="robot",
-        default="",
-        description="File of the robot spec (config/robots/*.yaml)",
-        change=Change.UNCONFIGURED,
-    ),
+    ROBOT,
     ParameterSpec(
         name="checkpoint",
         default="",
