@@ -20,6 +20,8 @@ ROSDEP = {
     "scipy": "python3-scipy",
     "yaml": "python3-yaml",
 }
+# What setup/optional.txt pins; imported where it is asked for.
+OPTIONAL = {"ray"}
 # What setup/python.txt locks; the distributions' versions would not do.
 LOCKED = {
     "apsw": "apsw",
@@ -39,10 +41,8 @@ LOCKED = {
     "trimesh": "trimesh",
     "zstandard": "zstandard",
 }
-# What setup/optional.txt pins; imported where it is asked for.
-OPTIONAL = {"ray"}
 # Found by a name in a parameter, not by an import.
-BY_NAME = {name: {"a1_world"} for name in ("a1_calibration", "a1_controllers", "a1_policy_node")}
+BY_NAME = {"a1_calibration": {"a1_world"}, "a1_controllers": {"a1_world"}}
 
 
 def manifest(package: str) -> ElementTree.Element:

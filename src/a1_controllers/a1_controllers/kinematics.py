@@ -1,17 +1,34 @@
-"""The robot's forward kinematics, without which hardware is not driven."""
+"""The robot's forward kinematics, found by name so that this package needs no robot model."""
+
+from collections.abc import Callable
+from importlib import import_module
+
+import numpy as np
+from numpy.typing import NDArray
 
 from a1_core.errors import A1Error
-from a1_core.forward_kinematics import ForwardKinematics, load_forward_kinematics
+
+ForwardKinematics = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 
 
 def load_kinematics(name: str, *, hardware: bool) -> ForwardKinematics | None:
-    """See `load_forward_kinematics`; with the empty name the workspace is not checked.
+    """What `module:function` makes: arm joints [J] (rad) to tip position [3] (m, base frame).
 
-    Raises A1Error when hardware would go without, or when the name leads nowhere.
+    None for the empty name, where the workspace is not checked. Raises A1Error when hardware would
+    go without, or when the name leads nowhere.
     """
-    if hardware and not name:
+    if not name:
+        if hardware:
+            raise A1Error(
+                "parameter forward_kinematics is empty: on hardware the workspace limit needs it; "
+                "give module:function"
+            )
+        return None
+    module, _, function = name.partition(":")
+    try:
+        return getattr(import_module(module), function)()
+    except (ImportError, AttributeError) as error:
         raise A1Error(
-            "parameter forward_kinematics is empty: on hardware the workspace limit needs it; "
-            "give module:function"
-        )
-    return load_forward_kinematics(name)
+            f"parameter forward_kinematics '{name}' cannot be loaded ({error}): install its "
+            "package, or name another module:function"
+        ) from error

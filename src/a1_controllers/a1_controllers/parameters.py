@@ -4,7 +4,7 @@ from dataclasses import fields
 from typing import Any
 
 from a1_controllers.settings import ControllerSettings
-from a1_ros.parameters import ROBOT, Change, Parameters, ParameterSpec
+from a1_ros.parameters import Change, Parameters, ParameterSpec
 
 FIXED = Change.UNCONFIGURED
 
@@ -16,7 +16,7 @@ def _fixed(name: str, default: Any, description: str, **kwargs: Any) -> Paramete
 
 
 SPECS = (
-    ROBOT,
+    _fixed("robot", "", "File of the robot spec"),
     _fixed("lockstep", False, "Acknowledge every tick to a lock-stepped simulator"),
     _fixed(
         "forward_kinematics",

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from a1_core.chunk import ActionChunk, ActionSpace
-from a1_core.forward_kinematics import ForwardKinematics
 from a1_core.player import Setpoint
 from a1_core.spec import RobotSpec
 from a1_core.splice import POSITION_MARGIN, needed_slow_down
 from a1_core.verdict import Verdict, VerdictCode
 
 Floats = NDArray[np.floating]
+ForwardKinematics = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 
 # A row this far outside the joint range is clamped (rad); further out the chunk is refused.
 CLAMP_RAD = 0.05

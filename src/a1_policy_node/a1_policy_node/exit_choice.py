@@ -54,8 +54,10 @@ class ExitChoice:
         return "" if thresholds is None else thresholds.digest
 
 
-def choose(loaded: Loaded, settings: Settings, book: AuditBook) -> ExitChoice:
+def choose(loaded: Loaded, settings: Settings, book: AuditBook | None = None) -> ExitChoice:
     """The choice that the settings ask for; without thresholds, adaptive means full depth.
+
+    Without a book nothing is audited and the file's own thresholds are in force.
 
     Raises A1Error when the thresholds cannot be read or are bound to something else, when their
     certificate cannot be audited as it was made, or when the checkpoint has no such fixed exit.
@@ -77,7 +79,7 @@ def choose(loaded: Loaded, settings: Settings, book: AuditBook) -> ExitChoice:
 
 
 def _adaptive(
-    loaded: Loaded, settings: Settings, file: ThresholdsFile, book: AuditBook
+    loaded: Loaded, settings: Settings, file: ThresholdsFile, book: AuditBook | None
 ) -> ExitChoice:
     """The file's thresholds, or the safer ones that its audit has stepped back to."""
     choice = ExitChoice(
@@ -87,7 +89,7 @@ def _adaptive(
         not_audited="the thresholds carry no certificate",
     )
     certificate, digest = file.certificate, file.thresholds.digest
-    if certificate is None:
+    if certificate is None or book is None:
         return choice
     rule = AuditRule(risk=certificate.risk, alpha=settings.audit_alpha, thresholds=digest)
     state = book.state(rule, family_size(file) - 1)

@@ -11,6 +11,7 @@ from a1_core.chunk import ActionChunk, RotationKind, Source
 from a1_core.errors import ObservationRefused
 from a1_core.observation import Observation
 from a1_core.policy import ExitTrace, PolicyOutput
+from a1_policy_node.audit_plan import AuditPlan
 from a1_policy_node.exit_choice import ExitChoice
 from a1_policy_node.loading import Loaded
 from a1_policy_node.shadow import ShadowPasses
@@ -146,10 +147,10 @@ class Inference:
             timing = self._timing(job, started_ns)
             observation = replace(job.observation, instruction=instruction)
             output = self._act(observation, job.task, choice)
-            if output is not None and self._publish(
-                job.task, observation, output, timing, choice.thresholds_digest
-            ):
-                self._passes.published(job.task, observation, output.actions_HD, choice.audit)
+            if output is not None:
+                self._publish(
+                    job.task, observation, output, timing, choice.audit, choice.thresholds_digest
+                )
         self._outlet.ack(job.observation.stamp_ns, self._seq)
         self._outlet.changed()
 
@@ -185,12 +186,12 @@ class Inference:
         observation: Observation,
         output: PolicyOutput,
         timing: Timing,
+        audit: AuditPlan | None,
         thresholds_digest: str,
-    ) -> bool:
-        """Whether it was published: not when the task is over."""
+    ) -> None:
         with self._lock:
             if task is not self._task or task.outcome is not None:
-                return False
+                return
             self._session_seq += 1
             self._seq = self._session_seq
             chunk = self._chunk(task, observation, output, thresholds_digest)
@@ -198,7 +199,7 @@ class Inference:
                 Done(chunk=chunk, trace=output.trace, timing=timing, observation=observation)
             )
             task.note_chunk(output.end_of_substep, self._now_ns())
-            return True
+            self._passes.published(task, observation, output.actions_HD, audit)
 
     def _chunk(
         self, task: Task, observation: Observation, output: PolicyOutput, thresholds_digest: str

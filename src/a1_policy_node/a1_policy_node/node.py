@@ -13,6 +13,7 @@ from rclpy.timer import Timer
 
 from a1_core.errors import A1Error
 from a1_policy_node.audit_book import AuditBook
+from a1_policy_node.audit_status import audit_status
 from a1_policy_node.exit_choice import ExitChoice, choose, revise, thresholds_info
 from a1_policy_node.loading import CheckpointLoader, Loaded, load, load_a1
 from a1_policy_node.outlet import Publications
@@ -20,7 +21,6 @@ from a1_policy_node.run_task import RunTaskServer
 from a1_policy_node.running import Run
 from a1_policy_node.settings import SPECS, Settings, settings_from
 from a1_policy_node.shadow import EpisodeAudit
-from a1_policy_node.status import audit_status
 from a1_policy_node.task import Outcome, Task
 from a1_ros.diagnostics import Status
 from a1_ros.lifecycle import A1LifecycleNode

@@ -61,6 +61,14 @@ class Run:
         self._drain_soon = drain_soon
         self._report = report
         self._audited = audited
+        self.passes = ShadowPasses(
+            loaded.policy,
+            full_s=loaded.full_s,
+            room_s=self._room_s,
+            report=self._episode_audited,
+            steady_ns=steady_now_ns,
+            random=np.random.default_rng(),
+        )
         self._events: deque[Done | EpisodeAudit | tuple[int, ObservationRefused]] = deque()
         self._statistics = InferenceStatistics()
         self._blocking = BlockWatch()
@@ -70,14 +78,6 @@ class Run:
         self._submitted_ns: int | None = None
         self._ticked_ns = steady_now_ns()
         self.last = LastChunk()
-        self.passes = ShadowPasses(
-            loaded.policy,
-            full_s=loaded.full_s,
-            room_s=self._room_s,
-            report=self._episode_audited,
-            steady_ns=steady_now_ns,
-            random=np.random.default_rng(),
-        )
         self.inference = Inference(
             loaded,
             choice,
