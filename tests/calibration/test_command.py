@@ -49,6 +49,12 @@ def test_a_mistake_is_one_line(capsys, arguments, tmp_path):
     assert "nowhere" in out
 
 
+def test_a_device_that_is_not_there_is_named(capsys, arguments):
+    code, out = run(capsys, *arguments, "--budget", "depth=0.6", "--device", "nowhere")
+    assert code == 1
+    assert "device 'nowhere' cannot be used" in out
+
+
 def options(*more):
     return parse(["--robot", "r", "--checkpoint", "c", "--bags", "b", "--out", "o", *more])
 

@@ -49,6 +49,8 @@ def test_the_file_carries_bindings_bags_and_certificate(done, spec, checkpoint):
     assert file.certificate is not None
     assert file.certificate.episodes == 4
     assert file.certificate.evidence.deviation == "joint_rad"
+    assert file.certificate.evidence.executed_rows == 5
+    assert file.certificate.evidence.forward_kinematics == ""
     assert file.certificate.evidence.p_value == pytest.approx(0.5**4)
     assert len(file.safer) == file.certificate.evidence.member
     assert file.episodes == 4

@@ -25,9 +25,19 @@ def watch(losses, setting: int = 3, rule: AuditRule = RULE):
     return [state := observe_episode(rule, state, loss) for loss in losses]
 
 
-@pytest.mark.parametrize("kind", ["0 and 1", "skewed", "narrow", "halves"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "0 and 1",
+        "skewed",
+        "narrow",
+        "halves",
+        "mean of a tenth of the ticks",
+        "max of a tenth of the ticks",
+    ],
+)
 def test_false_alarms_are_rarer_than_alpha(bench, kind: str) -> None:
-    """Risk exactly at the bound, 500 episodes, 10,000 runs."""
+    """Risk exactly at the bound, 500 episodes, 10,000 runs; also where few ticks are looked at."""
     alarms = bench.false_alarms(bench.QUIET_LOSSES[kind], RUNS, 500)
     assert stats.binomtest(alarms, RUNS).proportion_ci(0.99).high <= bench.ALPHA
 
@@ -68,6 +78,7 @@ def test_a_shift_is_noticed_also_after_a_long_quiet_time(bench) -> None:
     waits = bench.episodes_to_alarm(2000)
     assert np.quantile(waits, 0.95) <= 60
     assert np.median(waits) <= 35
+    assert np.isfinite(bench.ticks_to_alarm(2000))
     rng = np.random.default_rng(2)
     for quiet in (0, 2000):
         losses = np.concatenate(

@@ -53,6 +53,8 @@ EVIDENCE = Evidence(
     observed_risk=1 / 77,
     member=2,
     members=16,
+    executed_rows=5,
+    forward_kinematics="robot:tip",
 )
 CERTIFIED = replace(
     FILE,
@@ -111,6 +113,37 @@ def test_files_of_the_first_version_are_read(path: Path) -> None:
     assert replace(again, thresholds=file.thresholds) == file
 
 
+def test_files_of_the_second_version_do_not_say_how_deviations_were_taken(path: Path) -> None:
+    write_thresholds(path, CERTIFIED)
+    content = yaml.safe_load(path.read_text()) | {"version": 2}
+    del content["certificate"]["evidence"]["executed_rows"]
+    del content["certificate"]["evidence"]["forward_kinematics"]
+    path.write_text(yaml.safe_dump(content))
+    file = read_thresholds(path)
+    assert file.certificate.evidence == replace(
+        EVIDENCE, executed_rows=None, forward_kinematics=None
+    )
+    again = write_thresholds(path, file)
+    assert again.certificate == file.certificate
+
+
+def test_digest_and_content_are_of_the_same_bytes(path: Path, monkeypatch) -> None:
+    """Another calibration may put its file in place while this one is read."""
+    write_thresholds(path, FILE)
+    first = path.read_bytes()
+    second = write_thresholds(path, replace(FILE, samples=2000))
+    given = iter((first, path.read_bytes()))
+    monkeypatch.setattr(Path, "read_bytes", lambda self: next(given))
+    file = read_thresholds(path)
+    assert (file.samples, file.thresholds.digest) == (1000, hashlib.sha256(first).hexdigest())
+    assert file != second
+
+
+def test_a_folder_is_no_thresholds_file(tmp_path: Path) -> None:
+    with pytest.raises(ThresholdsError, match="name a file"):
+        read_thresholds(tmp_path)
+
+
 @pytest.mark.parametrize("key", ["safer", "evidence"])
 def test_files_of_the_first_version_have_no_newer_keys(path: Path, key: str) -> None:
     content = yaml.safe_load(OLD)
@@ -152,6 +185,8 @@ def test_a_walk_through_a_family_becomes_a_certificate(path: Path) -> None:
         "deviation": "tool_tip_m",
         "tolerance": 0.01,
         "further_tolerances": {"gripper": 0.1},
+        "executed_rows": 5,
+        "forward_kinematics": "",
         "tick_loss": "binary",
         "episode_loss": "max",
     }
@@ -160,6 +195,7 @@ def test_a_walk_through_a_family_becomes_a_certificate(path: Path) -> None:
     assert (certificate.risk, certificate.failure, certificate.episodes) == (0.05, 0.1, 132)
     assert (evidence.member, evidence.members, evidence.observed_risk) == (2, 4, 3 / 132)
     assert evidence.p_value == found.p_values_M[2]
+    assert (evidence.executed_rows, evidence.forward_kinematics) == (5, "")
     written = write_thresholds(path, replace(CERTIFIED, certificate=certificate))
     assert written.certificate == certificate
     assert certificate_of(replace(found, member=None), **words) is None
@@ -185,6 +221,9 @@ def test_a_walk_through_a_family_becomes_a_certificate(path: Path) -> None:
         ("evidence", "deviation", "", "deviation"),
         ("evidence", "further_tolerances", {"gripper": 0.0}, "further_tolerances.gripper"),
         ("evidence", "further_tolerances", [0.1], "further_tolerances"),
+        ("evidence", "executed_rows", 0, "executed_rows"),
+        ("evidence", "executed_rows", None, "belong together"),
+        ("evidence", "forward_kinematics", 1, "forward_kinematics"),
         ("evidence", "extra", 1, "key 'extra' is unknown"),
         ("first", "digest", "short", "digest is 'short'"),
         ("first", "ticks", 1.5, "ticks"),
@@ -211,17 +250,16 @@ def test_damage_to_certificate_and_bags_is_named(
         read_thresholds(path)
 
 
-@pytest.mark.parametrize("key", [*BINDINGS, "metric", "exits"])
+@pytest.mark.parametrize("key", [*BINDINGS, "exits"])
 def test_a_file_for_something_else_is_refused_by_name(path: Path, key: str) -> None:
     file = write_thresholds(path, FILE)
-    use = {**BOUND, "metric": "cosine", "exits": (1, 2, 5, 7)}
+    use = {**BOUND, "exits": (1, 2, 5, 7)}
 
     def check(values: dict) -> None:
         check_thresholds(
             file,
             path=path,
             bindings={name: values[name] for name in BINDINGS},
-            metric=values["metric"],
             exits=values["exits"],
         )
 
@@ -241,7 +279,7 @@ def test_bindings_must_be_complete(path: Path) -> None:
 @pytest.mark.parametrize(
     ("key", "value"),
     [
-        ("version", 3),
+        ("version", 4),
         ("eta", [math.nan, 0.1, 0.2, math.inf]),
         ("eta", [0.1, 0.2, 0.3, 0.4]),
         ("eta", [0.1, math.inf]),

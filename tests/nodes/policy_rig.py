@@ -56,12 +56,23 @@ def result_of(future, timeout_s: float = 10.0):
     return future.result()
 
 
-def write_known_thresholds(path: Path, spec, eta: float = 0.1, **bindings) -> ThresholdsFile:
+CERTIFICATE = Certificate(risk=0.05, failure=0.1, tolerance=0.01, episodes=45)
+
+
+def write_known_thresholds(
+    path: Path,
+    spec,
+    eta: float = 0.1,
+    metric: str = "l2",
+    certificate: Certificate = CERTIFICATE,
+    safer=(),
+    **bindings,
+) -> ThresholdsFile:
     """Thresholds for the known checkpoint, certified; `bindings` replace what they are for."""
     thresholds = Thresholds(
         exits=EXITS,
         eta=(*[eta] * (len(EXITS) - 1), float("inf")),
-        metric="l2",
+        metric=metric,
         bindings={
             "checkpoint": CHECKPOINT_DIGEST,
             "normaliser": NORMALISER_DIGEST,
@@ -85,7 +96,8 @@ def write_known_thresholds(path: Path, spec, eta: float = 0.1, **bindings) -> Th
             requested_rates=rates,
             realised_rates=rates,
             bags={},
-            certificate=Certificate(risk=0.05, failure=0.1, tolerance=0.01, episodes=45),
+            certificate=certificate,
+            safer=safer,
         ),
     )
 
@@ -175,6 +187,7 @@ class Faults:
     not_a_number: bool = False
     reversed_joints: bool = False
     moving: bool = False
+    bright: bool = False
 
 
 class Robot:
@@ -254,6 +267,8 @@ class Robot:
                 continue
             height, width = faults.shapes.get(name, faults.shape)
             shade = 1 if name in faults.frozen else self._frame % 250
+            if faults.bright:
+                shade = 251 + self._frame % 4
             pixels = np.full((height, width, 3), shade, np.uint8)
             stamp = stamp_ns - faults.skew_ns.get(name, 0)
             if publisher.msg_type is CompressedImage:

@@ -67,6 +67,34 @@ def test_thresholds_for_something_else_are_refused_by_field(
     ), heard_lifecycle
 
 
+def test_discrepancies_are_taken_by_the_metric_of_the_file(ros, running, spec, tmp_path, wait_for):
+    """Whatever the checkpoint's own is: thresholds are in units of what they were fitted in."""
+    node, _, policy = running
+    path = tmp_path / "cosine.yaml"
+    write_known_thresholds(path, spec, metric="cosine")
+    assert tune(node, thresholds=str(path)).successful
+    assert wait_for(lambda: policy.settings[-1].mode == "adaptive")
+    assert policy.settings[-1].thresholds.metric == "cosine"
+    infos = []
+    ros.node("late").create_subscription(
+        ThresholdsInfo, "a1/thresholds_info", infos.append, LATCHED
+    )
+    assert wait_for(lambda: infos)
+    assert infos[0].metric == "cosine"
+
+
+def test_what_was_checked_counts_when_the_file_is_replaced_meanwhile(
+    running, spec, tmp_path, wait_for, monkeypatch
+):
+    node, _, policy = running
+    path = tmp_path / "thresholds.yaml"
+    file = write_known_thresholds(path, spec)
+    reads = iter([file])
+    monkeypatch.setattr("a1_policy_node.exit_choice.read_thresholds", lambda name: next(reads))
+    assert tune(node, thresholds=str(path)).successful
+    assert wait_for(lambda: policy.settings[-1].thresholds == file.thresholds)
+
+
 def test_wrong_thresholds_are_refused_while_it_runs_and_the_old_ones_stay(
     running, spec, tmp_path, wait_for
 ):

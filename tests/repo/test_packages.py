@@ -21,6 +21,8 @@ ROSDEP = {
     "scipy": "python3-scipy",
     "yaml": "python3-yaml",
 }
+# What setup/optional.txt pins; imported where it is asked for.
+OPTIONAL = {"ray"}
 # What setup/python.txt locks; the distributions' versions would not do.
 LOCKED = {
     "PySide6": "PySide6_Essentials",
@@ -72,7 +74,7 @@ def contracts() -> dict:
 
 @pytest.mark.parametrize("package", PYTHON)
 def test_package_xml_declares_what_is_imported_and_no_more(package):
-    wanted = {ROSDEP.get(module, module) for module in imported(package) - set(LOCKED)}
+    wanted = {ROSDEP.get(name, name) for name in imported(package) - set(LOCKED) - OPTIONAL}
     assert declared(package) == wanted | BY_NAME.get(package, set())
 
 
@@ -81,6 +83,13 @@ def test_what_rosdep_cannot_bring_is_locked(package):
     lines = (ROOT / "setup" / "constraints.txt").read_text().splitlines()
     locked = {line.split("==")[0] for line in lines}
     assert {LOCKED[module] for module in imported(package) & set(LOCKED)} <= locked
+
+
+def test_what_is_optional_is_pinned_and_nothing_else():
+    lines = (ROOT / "setup" / "optional.txt").read_text().splitlines()
+    pins = {line.split("==")[0] for line in lines if line and not line.startswith("#")}
+    assert pins == OPTIONAL
+    assert set().union(*map(imported, PYTHON)) >= OPTIONAL
 
 
 @pytest.mark.parametrize("package", PYTHON)

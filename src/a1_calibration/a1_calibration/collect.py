@@ -2,23 +2,27 @@
 
 One thread reads and decodes, this one computes. Between them wait two batches at most, so memory
 does not grow with the bags but by the few hundred bytes a tick that are the result.
+
+Bags are read in groups, and no batch reaches from one group into the next: what is computed of a
+group depends on nothing else, so groups may be computed side by side, with the same result.
 """
 
 from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from contextlib import closing
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from a1_calibration.deviation import DeviationMeter
 from a1_calibration.recordings import Recording
 from a1_calibration.request import Tell
 from a1_calibration.v_file import Account, Block, VFile
+from a1_core.deviation import DeviationMeter
 from a1_core.errors import BagError, ThresholdsError
 from a1_core.exit_plan import pair_discrepancies
 from a1_data.replay import Frame
@@ -28,6 +32,11 @@ from a1_model.policy import AdaptivePolicy
 
 WAITING_BATCHES = 2
 POLL_S = 0.2
+GROUP_BATCHES = 8
+"""A group has at least so many batches, where there are so many: its last one is seldom full."""
+
+Group = Mapping[int, Recording]
+"""Recordings by their numbers, in order."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -63,11 +72,50 @@ class Ticks:
         ]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """What came of a batch: nothing in `block` where only accounts are left to be told.
+
+    Attributes:
+        accounts: of bags that ended with it.
+        images: of the first camera that were read for it.
+    """
+
+    block: Block
+    accounts: list[Account]
+    images: int
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Batch:
     frames: list[tuple[int, Frame]]
     accounts: list[Account]
-    seen: int
+    images: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Done:
+    """What is computed already, by the number of the recording: whole bags, stamps of ticks."""
+
+    accounts: Mapping[int, Account] = field(default_factory=dict)
+    stamps: Mapping[int, Sequence[int]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, file: VFile) -> Done:
+        stamps: dict[int, list[int]] = {}
+        for block in file.blocks:
+            for bag, stamp in zip(block["bag_N"].tolist(), block["stamp_N"].tolist(), strict=True):
+                stamps.setdefault(bag, []).append(stamp)
+        return cls(accounts={account.bag: account for account in file.accounts}, stamps=stamps)
+
+    @property
+    def images(self) -> int:
+        """Images of the first camera in the bags that are done."""
+        return sum(a.used + sum(a.not_used.values()) for a in self.accounts.values())
+
+
+Measure = Callable[[Done], Generator[Measured, None, None]]
+"""Computes what is not done: groups in any order, each in its own."""
 
 
 def measure_batch(
@@ -90,63 +138,74 @@ def measure_batch(
     return block
 
 
-def collect(
-    policy: AdaptivePolicy,
-    meter: DeviationMeter,
-    metric: str,
-    recordings: Sequence[Recording],
-    file: VFile,
-    batch: int,
-    tell: Tell,
-) -> Ticks:
+def collect(recordings: Sequence[Recording], file: VFile, measure: Measure, tell: Tell) -> Ticks:
     """Compute what the file lacks, batch by batch.
 
     Raises BagError when the bags give no observation, and whatever `tell` raises; what was
     computed before is in the file.
     """
-    total = sum(recording.bag.images for recording in recordings)
-    stop = threading.Event()
-    waiting: queue.Queue[_Batch | None] = queue.Queue(WAITING_BATCHES)
-    done = _Done(file)
-    tell("collect", 0, total)
-    with ThreadPoolExecutor(1, thread_name_prefix="reader") as pool:
-        reading = pool.submit(_read, recordings, done, batch, waiting, stop)
-        try:
-            while (item := waiting.get()) is not None:
-                block = measure_batch(policy, meter, metric, item.frames) if item.frames else {}
-                file.append(block, item.accounts)
-                tell("collect", item.seen, max(total, item.seen))
-        finally:
-            stop.set()
-        reading.result()  # raises what stopped the reader
-    seen = sum(account.used + sum(account.not_used.values()) for account in file.accounts)
+    done = Done.of(file)
+    seen, total = done.images, sum(recording.bag.images for recording in recordings)
+    tell("collect", seen, total)
+    with closing(measure(done)) as results:
+        for measured in results:
+            file.append(measured.block, measured.accounts)
+            seen += measured.images
+            tell("collect", seen, max(total, seen))
     tell("collect", seen, seen)
     return _gather(recordings, file)
 
 
-class _Done:
-    """What a V file holds already."""
+def groups_of(
+    recordings: Sequence[Recording], batch: int, ticks_per_image: float
+) -> Sequence[Group]:
+    """The recordings, in order, in groups of some batches each."""
+    groups: list[dict[int, Recording]] = []
+    ticks = 0.0
+    for number, recording in enumerate(recordings):
+        if not groups or ticks >= GROUP_BATCHES * batch:
+            groups.append({})
+            ticks = 0.0
+        groups[-1][number] = recording
+        ticks += recording.bag.images * ticks_per_image
+    return groups
 
-    def __init__(self, file: VFile) -> None:
-        self.accounts = {account.bag: account for account in file.accounts}
-        self.stamps: dict[int, list[int]] = {}
-        for block in file.blocks:
-            for bag, stamp in zip(block["bag_N"].tolist(), block["stamp_N"].tolist(), strict=True):
-                self.stamps.setdefault(bag, []).append(stamp)
+
+def measure_here(
+    policy: AdaptivePolicy,
+    meter: DeviationMeter,
+    metric: str,
+    groups: Sequence[Group],
+    batch: int,
+    done: Done,
+) -> Generator[Measured, None, None]:
+    """Computes in this process what is not done, one group after the other."""
+    stop = threading.Event()
+    waiting: queue.Queue[_Batch | None] = queue.Queue(WAITING_BATCHES)
+    with ThreadPoolExecutor(1, thread_name_prefix="reader") as pool:
+        reading = pool.submit(_read, groups, done, batch, waiting, stop)
+        try:
+            while (item := waiting.get()) is not None:
+                block = measure_batch(policy, meter, metric, item.frames) if item.frames else {}
+                yield Measured(block=block, accounts=item.accounts, images=item.images)
+        finally:
+            stop.set()
+        reading.result()  # raises what stopped the reader
 
 
 def _read(
-    recordings: Sequence[Recording],
-    done: _Done,
+    groups: Sequence[Group],
+    done: Done,
     batch: int,
     waiting: queue.Queue[_Batch | None],
     stop: threading.Event,
 ) -> None:
     """The reading thread: batches, then None, also when it ends by an error."""
     try:
-        for item in _batches(recordings, done, batch, stop.is_set):
-            if not _put(waiting, item, stop):
-                return
+        for group in groups:
+            for item in _batches(group, done, batch, stop.is_set):
+                if not _put(waiting, item, stop):
+                    return
     finally:
         _put(waiting, None, stop)
 
@@ -162,18 +221,15 @@ def _put(waiting: queue.Queue[_Batch | None], item: _Batch | None, stop: threadi
     return False
 
 
-def _batches(
-    recordings: Sequence[Recording], done: _Done, batch: int, stopped: Callable[[], bool]
-) -> Iterator[_Batch]:
+def _batches(group: Group, done: Done, batch: int, stopped: Callable[[], bool]) -> Iterator[_Batch]:
     frames: list[tuple[int, Frame]] = []
     accounts: list[Account] = []
-    seen = 0
-    for number, recording in enumerate(recordings):
+    images = 0
+    for number, recording in group.items():
         if number in done.accounts:
-            account = done.accounts[number]
-            seen += account.used + sum(account.not_used.values())
             continue
         known = done.stamps.get(number, [])
+        told = 0
         for place, frame in enumerate(recording.bag.frames()):
             if stopped():
                 return
@@ -186,13 +242,13 @@ def _batches(
                 continue
             frames.append((number, frame))
             if len(frames) == batch:
-                so_far = seen + recording.bag.report.ticks.total()
-                yield _Batch(frames=frames, accounts=accounts, seen=so_far)
-                frames, accounts = [], []
+                seen = recording.bag.report.ticks.total()
+                yield _Batch(frames=frames, accounts=accounts, images=images + seen - told)
+                frames, accounts, images, told = [], [], 0, seen
         accounts.append(_account(number, recording))
-        seen += recording.bag.report.ticks.total()
+        images += recording.bag.report.ticks.total() - told
     if frames or accounts:
-        yield _Batch(frames=frames, accounts=accounts, seen=seen)
+        yield _Batch(frames=frames, accounts=accounts, images=images)
 
 
 def _account(number: int, recording: Recording) -> Account:
@@ -210,8 +266,11 @@ def _gather(recordings: Sequence[Recording], file: VFile) -> Ticks:
             f"`bag_info --robot ROBOT {first.path}` says why"
         )
 
+    # Groups may have been computed side by side; within each, blocks are in order.
+    blocks = sorted(file.blocks, key=lambda block: int(block["bag_N"][0]))
+
     def joined(name: str, axis: int) -> NDArray:
-        return np.concatenate([block[name] for block in file.blocks], axis=axis)
+        return np.concatenate([block[name] for block in blocks], axis=axis)
 
     chained = "pairs_KKN" not in file.blocks[0]
     return Ticks(

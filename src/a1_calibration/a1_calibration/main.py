@@ -7,12 +7,13 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch
 from rich.console import Console
+from rich.live import Live
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from a1_calibration.costs import cost_tables, write_times
+from a1_calibration.many_bags import open_checkpoint
 from a1_calibration.pipeline import calibrate
 from a1_calibration.recordings import open_recordings
 from a1_calibration.request import Promise, Request, parse_budget, parse_promise
@@ -23,7 +24,6 @@ from a1_core.exit_rule import METRICS
 from a1_core.spec import RobotSpec
 from a1_data.reader import ReadSettings
 from a1_data.share import find_spec
-from a1_model.checkpoint import load_checkpoint
 
 INTERRUPTED = 130
 NOTHING_CERTIFIED = 3
@@ -35,7 +35,19 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     add = parser.add_argument
     add("--robot", required=True, help="name of a robot spec, or its path")
     add("--checkpoint", type=Path, required=True, help="directory of the checkpoint")
-    add("--bags", type=Path, nargs="+", required=True, help="bags, or folders that hold bags")
+    bags = parser.add_mutually_exclusive_group(required=True)
+    bags.add_argument("--bags", type=Path, nargs="+", help="bags, or folders that hold bags")
+    bags.add_argument(
+        "--live", type=Path, metavar="FOLDER",
+        help="listen to the robot's topics, e.g. of `ros2 bag play`, and write bags into FOLDER",
+    )  # fmt: skip
+    add(
+        "--live-gap", type=float, default=1.0,
+        help="seconds without an image that end a live episode, where no episode events are heard",
+    )  # fmt: skip
+    add(
+        "--live-quiet", type=float, default=10.0, help="seconds without an image that end listening"
+    )
     add(
         "--certify-bags", type=Path, nargs="+", default=[],
         help="bags for the certificate alone; without, episodes of --bags are split",
@@ -71,7 +83,12 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--costs", type=Path, help="times of another machine, in place of measuring here")
     add("--save-costs", type=Path, help="only measure the times of this machine into a file")
     add("--batch", type=int, default=Request.batch, help="ticks computed at once")
-    add("--threads", type=int, default=1, help="CPU threads of the model")
+    add("--threads", type=int, default=Request.threads, help="CPU threads of the model")
+    add("--device", default=Request.device, help="of the model, e.g. cuda")
+    add(
+        "--ray", default="", metavar="ADDRESS",
+        help="compute on a Ray cluster: its address, or local for one on this machine",
+    )  # fmt: skip
     add("--instruction", default="", help="for episodes that a bag has no instruction for")
     add("--period", type=float, default=0.3, help="use a tick every so many seconds; 0: all")
     add("--no-events", action="store_true", help="read a bag as one episode, whatever it says")
@@ -94,7 +111,7 @@ def request_of(options: argparse.Namespace) -> Request:
         promise = Promise(**losses)
     return Request(
         checkpoint=options.checkpoint,
-        fit_bags=tuple(options.bags),
+        fit_bags=tuple(options.bags or (options.live,)),
         certify_bags=tuple(options.certify_bags),
         out=options.out,
         v_file=options.v_file,
@@ -113,6 +130,9 @@ def request_of(options: argparse.Namespace) -> Request:
         forward_kinematics=options.forward_kinematics,
         costs=options.costs,
         batch=options.batch,
+        device=options.device,
+        threads=options.threads,
+        ray=options.ray,
         read=ReadSettings(
             instruction=options.instruction,
             period_s=options.period,
@@ -137,9 +157,10 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def _run(options: argparse.Namespace, console: Console) -> int:
-    torch.set_num_threads(options.threads)
     spec = find_spec(options.robot)
     request = request_of(options)
+    if options.live is not None:
+        _listen(options, spec, console)
     if options.save_costs is not None:
         return _save_costs(options, request, console)
     columns = (
@@ -157,8 +178,6 @@ def _run(options: argparse.Namespace, console: Console) -> int:
             progress.update(tasks[stage], completed=done, total=total)  # type: ignore[arg-type]
 
         outcome = calibrate(request, spec, tell)
-    if request.metric and outcome.file is not None:
-        _warn_of_metric(request, spec, console)
     console.print(f"report: {outcome.report}", highlight=False)
     if outcome.file is not None:
         console.print(f"thresholds: {request.out}", highlight=False)
@@ -166,18 +185,28 @@ def _run(options: argparse.Namespace, console: Console) -> int:
     return 0 if outcome.file is not None else NOTHING_CERTIFIED
 
 
-def _warn_of_metric(request: Request, spec: RobotSpec, console: Console) -> None:
-    own = load_checkpoint(request.checkpoint, spec).config.metric
-    if own != request.metric:
-        console.print(
-            f"[yellow]the policy node takes {own}, the checkpoint's metric, and will refuse "
-            f"thresholds for {request.metric}: these are for comparison[/yellow]"
+def _listen(options: argparse.Namespace, spec: RobotSpec, console: Console) -> None:
+    # Imported here: with recorded bags the command needs no ROS.
+    from a1_calibration.listening import listen
+
+    with Live("listening", console=console, refresh_per_second=5) as line:
+        listener = listen(
+            spec,
+            options.live,
+            gap_s=options.live_gap,
+            quiet_s=options.live_quiet,
+            heard=lambda images: line.update(f"listening: {images} images"),
         )
+    console.print(
+        f"heard {len(listener.bags)} bags with {listener.images} images, {listener.lost} messages "
+        f"lost on the way: {options.live}",
+        highlight=False,
+    )
 
 
 def _save_costs(options: argparse.Namespace, request: Request, console: Console) -> int:
     spec = find_spec(options.robot)
-    checkpoint = load_checkpoint(options.checkpoint, spec)
+    checkpoint = open_checkpoint(request, spec)
     for recording in open_recordings(request.fit_bags, (), spec, request.read):
         for frame in recording.bag.frames():
             tables = cost_tables(checkpoint.policy, frame.observation, None)

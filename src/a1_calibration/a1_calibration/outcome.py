@@ -12,6 +12,7 @@ from a1_calibration.costs import CostTables
 from a1_calibration.fitting import Fitted
 from a1_calibration.recordings import Recording
 from a1_calibration.request import Request
+from a1_core.deviation import DeviationMeter
 from a1_core.exit_rule import Thresholds
 from a1_core.provenance import Bag, certificate_of
 from a1_core.spec import RobotSpec
@@ -69,7 +70,7 @@ def thresholds_file(
     recordings: tuple[Recording, ...],
     ticks: Ticks,
     fitted: Fitted,
-    deviations: tuple[str, ...],
+    meter: DeviationMeter,
 ) -> ThresholdsFile:
     """The chosen setting with everything it is bound to and came from."""
     config, chosen, promise = checkpoint.config, fitted.chosen, fitted.promise
@@ -78,9 +79,11 @@ def thresholds_file(
     if fitted.certification is not None:
         certificate = certificate_of(
             fitted.certification,
-            deviation=deviations[0],
+            deviation=meter.names[0],
             tolerance=promise.tolerance,
-            further_tolerances=dict.fromkeys(deviations[1:], promise.gripper),
+            further_tolerances=dict.fromkeys(meter.names[1:], promise.gripper),
+            executed_rows=meter.rows,
+            forward_kinematics=request.forward_kinematics,
             tick_loss=promise.tick_loss,
             episode_loss=promise.episode_loss,
         )

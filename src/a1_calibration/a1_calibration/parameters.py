@@ -10,7 +10,7 @@ from a1_calibration.request import Promise, Request, parse_budget
 from a1_core.episode_loss import EPISODE_LOSSES, TICK_LOSSES
 from a1_core.errors import ThresholdsError
 from a1_data.reader import ReadSettings
-from a1_ros.parameters import Change, ParameterSpec
+from a1_ros.parameters import ParameterSpec
 
 SPECS = (
     ParameterSpec(name="robot", default="", description="File of the robot spec"),
@@ -83,6 +83,25 @@ SPECS = (
         range=(2, 1000),
     ),
     ParameterSpec(
+        name="spool",
+        default="",
+        description="Folder into which live topics are written for goals that name no bags; empty: "
+        "such goals are refused",
+    ),
+    ParameterSpec(
+        name="live_gap",
+        default=1.0,
+        description="Silence of the first camera that ends a live episode, where no episode events "
+        "are heard [s]",
+        range=(0.1, 600.0),
+    ),
+    ParameterSpec(
+        name="live_quiet",
+        default=10.0,
+        description="Silence of the first camera that ends listening to live topics [s]",
+        range=(0.1, 3600.0),
+    ),
+    ParameterSpec(
         name="batch",
         default=Request.batch,
         description="Ticks computed at once",
@@ -90,20 +109,45 @@ SPECS = (
     ),
     ParameterSpec(
         name="threads",
-        default=1,
+        default=Request.threads,
         description="CPU threads of the model",
         range=(1, 256),
-        change=Change.NEVER,
+    ),
+    ParameterSpec(
+        name="device", default=Request.device, description="Device of the model, e.g. cuda"
+    ),
+    ParameterSpec(
+        name="ray",
+        default="",
+        description="Address of a Ray cluster that computes discrepancies, local for one on this "
+        "machine; empty: this node does",
     ),
 )
 
 
-def request_of_goal(goal: Any, values: Mapping[str, Any]) -> Request:
-    """The request of a Calibrate goal; raises A1Error naming the field that cannot be."""
+def is_live(goal: Any) -> bool:
+    """Whether a Calibrate goal names no bags, and so is about what the topics carry now."""
+    return not (goal.fit_bags or goal.certificate_bags)
+
+
+def request_of_goal(goal: Any, values: Mapping[str, Any], now: str) -> Request:
+    """The request of a Calibrate goal; raises A1Error naming the field that cannot be.
+
+    Args:
+        now: names the folder below `spool` for a goal without bags.
+    """
     if not goal.output:
         raise ThresholdsError("output is empty; name the thresholds file to write")
     if not values["checkpoint"]:
         raise ThresholdsError("parameter checkpoint is empty; set it to a checkpoint's directory")
+    bags = [Path(path) for path in goal.fit_bags]
+    if is_live(goal):
+        if not values["spool"]:
+            raise ThresholdsError(
+                "fit_bags is empty; name bags, or set parameter spool to the folder that live "
+                "topics are to be written to"
+            )
+        bags = [Path(values["spool"]) / now]
     promise = None
     if goal.risk != 0.0:
         promise = Promise(
@@ -119,7 +163,7 @@ def request_of_goal(goal: Any, values: Mapping[str, Any]) -> Request:
         budget = parse_budget(values["budget"])
     return Request(
         checkpoint=Path(values["checkpoint"]),
-        fit_bags=tuple(map(Path, goal.fit_bags)),
+        fit_bags=tuple(bags),
         certify_bags=tuple(map(Path, goal.certificate_bags)),
         out=Path(goal.output),
         budget=budget,
@@ -133,6 +177,9 @@ def request_of_goal(goal: Any, values: Mapping[str, Any]) -> Request:
         executed_s=values["executed"],
         forward_kinematics=values["forward_kinematics"],
         batch=values["batch"],
+        threads=values["threads"],
+        device=values["device"],
+        ray=values["ray"],
         read=ReadSettings(
             instruction=values["instruction"],
             period_s=values["period"],

@@ -2,36 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Generator
 from dataclasses import replace
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from a1_calibration.collect import Ticks, collect
+from a1_calibration.collect import Done, Measured, Ticks, collect, groups_of, measure_here
 from a1_calibration.costs import cost_tables
-from a1_calibration.deviation import DeviationMeter, load_tip
 from a1_calibration.fitting import Fitted, fit, with_tolerance
+from a1_calibration.many_bags import Work, measure_on_ray, open_checkpoint
 from a1_calibration.outcome import Outcome, explain, savings_of, thresholds_file
 from a1_calibration.recordings import Recording, open_recordings, pictures_of, split
 from a1_calibration.report import ReportInput, write_report
 from a1_calibration.request import Request, Tell
 from a1_calibration.v_file import VFile
+from a1_core.deviation import DeviationMeter
 from a1_core.errors import ThresholdsError
 from a1_core.exit_rule import METRICS
+from a1_core.forward_kinematics import load_forward_kinematics
 from a1_core.observation import Observation
 from a1_core.spec import RobotSpec
 from a1_core.thresholds_file import write_thresholds
-from a1_model.checkpoint import LoadedCheckpoint, load_checkpoint
+from a1_model.checkpoint import LoadedCheckpoint
 
-Loader = Callable[[Path, RobotSpec], LoadedCheckpoint]
 STEPS = 3
 
 
-def calibrate(
-    request: Request, spec: RobotSpec, tell: Tell, *, load: Loader = load_checkpoint
-) -> Outcome:
+def calibrate(request: Request, spec: RobotSpec, tell: Tell) -> Outcome:
     """Read the bags, fit, certify, write thresholds file and report.
 
     Args:
@@ -41,17 +40,22 @@ def calibrate(
     Raises A1Error, naming file, field and mend, for anything that does not fit together. No
     thresholds file is written when nothing may leave early.
     """
-    tip = load_tip(request.forward_kinematics)
+    tip = load_forward_kinematics(request.forward_kinematics)
     meter = DeviationMeter(spec, request.executed_s, tip)
     promise = with_tolerance(request.promise, meter.unit)
-    checkpoint = load(request.checkpoint, spec)
+    checkpoint = open_checkpoint(request, spec)
     metric = request.metric or checkpoint.config.metric
     if metric not in METRICS:
         raise ThresholdsError(f"metric is '{metric}'; use one of {', '.join(METRICS)}")
     recordings = open_recordings(request.fit_bags, request.certify_bags, spec, request.read)
     bound = binding(request, spec, checkpoint, metric, recordings, meter)
     with VFile(request.v_path, bound, fresh=request.fresh) as file:
-        ticks = collect(checkpoint.policy, meter, metric, recordings, file, request.batch, tell)
+        ticks = collect(
+            recordings,
+            file,
+            partial(_measure, request, checkpoint, meter, metric, recordings),
+            tell,
+        )
     tell("fit", 0, STEPS)
     names = ticks.episode_names(recordings)
     parts = split(
@@ -70,7 +74,7 @@ def calibrate(
     written = None
     if fitted.member > 0:
         content = thresholds_file(
-            request, checkpoint, spec, metric, recordings, ticks, fitted, meter.names
+            request, checkpoint, spec, metric, recordings, ticks, fitted, meter
         )
         written = write_thresholds(request.out, content)
     tell("report", 0, 1)
@@ -105,6 +109,24 @@ def calibrate(
     )
 
 
+def _measure(
+    request: Request,
+    checkpoint: LoadedCheckpoint,
+    meter: DeviationMeter,
+    metric: str,
+    recordings: tuple[Recording, ...],
+    done: Done,
+) -> Generator[Measured, None, None]:
+    """Here, or on a Ray cluster where an address is given."""
+    camera = meter.spec.cameras[0]
+    ticks_per_image = 1.0 / max(1.0, camera.rate_hz * request.read.period_s)
+    groups = groups_of(recordings, request.batch, ticks_per_image)
+    if not request.ray:
+        return measure_here(checkpoint.policy, meter, metric, groups, request.batch, done)
+    work = Work.of(request, meter.spec, checkpoint.digest, metric)
+    return measure_on_ray(work, groups, done)
+
+
 def binding(
     request: Request,
     spec: RobotSpec,
@@ -125,6 +147,7 @@ def binding(
         "metric": metric,
         "exits": list(checkpoint.config.exits),
         "seed": policy.seed,
+        "device": policy.device.type,
         "deviation": list(meter.names),
         "executed_rows": meter.rows,
         "forward_kinematics": request.forward_kinematics,

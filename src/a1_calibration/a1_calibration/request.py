@@ -85,6 +85,9 @@ class Request:
             empty: the deviation is that of the joints.
         costs: measured times of another machine (YAML); None: this one is measured.
         pictures: how many of the deepest ticks the report shows.
+        device: that the network runs on, as torch calls it; `threads` of the CPU.
+        ray: address of a Ray cluster that computes discrepancies, `local` for one on this machine;
+            empty: this process does.
     """
 
     checkpoint: Path
@@ -108,6 +111,9 @@ class Request:
     costs: Path | None = None
     batch: int = 16
     pictures: int = 8
+    device: str = "cpu"
+    threads: int = 1
+    ray: str = ""
     read: ReadSettings = field(default_factory=lambda: ReadSettings(period_s=0.3))
 
     def __post_init__(self) -> None:
@@ -121,6 +127,8 @@ class Request:
             raise ThresholdsError("choosing exits needs a budget; give one, e.g. depth=0.5")
         if self.budget is None and self.parameter is None and self.promise is None:
             raise ThresholdsError("nothing is asked for; give a budget, a parameter or a promise")
+        if self.threads < 1:
+            raise ThresholdsError(f"threads is {self.threads}; give 1 or more")
         if self.executed_s < 0.0:
             raise ThresholdsError(f"executed_s is {self.executed_s}; give 0 (all) or more")
 

@@ -96,4 +96,8 @@ class Policy(Protocol):
         deadline_s: float | None = None,
     ) -> PolicyOutput:
         """One chunk for one observation; with `deadline_s` (seconds from the call) the best
-        chunk that was ready by then."""
+        chunk that was ready by then.
+
+        The audit calls again for observations of before, at full depth and between others: no
+        call may change what a later one gives, but `reset`.
+        """

@@ -52,6 +52,9 @@ class Evidence:
 
     Attributes:
         deviation: what the certificate's tolerance is of, with its unit, e.g. `tool_tip_m`.
+        executed_rows, forward_kinematics: over how many first rows of a chunk it was taken, and
+            with which `module:function` (empty: none); None in files before version 3, which did
+            not say.
         further_tolerances: of what else makes a tick a loss, e.g. {"gripper": 0.1}.
         tick_loss: `binary` | `clipped`; episode_loss: `mean` | `max` over an episode's ticks.
         test: the p-value's, one of TESTS; p_value of the certified setting.
@@ -70,6 +73,8 @@ class Evidence:
     member: int
     members: int
     tried: int = 1
+    executed_rows: int | None = None
+    forward_kinematics: str | None = None
 
     def __post_init__(self) -> None:
         for name, value, allowed in (
@@ -92,6 +97,12 @@ class Evidence:
             raise ThresholdsError(
                 f"member is {self.member} of {self.members}; count from 0, full depth"
             )
+        if (self.executed_rows is None) != (self.forward_kinematics is None):
+            raise ThresholdsError(
+                "executed_rows and forward_kinematics belong together; give both, or neither"
+            )
+        if self.executed_rows is not None and self.executed_rows < 1:
+            raise ThresholdsError(f"executed_rows is {self.executed_rows}; write 1 or more")
         if self.tried < 1:
             raise ThresholdsError(f"tried is {self.tried}; write 1 or more")
         if any(not value > 0.0 for value in self.further_tolerances.values()):
@@ -137,6 +148,8 @@ def certificate_of(
     deviation: str,
     tolerance: float,
     further_tolerances: Mapping[str, float],
+    executed_rows: int,
+    forward_kinematics: str,
     tick_loss: str,
     episode_loss: str,
 ) -> Certificate | None:
@@ -159,6 +172,8 @@ def certificate_of(
             member=found.member,
             members=len(found.p_values_M),
             tried=found.tried,
+            executed_rows=executed_rows,
+            forward_kinematics=forward_kinematics,
         ),
     )
 
@@ -185,6 +200,8 @@ def certificate_mapping(certificate: Certificate) -> dict[str, Any]:
             "member": int(evidence.member),
             "members": int(evidence.members),
             "tried": int(evidence.tried),
+            "executed_rows": evidence.executed_rows,
+            "forward_kinematics": evidence.forward_kinematics,
         }
     return content
 
@@ -202,12 +219,12 @@ def read_certificate(fields: Fields, version: int) -> Certificate | None:
         "episodes": part.whole("episodes", least=1),
     }
     if version > 1:
-        values["evidence"] = _read_evidence(part)
+        values["evidence"] = _read_evidence(part, version)
     part.done()
     return _checked(part, Certificate, values)
 
 
-def _read_evidence(fields: Fields) -> Evidence | None:
+def _read_evidence(fields: Fields, version: int) -> Evidence | None:
     if fields.peek("evidence") is None:
         fields.raw("evidence")
         return None
@@ -226,8 +243,19 @@ def _read_evidence(fields: Fields) -> Evidence | None:
         "members": part.whole("members", least=1),
         "tried": part.whole("tried", least=1),
     }
+    if version > 2:
+        values["executed_rows"] = part.whole_or_none("executed_rows", least=1)
+        values["forward_kinematics"] = _text_or_none(part, "forward_kinematics")
     part.done()
     return _checked(part, Evidence, values)
+
+
+def _text_or_none(fields: Fields, key: str) -> str | None:
+    """Text, which may be empty, or YAML's null."""
+    value = fields.raw(key)
+    if value is not None and not isinstance(value, str):
+        raise fields.fail(key, value, "write some text, '' or null")
+    return value
 
 
 def bag_mapping(bag: Bag) -> dict[str, Any]:

@@ -16,10 +16,23 @@ from a1_core.errors import A1Error
 
 def read_mapping(path: Path, error: type[A1Error]) -> Mapping[str, Any]:
     """The mapping in a YAML file; `error` names the file when there is none."""
+    return parse_mapping(read_bytes(path, error), path, error)
+
+
+def read_bytes(path: Path, error: type[A1Error]) -> bytes:
+    """All of a file; `error` names it when there is none."""
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeys)
+        return path.read_bytes()
     except FileNotFoundError:
         raise error(f"{path}: no such file; check the name") from None
+    except OSError as why:
+        raise error(f"{path}: cannot be read ({why.strerror}); name a file") from None
+
+
+def parse_mapping(data: bytes, path: Path, error: type[A1Error]) -> Mapping[str, Any]:
+    """The mapping in the bytes of a YAML file; `error` names the file where they hold none."""
+    try:
+        content = yaml.load(data.decode(), Loader=_UniqueKeys)
     except (yaml.YAMLError, UnicodeDecodeError) as why:
         raise error(f"{path}: not readable as YAML: {why}") from None
     if not isinstance(content, Mapping):

@@ -21,10 +21,11 @@ from a1_core.provenance import (
     read_bags,
     read_certificate,
 )
-from a1_core.strict_yaml import Fields, read_mapping
+from a1_core.strict_yaml import Fields, parse_mapping, read_bytes
 
-VERSION = 2
-"""Written. Version 1, which said less of bags and certificate, is read as well."""
+VERSION = 3
+"""Written. Older ones are read as well: version 1 said less of bags and certificate, version 2 not
+how the certificate's deviations were taken."""
 BINDINGS = ("checkpoint", "normaliser", "robot_spec", "head", "num_steps", "start")
 
 
@@ -35,7 +36,7 @@ class ThresholdsFile:
     Attributes:
         thresholds: with bindings for exactly the keys in BINDINGS: SHA-256 (hex) of checkpoint,
             normaliser and robot spec, head (fm | mlp), num_steps, start (shared | cold | direct |
-            renoise). Metric and exits bind too.
+            renoise). Exits bind too; discrepancies are taken by the metric that stands here.
         fit, distribution, parameter: arguments of the fit.
         samples, episodes: what it was fitted on; `bags`, by name, also hold what was kept from
             the fit for the certificate.
@@ -119,8 +120,9 @@ def write_thresholds(path: str | Path, file: ThresholdsFile) -> ThresholdsFile:
 def read_thresholds(path: str | Path) -> ThresholdsFile:
     """The file; raises ThresholdsError that names file, field and mend."""
     path = Path(path)
-    file = _parse(read_mapping(path, ThresholdsError), path)
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    data = read_bytes(path, ThresholdsError)  # once: the file may be replaced at any moment
+    file = _parse(parse_mapping(data, path, ThresholdsError), path)
+    digest = hashlib.sha256(data).hexdigest()
     return replace(file, thresholds=replace(file.thresholds, digest=digest))
 
 
@@ -161,18 +163,13 @@ def check_thresholds(
     *,
     path: str | Path,
     bindings: Mapping[str, str | int],
-    metric: str,
     exits: tuple[int, ...],
 ) -> None:
     """Raise ThresholdsError naming the first field in which the file is for something else."""
     thresholds = file.thresholds
-    wanted: dict[str, object] = {**bindings, "metric": metric, "exits": tuple(exits)}
-    found: dict[str, object] = {
-        **thresholds.bindings,
-        "metric": thresholds.metric,
-        "exits": thresholds.exits,
-    }
-    for key in (*BINDINGS, "metric", "exits"):
+    wanted: dict[str, object] = {**bindings, "exits": tuple(exits)}
+    found: dict[str, object] = {**thresholds.bindings, "exits": thresholds.exits}
+    for key in (*BINDINGS, "exits"):
         if key not in wanted:
             raise ThresholdsError(f"bindings['{key}'] is missing; give all of {BINDINGS}")
         if found[key] != wanted[key]:

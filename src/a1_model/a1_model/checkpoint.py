@@ -21,7 +21,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from a1_core.errors import CheckpointError
+from a1_core.errors import A1Error, CheckpointError
 from a1_core.normaliser import Normaliser
 from a1_core.spec import RobotSpec
 from a1_model.config import ModelConfig
@@ -130,7 +130,11 @@ def write_checkpoint(
 
 
 def load_checkpoint(
-    directory: Path | str, spec: RobotSpec, *, dtype: torch.dtype | None = None
+    directory: Path | str,
+    spec: RobotSpec,
+    *,
+    dtype: torch.dtype | None = None,
+    device: str = "cpu",
 ) -> LoadedCheckpoint:
     """Reads and checks a checkpoint for the robot of `spec`.
 
@@ -138,8 +142,10 @@ def load_checkpoint(
 
     Args:
         dtype: of the network; None: as stored. Another type than the stored one makes a copy.
+        device: as torch calls it, e.g. "cuda:1".
 
     Raises:
+        A1Error: there is no such device, or the network does not fit onto it.
         CheckpointError: a file is missing or changed; tensors are missing, unknown or
             misshaped; the checkpoint is for other action names, rows or cameras, or has no head.
     """
@@ -151,7 +157,7 @@ def load_checkpoint(
             f"{directory}: parts: it has {list(read.config.parts)} and no action head "
             f"{read.config.head}; a converted vision-language model has to be trained first"
         )
-    network = _filled(directory, read.config, dtype)
+    network = _moved(_filled(directory, read.config, dtype), device)
     policy = AdaptivePolicy(
         network, read.tokenizer, read.normaliser, digest=read.digest, spec_digest=spec.digest
     )
@@ -251,6 +257,16 @@ def _filled(directory: Path, config: ModelConfig, dtype: torch.dtype | None) -> 
             fill()
     assert not any(x.is_meta for x in (*network.parameters(), *network.buffers()))
     return network.eval().requires_grad_(False)
+
+
+def _moved(network: A1Network, device: str) -> A1Network:
+    try:
+        return network.to(device)
+    except (RuntimeError, AssertionError) as error:  # torch's for builds without CUDA
+        reason = str(error).strip().splitlines()[0]
+        raise A1Error(
+            f"device '{device}' cannot be used ({reason}); name another, e.g. cpu"
+        ) from None
 
 
 def directory_digest(directory: Path, names: Iterable[str]) -> str:

@@ -1,13 +1,18 @@
 """How exits are chosen now: mode, thresholds file, deadline. Changes while the node runs."""
 
 import array
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 
 from a1_msgs.msg import ThresholdsInfo
 
+from a1_core.audit import AuditRule, AuditState
 from a1_core.errors import A1Error
+from a1_core.exit_rule import Thresholds
 from a1_core.policy import ExitSetting
 from a1_core.thresholds_file import ThresholdsFile, check_thresholds, read_thresholds
+from a1_policy_node.audit_book import AuditBook
+from a1_policy_node.audit_plan import AuditPlan, plan_audit
 from a1_policy_node.loading import Loaded
 from a1_policy_node.settings import Settings
 from a1_ros.messages import floats
@@ -24,11 +29,23 @@ CHAINED_STARTS = ("direct", "renoise")
 
 @dataclass(frozen=True, kw_only=True)
 class ExitChoice:
-    """What the policy is asked for; `file` is None without thresholds."""
+    """What the policy is asked for.
+
+    Attributes:
+        setting: as the audit left it: a safer one than the file's after an alarm.
+        file: None without thresholds.
+        audit: how chunks are audited; None where they are not, for the reason `not_audited`.
+        rule, state: the audit of the file's certificate and where it stands; None where nothing
+            is certified or nothing leaves early by thresholds.
+    """
 
     setting: ExitSetting
     deadline_s: float | None
     file: ThresholdsFile | None
+    audit: AuditPlan | None = None
+    not_audited: str = "nothing leaves early by thresholds"
+    rule: AuditRule | None = None
+    state: AuditState | None = None
 
     @property
     def thresholds_digest(self) -> str:
@@ -37,11 +54,13 @@ class ExitChoice:
         return "" if thresholds is None else thresholds.digest
 
 
-def choose(loaded: Loaded, settings: Settings) -> ExitChoice:
+def choose(loaded: Loaded, settings: Settings, book: AuditBook | None = None) -> ExitChoice:
     """The choice that the settings ask for; without thresholds, adaptive means full depth.
 
-    Raises A1Error when the thresholds cannot be read or are bound to something else, or when the
-    fixed exit is none of the checkpoint's.
+    Without a book nothing is audited and the file's own thresholds are in force.
+
+    Raises A1Error when the thresholds cannot be read or are bound to something else, when their
+    certificate cannot be audited as it was made, or when the checkpoint has no such fixed exit.
     """
     file = _bound_thresholds(loaded, settings.thresholds) if settings.thresholds else None
     exits = tuple(loaded.checkpoint.config.exits)
@@ -53,10 +72,60 @@ def choose(loaded: Loaded, settings: Settings) -> ExitChoice:
     if settings.mode == "fixed":
         setting = ExitSetting(mode="fixed", fixed_exit=settings.fixed_exit)
     elif settings.mode == "adaptive" and file is not None:
-        setting = ExitSetting(mode="adaptive", thresholds=file.thresholds)
+        return _adaptive(loaded, settings, file, book)
     else:
         setting = ExitSetting(mode="full")
     return ExitChoice(setting=setting, deadline_s=settings.deadline_s, file=file)
+
+
+def _adaptive(
+    loaded: Loaded, settings: Settings, file: ThresholdsFile, book: AuditBook | None
+) -> ExitChoice:
+    """The file's thresholds, or the safer ones that its audit has stepped back to."""
+    choice = ExitChoice(
+        setting=ExitSetting(mode="adaptive", thresholds=file.thresholds),
+        deadline_s=settings.deadline_s,
+        file=file,
+        not_audited="the thresholds carry no certificate",
+    )
+    certificate, digest = file.certificate, file.thresholds.digest
+    if certificate is None or book is None:
+        return choice
+    rule = AuditRule(risk=certificate.risk, alpha=settings.audit_alpha, thresholds=digest)
+    state = book.state(rule, family_size(file) - 1)
+    plan = plan_audit(loaded, settings, file, rule, state.setting)
+    thresholds = thresholds_of(file, state.setting)
+    return replace(
+        choice,
+        setting=ExitSetting(mode="full")
+        if thresholds is None
+        else ExitSetting(mode="adaptive", thresholds=thresholds),
+        audit=plan if isinstance(plan, AuditPlan) else None,
+        not_audited="" if isinstance(plan, AuditPlan) else plan,
+        rule=rule,
+        state=state,
+    )
+
+
+def revise(choice: ExitChoice, loaded: Loaded, settings: Settings, book: AuditBook) -> ExitChoice:
+    """The choice once the audit has gone on; the thresholds file is not read again."""
+    if choice.file is None or choice.rule is None:
+        return choice
+    return _adaptive(loaded, settings, choice.file, book)
+
+
+def family_size(file: ThresholdsFile) -> int:
+    """Settings to step back through, full depth and the file's own included."""
+    return max(1, len(file.safer)) + 1
+
+
+def thresholds_of(file: ThresholdsFile, setting: int) -> Thresholds | None:
+    """Thresholds of a setting of the family; None for full depth, which needs none."""
+    if setting == 0:
+        return None
+    if setting == family_size(file) - 1:
+        return file.thresholds
+    return replace(file.thresholds, eta=file.safer[setting])
 
 
 def _bound_thresholds(loaded: Loaded, path: str) -> ThresholdsFile:
@@ -76,7 +145,6 @@ def _bound_thresholds(loaded: Loaded, path: str) -> ThresholdsFile:
             "num_steps": config.num_steps,
             "start": config.start,
         },
-        metric=config.metric,
         exits=file.thresholds.exits if some else exits,
     )
     return file
@@ -97,11 +165,13 @@ def thresholds_info(loaded: Loaded, choice: ExitChoice, now_ns: int) -> Threshol
         head=checkpoint.config.head,
         num_steps=checkpoint.config.num_steps,
         start=checkpoint.config.start,
-        metric=checkpoint.config.metric,
+        metric=checkpoint.config.metric if file is None else file.thresholds.metric,
         exits=array.array("I", [block + 1 for block in exits]),
     )
     if file is not None:
         _describe(info, file)
+        if choice.state is not None and choice.state.alarms:
+            _describe_alarm(info, file, choice.state.setting)
     return info
 
 
@@ -119,3 +189,14 @@ def _describe(info: ThresholdsInfo, file: ThresholdsFile) -> None:
         info.risk, info.failure = certificate.risk, certificate.failure
         info.tolerance = certificate.tolerance
         info.certificate_episodes = certificate.episodes
+
+
+def _describe_alarm(info: ThresholdsInfo, file: ThresholdsFile, setting: int) -> None:
+    """What an alarm leaves of that: a safer setting, of which nothing is promised here."""
+    thresholds = thresholds_of(file, setting)
+    rest = len(file.thresholds.eta) - 1
+    eta = (*[-math.inf] * rest, math.inf) if thresholds is None else thresholds.eta
+    info.certified = False
+    info.thresholds = floats(eta)
+    info.requested_rates = floats([math.nan] * (rest + 1))
+    info.realised_rates = floats([math.nan] * (rest + 1))

@@ -11,8 +11,10 @@ from a1_core.chunk import ActionChunk, RotationKind, Source
 from a1_core.errors import ObservationRefused
 from a1_core.observation import Observation
 from a1_core.policy import ExitTrace, PolicyOutput
+from a1_policy_node.audit_plan import AuditPlan
 from a1_policy_node.exit_choice import ExitChoice
 from a1_policy_node.loading import Loaded
+from a1_policy_node.shadow import ShadowPasses
 from a1_policy_node.task import Outcome, Task
 
 NS_PER_MS = 1e6
@@ -76,12 +78,14 @@ class Inference:
         loaded: Loaded,
         choice: ExitChoice,
         outlet: Outlet,
+        passes: ShadowPasses,
         *,
         now_ns: Callable[[], int],
         steady_ns: Callable[[], int],
     ) -> None:
         self._loaded = loaded
         self._outlet = outlet
+        self._passes = passes
         self._now_ns = now_ns
         self._steady_ns = steady_ns
         self._lock = threading.Lock()
@@ -145,7 +149,9 @@ class Inference:
             observation = replace(job.observation, instruction=instruction)
             output = self._act(observation, job.task, choice)
             if output is not None:
-                self._publish(job.task, observation, output, timing, choice.thresholds_digest)
+                self._publish(
+                    job.task, observation, output, timing, choice.audit, choice.thresholds_digest
+                )
         self._outlet.ack(job.observation.stamp_ns, self._seq)
         self._outlet.changed()
 
@@ -181,6 +187,7 @@ class Inference:
         observation: Observation,
         output: PolicyOutput,
         timing: Timing,
+        audit: AuditPlan | None,
         thresholds_digest: str,
     ) -> None:
         ended_ns = self._steady_ns()
@@ -200,6 +207,7 @@ class Inference:
                 )
             )
             task.note_chunk(output.end_of_substep, self._now_ns())
+            self._passes.published(task, observation, output.actions_HD, audit)
 
     def _chunk(
         self, task: Task, observation: Observation, output: PolicyOutput, thresholds_digest: str

@@ -1,6 +1,7 @@
 """The lifecycle node `policy`: observation in, chunk out."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from a1_msgs.msg import ChunkVerdict
@@ -11,20 +12,24 @@ from rclpy.parameter import Parameter
 from rclpy.timer import Timer
 
 from a1_core.errors import A1Error
-from a1_policy_node.exit_choice import ExitChoice, choose, thresholds_info
+from a1_policy_node.audit_book import AuditBook
+from a1_policy_node.audit_status import audit_status
+from a1_policy_node.exit_choice import ExitChoice, choose, revise, thresholds_info
 from a1_policy_node.loading import CheckpointLoader, Loaded, load, load_a1
 from a1_policy_node.outlet import Publications
 from a1_policy_node.run_task import RunTaskServer
 from a1_policy_node.running import Run
 from a1_policy_node.settings import SPECS, Settings, settings_from
+from a1_policy_node.shadow import EpisodeAudit
 from a1_policy_node.task import Outcome, Task
+from a1_ros.diagnostics import Status
 from a1_ros.lifecycle import A1LifecycleNode
 from a1_ros.qos import RELIABLE
 from a1_ros.times import node_now_ns
 
 WATCH_PERIOD_S = 0.1
 NOT_ACTIVE = "the policy node is not active; configure and activate it first"
-TUNING = {"thresholds", "mode", "fixed_exit", "deadline_ms"}
+TUNING = {"thresholds", "mode", "fixed_exit", "deadline_ms", "audit_fraction"}
 
 
 class PolicyNode(A1LifecycleNode):
@@ -35,10 +40,12 @@ class PolicyNode(A1LifecycleNode):
         self._load_checkpoint = load_checkpoint
         self._loaded: Loaded | None = None
         self._choice: ExitChoice | None = None
+        self._book = AuditBook(None)
         self._publications: Publications | None = None
         self._run: Run | None = None
         self._thumbnail_timer: Timer | None = None
         self._settings_now = self._settings()
+        self._checked: tuple[Settings, ExitChoice] | None = None
         self._steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._drained = self.create_guard_condition(self._drain)
         self._run_task = RunTaskServer(
@@ -53,8 +60,9 @@ class PolicyNode(A1LifecycleNode):
     def on_configured(self) -> None:
         """Load, refuse what does not fit, warm up."""
         settings = self._settings_now = self._settings()
+        self._book = AuditBook(Path(settings.audit_folder) if settings.audit_folder else None)
         self._loaded = load(settings, self._load_checkpoint)
-        self._choice = choose(self._loaded, settings)
+        self._choice = choose(self._loaded, settings, self._book)
         self._publications = Publications(self, lockstep=settings.lockstep)
         self._publish_choice()
         self.get_logger().info(self._loaded.summary)
@@ -70,9 +78,11 @@ class PolicyNode(A1LifecycleNode):
             lambda: self._settings_now,
             drain_soon=self._drained.trigger,
             report=self.diagnostics.publish,
+            audited=self._episode_audited,
         )
         self.diagnostics.set_source("inputs", self._run.inputs_status)
         self.diagnostics.set_source("inference", self._run.inference_status)
+        self.diagnostics.set_source("audit", self._audit_status)
         rate_hz = self._settings_now.thumbnail_rate
         if rate_hz > 0:
             self._thumbnail_timer = self.create_timer(
@@ -84,7 +94,7 @@ class PolicyNode(A1LifecycleNode):
         if self._thumbnail_timer is not None:
             self.destroy_timer(self._thumbnail_timer)
             self._thumbnail_timer = None
-        for name in ("inputs", "inference"):
+        for name in ("inputs", "inference", "audit"):
             self.diagnostics.remove_source(name)
         run, self._run = self._run, None
         if run is not None:
@@ -152,9 +162,8 @@ class PolicyNode(A1LifecycleNode):
         if self._loaded is not None and TUNING & changed.keys():
             wanted = {**self.parameters.values(), **changed}
             try:
-                choose(
-                    self._loaded, settings_from({n: wanted[n] for n in self.parameters.values()})
-                )
+                settings = settings_from({n: wanted[n] for n in self.parameters.values()})
+                self._checked = settings, choose(self._loaded, settings, self._book)
             except A1Error as error:
                 return SetParametersResult(successful=False, reason=str(error))
         return SetParametersResult(successful=True)
@@ -163,10 +172,29 @@ class PolicyNode(A1LifecycleNode):
         self._settings_now = self._settings()
         if self._loaded is None or not TUNING & {parameter.name for parameter in parameters}:
             return
-        self._choice = choose(self._loaded, self._settings_now)
-        if self._run is not None:
-            self._run.inference.choose(self._choice)
+        # What was checked is what counts: the file may have been replaced since.
+        assert self._checked and self._checked[0] == self._settings_now
+        self._put_in_force(self._checked[1])
         self._publish_choice()
+
+    def _put_in_force(self, choice: ExitChoice) -> None:
+        self._choice = choice
+        if self._run is not None:
+            self._run.inference.choose(choice)
+
+    def _episode_audited(self, episode: EpisodeAudit) -> None:
+        assert self._loaded and self._choice
+        alarm = self._book.note(episode)
+        self._put_in_force(revise(self._choice, self._loaded, self._settings_now, self._book))
+        if alarm:
+            self._publish_choice()
+            self.get_logger().error(self._audit_status().message)
+            self.diagnostics.publish()
+
+    def _audit_status(self) -> Status:
+        assert self._choice
+        passes = None if self._run is None else self._run.passes
+        return audit_status(self._choice, self._book, passes)
 
     def _publish_choice(self) -> None:
         assert self._loaded and self._publications and self._choice

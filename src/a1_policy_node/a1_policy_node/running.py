@@ -1,8 +1,10 @@
 """The active policy node: ticks in, jobs to the worker, results out to status and task."""
 
+import math
 from collections import deque
 from collections.abc import Callable, Sequence
 
+import numpy as np
 from a1_msgs.msg import ChunkVerdict
 from rclpy.clock import JumpThreshold, TimeJump
 from rclpy.duration import Duration
@@ -21,6 +23,7 @@ from a1_policy_node.loading import Loaded
 from a1_policy_node.outlet import Publications
 from a1_policy_node.run_task import LastChunk
 from a1_policy_node.settings import Settings
+from a1_policy_node.shadow import EpisodeAudit, ShadowPasses
 from a1_policy_node.statistics import InferenceStatistics
 from a1_policy_node.status import inference_status, inputs_status, refusal_message
 from a1_policy_node.task import EndRule, Outcome, Task
@@ -36,7 +39,8 @@ class Run:
     """Lives from activate to deactivate.
 
     All of it runs in the executor's thread but the outlet's methods (chunk, ack, refused, changed),
-    which the worker calls: they publish, and leave the rest in `_events` for `drain`.
+    which the worker calls: they publish, and leave the rest in `_events` for `drain`. `audited`
+    hears of every episode that was played under audited thresholds.
     """
 
     def __init__(
@@ -49,6 +53,7 @@ class Run:
         *,
         drain_soon: Callable[[], None],
         report: Callable[[], None],
+        audited: Callable[[EpisodeAudit], None],
     ) -> None:
         self._node = node
         self._spec = loaded.spec
@@ -56,7 +61,16 @@ class Run:
         self._settings = settings
         self._drain_soon = drain_soon
         self._report = report
-        self._events: deque[Done | tuple[int, ObservationRefused]] = deque()
+        self._audited = audited
+        self.passes = ShadowPasses(
+            loaded.policy,
+            full_s=loaded.full_s,
+            room_s=self._room_s,
+            report=self._episode_audited,
+            steady_ns=steady_now_ns,
+            random=np.random.default_rng(),
+        )
+        self._events: deque[Done | EpisodeAudit | tuple[int, ObservationRefused]] = deque()
         self._statistics = InferenceStatistics()
         self._blocking = BlockWatch()
         self._refusal = ""
@@ -70,10 +84,13 @@ class Run:
             loaded,
             choice,
             self,
+            self.passes,
             now_ns=self._now_ns,
             steady_ns=steady_now_ns,
         )
-        self._worker: Worker[Job] = Worker(self.inference.run, self._worker_failed)
+        self._worker: Worker[Job] = Worker(
+            self.inference.run, self._worker_failed, self.passes.idle
+        )
         self._worker.start()
         self._assembler = Assembler(loaded.spec)
         self._inputs = Inputs(
@@ -95,6 +112,7 @@ class Run:
         self._inputs.destroy()
         self.end(self.inference.task, Outcome.CANCELED, "the node was deactivated")
         self._worker.stop()
+        self.passes.stop()
         self.drain()
 
     # -- tasks
@@ -140,7 +158,6 @@ class Run:
             self.ack(tick_ns, self.inference.seq)
             return
         self._set_refusal("")
-        self._submitted_ns = tick_ns
         self._worker.submit(
             Job(
                 observation=observation,
@@ -149,6 +166,7 @@ class Run:
                 camera_skew_ms=self._assembler.camera_skew_ns(tick_ns) / NS_PER_MS,
             )
         )
+        self._submitted_ns = tick_ns  # after it waits, see _room_s
 
     def _clock_jumped(self, jump: TimeJump) -> None:
         """The clock went back or changed: what was heard belongs to another time."""
@@ -161,9 +179,21 @@ class Run:
         period_s = self._settings().replan_period
         return is_due(tick_ns, self._submitted_ns, period_s, self._spec.cameras[0].rate_hz)
 
+    def _room_s(self) -> float:
+        """How long no observation waits or is due, on the node's clock; the worker asks."""
+        submitted_ns = self._submitted_ns
+        if self._worker.busy:
+            return 0.0
+        if self.inference.task is None:
+            return math.inf
+        if submitted_ns is None:
+            return 0.0
+        return self._settings().replan_period - (self._now_ns() - submitted_ns) / NS_PER_S
+
     def watch(self) -> None:
         """Ten times a second: what must be noticed although no observation comes."""
         self.inference.check_time()
+        self._worker.wake()
         task = self.inference.task
         blocked_after_ns = round(self._settings().blocked_after * NS_PER_S)
         if task is not None and self._blocking.blocked(blocked_after_ns):
@@ -222,6 +252,10 @@ class Run:
         """There is something to drain."""
         self._drain_soon()
 
+    def _episode_audited(self, episode: EpisodeAudit) -> None:
+        self._events.append(episode)
+        self._drain_soon()
+
     def _worker_failed(self, text: str) -> None:
         self.failure = text.strip().splitlines()[-1]
         self._node.get_logger().error(f"inference stopped:\n{text}")
@@ -237,6 +271,8 @@ class Run:
             event = self._events.popleft()
             if isinstance(event, tuple):
                 self._note_refusal(*event)
+            elif isinstance(event, EpisodeAudit):
+                self._audited(event)
             else:
                 self._note_chunk(event)
                 published = True

@@ -4,17 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from a1_ros.parameters import Change, ParameterSpec
+from a1_ros.parameters import ROBOT, Change, ParameterSpec
 
 MODES = ("adaptive", "fixed", "full")
 
 SPECS = (
-    ParameterSpec(
-        name="robot",
-        default="",
-        description="File of the robot spec (config/robots/*.yaml)",
-        change=Change.UNCONFIGURED,
-    ),
+    ROBOT,
     ParameterSpec(
         name="checkpoint",
         default="",
@@ -82,6 +77,33 @@ SPECS = (
         range=(0.1, 3600.0),
     ),
     ParameterSpec(
+        name="audit_fraction",
+        default=0.1,
+        description="Share of the chunks that are compared with full depth after they are out, "
+        "where the thresholds carry a certificate; 0: no audit",
+        range=(0.0, 1.0),
+    ),
+    ParameterSpec(
+        name="audit_alpha",
+        default=0.05,
+        description="How likely a false alarm of the audit may be while one setting is in force",
+        range=(1e-6, 0.5),
+        change=Change.UNCONFIGURED,
+    ),
+    ParameterSpec(
+        name="audit_folder",
+        default="",
+        description="Folder in which audits are kept over restarts; empty: they begin anew",
+        change=Change.UNCONFIGURED,
+    ),
+    ParameterSpec(
+        name="forward_kinematics",
+        default="",
+        description="module:function that makes tip position [3] (m) from arm joints (rad), for "
+        "the audit of certificates about the tool tip",
+        change=Change.UNCONFIGURED,
+    ),
+    ParameterSpec(
         name="thumbnail_rate",
         default=1.0,
         description="Rate of the thumbnails [Hz]; 0: none",
@@ -107,6 +129,10 @@ class Settings:
     end_probability: float
     end_votes: int
     blocked_after: float
+    audit_fraction: float
+    audit_alpha: float
+    audit_folder: str
+    forward_kinematics: str
     thumbnail_rate: float
 
     @property

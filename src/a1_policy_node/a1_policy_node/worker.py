@@ -12,16 +12,26 @@ Job = TypeVar("Job")
 class Worker(Generic[Job]):
     """Runs `work(job)` in a thread of its own. The mailbox holds one job, the newest.
 
-    What `work` raises is a bug: it is reported through `failed(text)` and the worker takes no
-    further job.
+    When it is empty, after a job and after `wake`, `idle()` is called, and again as long as it
+    returns true and no job came; a job that comes meanwhile waits for its return.
+
+    What `work` or `idle` raises is a bug: it is reported through `failed(text)` and the worker
+    takes no further job.
     """
 
-    def __init__(self, work: Callable[[Job], None], failed: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        work: Callable[[Job], None],
+        failed: Callable[[str], None],
+        idle: Callable[[], bool] = lambda: False,
+    ) -> None:
         self._work = work
+        self._idle = idle
         self._failed = failed
         self._condition = threading.Condition()
         self._mailbox: Job | None = None
         self._busy = False
+        self._woken = False
         self._stopping = False
         self._broken = False
         self.replaced = 0
@@ -47,6 +57,12 @@ class Worker(Generic[Job]):
         with self._condition:
             self._mailbox = None
 
+    def wake(self) -> None:
+        """Let `idle` look again: there may be something to do between jobs."""
+        with self._condition:
+            self._woken = True
+            self._condition.notify()
+
     @property
     def busy(self) -> bool:
         """Whether a job is running or waiting."""
@@ -68,20 +84,32 @@ class Worker(Generic[Job]):
             self._thread.join()
 
     def _run(self) -> None:
-        while (job := self._next()) is not None:
+        more = False
+        while self._wait(more):
             with _Breaking(self):
-                self._work(job)
+                more = self._turn()
             if self._broken:
                 return
 
-    def _next(self) -> Job | None:
+    def _wait(self, more: bool) -> bool:
+        """Until there is something to do; False when there is nothing more to come."""
         with self._condition:
-            self._busy = False
-            while self._mailbox is None and not self._stopping:
+            while not (more or self._woken or self._mailbox is not None or self._stopping):
                 self._condition.wait()
+            self._woken = False
+            return not self._stopping
+
+    def _turn(self) -> bool:
+        """A job if there is one, else what there is to do between jobs; whether to go on."""
+        with self._condition:
             job, self._mailbox = self._mailbox, None
             self._busy = job is not None
-            return job
+        if job is None:
+            return self._idle()
+        self._work(job)
+        with self._condition:
+            self._busy = False
+        return True
 
     def _break(self, text: str) -> None:
         with self._condition:

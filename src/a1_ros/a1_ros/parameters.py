@@ -57,6 +57,15 @@ class ParameterSpec:
         return descriptor
 
 
+ROBOT = ParameterSpec(
+    name="robot",
+    default="",
+    description="File of the robot spec (config/robots/*.yaml)",
+    change=Change.UNCONFIGURED,
+)
+"""Of every lifecycle node that is about one robot."""
+
+
 class Parameters:
     """The declared parameters of one node; refuses what a spec forbids, with the reason."""
 

@@ -1,14 +1,9 @@
 """The simulator's parameters."""
 
-from a1_ros.parameters import Change, ParameterSpec
+from a1_ros.parameters import ROBOT, Change, ParameterSpec
 
 SPECS = (
-    ParameterSpec(
-        name="robot",
-        default="",
-        description="File of the robot spec (config/robots/*.yaml)",
-        change=Change.UNCONFIGURED,
-    ),
+    ROBOT,
     ParameterSpec(
         name="lockstep",
         default=False,

@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from a1_calibration.deviation import DeviationMeter
 from a1_core.chunk import ActionSpace, DeltaBase
+from a1_core.deviation import DeviationMeter
 from a1_core.errors import SpecError
 from a1_world.kinematics import forward_kinematics
 

@@ -3,35 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from importlib import import_module
 
 import numpy as np
 from numpy.typing import NDArray
 
 from a1_core.chunk import ActionSpace, DeltaBase, is_gripper
 from a1_core.errors import SpecError, ThresholdsError
+from a1_core.forward_kinematics import ForwardKinematics
 from a1_core.spec import RobotSpec
 
-ForwardKinematics = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 JOINT_SPACES = (ActionSpace.JOINT_POSITION, ActionSpace.JOINT_DELTA)
-
-
-def load_tip(name: str) -> ForwardKinematics | None:
-    """What `module:function` makes: arm joints [J] (rad) to tip position [3] (m); None for "".
-
-    Raises SpecError when the name leads nowhere.
-    """
-    if not name:
-        return None
-    module, _, function = name.partition(":")
-    try:
-        return getattr(import_module(module), function)()
-    except (ImportError, AttributeError, ValueError) as error:
-        raise SpecError(
-            f"forward_kinematics '{name}' cannot be loaded ({error}): install its package, or "
-            "name another module:function"
-        ) from error
 
 
 class DeviationMeter:
@@ -41,6 +22,7 @@ class DeviationMeter:
         names: what is measured, with units: `tool_tip_m` (with a tip function) or `joint_rad`
             (the joint that is farthest off), then `gripper` for a robot that has one.
         rows: rows of a chunk that count.
+        spec: of the robot.
     """
 
     def __init__(
@@ -58,7 +40,7 @@ class DeviationMeter:
             )
         horizon = spec.policy.horizon
         self.rows = min(horizon, math.ceil(executed_s / spec.policy.period_s - 1e-9)) or horizon
-        self._spec, self._tip = spec, tip
+        self.spec, self._tip = spec, tip
         grippers = np.array([is_gripper(name) for name in spec.action_names])
         self._arm, self._gripper = np.flatnonzero(~grippers), np.flatnonzero(grippers)
         first = "joint_rad" if tip is None else "tool_tip_m"
@@ -100,9 +82,9 @@ class DeviationMeter:
         self, arm: NDArray[np.float64], state_ND: NDArray[np.floating]
     ) -> NDArray[np.float64]:
         """Joint positions of rows [..., N, H, J]."""
-        if self._spec.policy.action_space is ActionSpace.JOINT_POSITION:
+        if self.spec.policy.action_space is ActionSpace.JOINT_POSITION:
             return arm
-        if self._spec.policy.delta_base is DeltaBase.PREVIOUS_ROW:
+        if self.spec.policy.delta_base is DeltaBase.PREVIOUS_ROW:
             arm = np.cumsum(arm, axis=-2)
         return np.asarray(state_ND, dtype=np.float64)[:, None, self._arm] + arm
 
