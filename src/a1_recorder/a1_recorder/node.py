@@ -19,7 +19,7 @@ from sensor_msgs.msg import Joy
 from a1_core.errors import A1Error
 from a1_core.spec import load_spec
 from a1_data.episodes import EPISODE
-from a1_recorder.definitions import Definitions
+from a1_data.definitions import Definitions
 from a1_recorder.pedal import Pedal
 from a1_recorder.record_action import RecordEpisodeServer
 from a1_recorder.recording import Recording

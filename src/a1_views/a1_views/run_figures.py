@@ -28,7 +28,11 @@ from a1_views.tick import NS_PER_S, STAGES
 INK, LINE = "#010101", "#020202"
 SUBSTITUTES = {INK: "currentColor", LINE: "var(--line)"}
 STAGE_COLOURS = dict(
-    zip(STAGES, ("#8c8c8c", "#cc79a7", "#56b4e9", "#0072b2", "#e69f00", "#009e73"), strict=True)
+    zip(
+        STAGES,
+        ("#8c8c8c", "#cc79a7", "#56b4e9", "#0072b2", "#e69f00", "#009e73", "#f0e442"),
+        strict=True,
+    )
 )
 MODE_COLOURS = {
     "TRACKING": "#009e73",

@@ -14,7 +14,7 @@ from a1_core.verdict import VerdictCode
 
 NS_PER_S = 1_000_000_000
 NS_PER_MS = 1e6
-STAGES = ("age", "preprocess", "vision", "backbone", "head", "publish")
+STAGES = ("age", "preprocess", "vision", "backbone", "head", "publish", "judge")
 """Parts of the time from a camera's stamp to the controller's verdict, one after the other."""
 QUANTILES = (50, 95, 99)
 LONGEST_WAIT_NS = 5 * NS_PER_S
@@ -31,7 +31,9 @@ class Tick:
         flops_fraction: compute spent, as a share of full depth.
         reason: name of an ExitReason.
         age_ms, preprocess_ms, vision_ms, backbone_ms, head_ms, total_ms: as in the message.
-        publish_ms: from the end of the inference to the verdict, on the nodes' clock; NaN without.
+        publish_ms: from the end of the inference until its chunk was sent; NaN where the message
+            does not say it, as in bags of before it did.
+        judge_ms: from there to the verdict, on the nodes' clock; NaN without a verdict.
         exits: evaluated ones, as indices into the list of exits.
         discrepancies, thresholds: of each of them; NaN at the first.
         verdict: name of a VerdictCode; empty before there is one.
@@ -52,6 +54,7 @@ class Tick:
     head_ms: float
     total_ms: float
     publish_ms: float = math.nan
+    judge_ms: float = math.nan
     exits: tuple[int, ...] = ()
     discrepancies: tuple[float, ...] = ()
     thresholds: tuple[float, ...] = ()
@@ -60,6 +63,16 @@ class Tick:
     def stage_ms(self, stage: str) -> float:
         """Time of one of STAGES [ms]."""
         return float(getattr(self, f"{stage}_ms"))
+
+    @property
+    def whole_ms(self) -> float:
+        """From the stamp to the verdict; until the chunk was sent where none is known [ms]."""
+        return self._sent_ms + (0.0 if math.isnan(self.judge_ms) else self.judge_ms)
+
+    @property
+    def _sent_ms(self) -> float:
+        sent_ms = self.age_ms + self.total_ms
+        return sent_ms if math.isnan(self.publish_ms) else sent_ms + self.publish_ms
 
     def may_be_judged_by(self, verdict: Any) -> bool:
         """Whether a ChunkVerdict can be on its chunk: every session counts from 1."""
@@ -73,7 +86,7 @@ class Tick:
             self,
             verdict=verdict_name(verdict.code),
             # Simulated clocks tick coarsely, so that the difference may come out below nothing.
-            publish_ms=max(0.0, waited_ms - self.age_ms - self.total_ms),
+            judge_ms=max(0.0, waited_ms - self._sent_ms),
         )
 
 
@@ -94,6 +107,7 @@ def tick_of(msg: Any) -> Tick:
         backbone_ms=float(msg.backbone_ms),
         head_ms=float(msg.head_ms),
         total_ms=float(msg.total_ms),
+        publish_ms=float(getattr(msg, "publish_ms", math.nan)),
         exits=tuple(int(index) for index in msg.exits_evaluated),
         discrepancies=tuple(float(value) for value in msg.discrepancies),
         thresholds=tuple(float(value) for value in msg.thresholds),
@@ -118,19 +132,13 @@ def _name(kind: Any, code: int) -> str:
 def quantiles_ms(ticks: Sequence[Tick]) -> dict[str, tuple[float, ...]]:
     """QUANTILES of every stage that was measured, and of their sum, `whole` [ms]."""
     columns = {stage: [tick.stage_ms(stage) for tick in ticks] for stage in STAGES}
-    columns["whole"] = [_whole_ms(tick) for tick in ticks]
+    columns["whole"] = [tick.whole_ms for tick in ticks]
     found = {}
     for stage, values in columns.items():
         known = _finite(values)
         if known:
             found[stage] = tuple(float(v) for v in np.percentile(known, QUANTILES))
     return found
-
-
-def _whole_ms(tick: Tick) -> float:
-    """From the stamp to the verdict; to the end of the inference where none is known."""
-    publish_ms = 0.0 if math.isnan(tick.publish_ms) else tick.publish_ms
-    return tick.age_ms + tick.total_ms + publish_ms
 
 
 def compute_saved(ticks: Iterable[Tick]) -> float:

@@ -1,6 +1,6 @@
 // The three charts, drawn by uPlot. Ticks are what board.py calls ticks; times are in seconds.
 
-export const STAGES = ["age", "preprocess", "vision", "backbone", "head", "publish"];
+export const STAGES = ["age", "preprocess", "vision", "backbone", "head", "publish", "judge"];
 export const WINDOW_S = 60;
 const RECENT = 40;
 const REASONS = {

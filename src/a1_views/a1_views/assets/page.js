@@ -14,7 +14,7 @@ const percent = (share) => (share === null || share === undefined ? "–" : `${(
 const KEPT = 300;
 const LABELS = {
   age: "age of the observation", preprocess: "preprocess", vision: "vision", backbone: "backbone",
-  head: "action head", publish: "publish and judge", whole: "whole",
+  head: "action head", publish: "publish", judge: "until the verdict", whole: "whole",
 };
 const MODES = { TRACKING: "good", HOLD: "good", SHADOW: "warn", DISARMED: "warn", STOPPED: "bad", FAULT: "bad" };
 const SIGNS = { OK: "●", WARN: "▲", ERROR: "■", STALE: "○" };
