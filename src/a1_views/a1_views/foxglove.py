@@ -57,7 +57,7 @@ class FoxgloveNode(Node):
         super().__init__("foxglove", **node_kwargs)
         self.parameters = Parameters(self, SPECS)
         self._definitions = Definitions()
-        self._context = foxglove.Context()
+        self._sink = foxglove.Context()
         self._channels: dict[str, foxglove.Channel] = {}
         self._unknown: set[str] = set()
         self._subscriptions_by_topic: dict[str, Subscription] = {}
@@ -69,7 +69,7 @@ class FoxgloveNode(Node):
                 host=HOST,
                 port=port,
                 server_listener=self._viewers,
-                context=self._context,
+                context=self._sink,
             )
         except RuntimeError as error:
             raise A1Error(
@@ -111,7 +111,7 @@ class FoxgloveNode(Node):
             return
         schema = foxglove.Schema(name=msgtype, encoding="ros2msg", data=text.encode())
         self._channels[topic] = foxglove.Channel(
-            topic, schema=schema, message_encoding="cdr", context=self._context
+            topic, schema=schema, message_encoding="cdr", context=self._sink
         )
 
     def _follow(self) -> None:
