@@ -25,14 +25,16 @@ OVERLAPS = """() => {
       for (let box = node.parentElement; box; box = box.parentElement) {
         if (getComputedStyle(box).overflow === "visible") continue;
         const at = box.getBoundingClientRect();
-        [l, t, r, b] = [Math.max(l, at.left), Math.max(t, at.top), Math.min(r, at.right), Math.min(b, at.bottom)];
+        [l, t] = [Math.max(l, at.left), Math.max(t, at.top)];
+        [r, b] = [Math.min(r, at.right), Math.min(b, at.bottom)];
       }
       if (r - l > 1 && b - t > 3) found.push({ text: node.data.trim(), l, t, r, b });
     }
   }
   const bad = [];
   found.forEach((a, k) => found.slice(k + 1).forEach((o) => {
-    const wide = Math.min(a.r, o.r) - Math.max(a.l, o.l), high = Math.min(a.b, o.b) - Math.max(a.t, o.t);
+    const wide = Math.min(a.r, o.r) - Math.max(a.l, o.l);
+    const high = Math.min(a.b, o.b) - Math.max(a.t, o.t);
     if (wide > 2 && high > 4) bad.push(`${a.text} / ${o.text}`);
   }));
   return bad;

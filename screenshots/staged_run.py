@@ -156,7 +156,11 @@ def _exit_state(seq: int, share: float, rng: np.random.Generator) -> ExitState:
     layer = EXITS[count - 1]
     last = layer == EXITS[-1]
     backbone_ms = 4.2 * layer * float(rng.uniform(0.95, 1.25))
-    stages = {"preprocess_ms": 0.8, "vision_ms": 9.5 * float(rng.uniform(0.95, 1.2)), "head_ms": 2.1}
+    stages = {
+        "preprocess_ms": 0.8,
+        "vision_ms": 9.5 * float(rng.uniform(0.95, 1.2)),
+        "head_ms": 2.1,
+    }
     return ExitState(
         seq=seq,
         exit_layer=layer,
@@ -220,24 +224,26 @@ def _diagnostics(begin_ns: int, seconds: float) -> Iterator[Said]:
         (
             "/policy: camera wrist",
             DiagnosticStatus.WARN,
-            "7.1 Hz, and the robot spec promises 10 Hz; look at the driver, its USB port and the "
-            "network",
+            (
+                "7.1 Hz, and the robot spec promises 10 Hz; look at its driver, its cable and the "
+                "network"
+            ),
         ),
         ("/controller: controller", DiagnosticStatus.OK, "TRACKING: following"),
         ("/recorder: recording", DiagnosticStatus.OK, "recording"),
     )
-    array = DiagnosticArray(
-        status=[
-            DiagnosticStatus(
-                name=name,
-                level=level,
-                message=message,
-                values=[KeyValue(key="instruction", value=INSTRUCTION)] if "inf" in name else [],
-            )
-            for name, level, message in statuses
-        ]
-    )
+    told = [
+        DiagnosticStatus(
+            name=name,
+            level=level,
+            message=message,
+            values=[KeyValue(key="instruction", value=INSTRUCTION)] if "inf" in name else [],
+        )
+        for name, level, message in statuses
+    ]
     for at_ns, _ in _moments(begin_ns, seconds, 1.0):
+        array = DiagnosticArray(status=told)
+        array.header.stamp = ns_to_stamp(at_ns)
         yield Said(at_ns, "/diagnostics", array)
 
 
@@ -308,5 +314,3 @@ def write_bag(path: Path, seconds: float, *, custom: dict[str, str] | None = Non
                     one.topic, msgtype, msgdef=told.text, rihs01=told.digest
                 )
             bag.write(connections[one.topic], one.at_ns, bytes(serialize_message(one.msg)))
-
-

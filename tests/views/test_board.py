@@ -104,4 +104,12 @@ def test_figures_are_those_of_the_ticks():
 def test_diagnostics_say_who_and_what():
     (warned,) = [s for s in fed().news(0, 0)["statuses"] if s["level"] == "WARN"]
     assert (warned["node"], warned["what"]) == ("policy", "camera wrist")
-    assert "look at the driver" in warned["message"]
+    assert "look at its driver" in warned["message"]
+
+
+def test_a_status_that_is_not_told_any_more_is_stale():
+    now = fed().news(0, round((SECONDS + 1) * NS_PER_S))["statuses"]
+    later = fed().news(0, round((SECONDS + 30) * NS_PER_S))["statuses"]
+    assert {status["level"] for status in now} == {"OK", "WARN"}
+    assert {status["level"] for status in later} == {"STALE"}
+    assert all("has the node ended" in status["message"] for status in later)

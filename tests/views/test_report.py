@@ -1,5 +1,6 @@
 """A run read from its bag, and the page that tells of it."""
 
+import itertools
 import re
 from html.parser import HTMLParser
 
@@ -11,7 +12,8 @@ from a1_ros.times import NS_PER_S
 from a1_views.pictures import look_through
 from a1_views.report import main, write_report
 from a1_views.run import deepest, load_run, overlaps_s, verdict_counts
-from a1_views.run_figures import INK, scale_of, timeline
+from a1_views.run_timeline import scale_of, timeline
+from a1_views.svg import INK
 
 SECONDS = 6.0
 
@@ -85,7 +87,7 @@ def test_the_deepest_ticks_are_apart_and_in_order(bag):
     assert max(t.exit_layer for t in run.ticks) in {tick.exit_layer for tick in found}
     stamps = [tick.stamp_ns for tick in found]
     assert stamps == sorted(stamps)
-    assert min(b - a for a, b in zip(stamps, stamps[1:], strict=False)) >= 0.5 * NS_PER_S
+    assert min(b - a for a, b in itertools.pairwise(stamps)) >= 0.5 * NS_PER_S
 
 
 def test_pictures_are_those_of_the_moment(bag):

@@ -5,6 +5,7 @@ from itertools import product
 import pytest
 from browser import SCHEMES, SIZES, overlaps
 
+
 @pytest.mark.parametrize("name", ["one", "two"])
 def test_nothing_overlaps_and_nothing_is_wider_than_the_window(browser, reports, name):
     asked, wrong = [], []

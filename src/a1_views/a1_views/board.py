@@ -16,6 +16,8 @@ from typing import Any
 from a1_views.tick import Tick, compute_saved, quantiles_ms, stamp_ns, tick_of, verdict_name
 
 KEPT_TICKS = 300
+STALE_S = 5.0
+"""Statuses come once a second; one that is older belongs to a node that fell silent."""
 MODES = ("DISARMED", "SHADOW", "HOLD", "TRACKING", "STOPPED", "FAULT")
 CHOICES = ("adaptive", "fixed", "full")
 LEVELS = ("OK", "WARN", "ERROR", "STALE")
@@ -41,6 +43,7 @@ class Board:
         self._verdicts: Counter[str] = Counter()
         self._told: dict[str, Any] = {}
         self._statuses: dict[str, dict[str, str]] = {}
+        self._told_ns: dict[str, int] = {}
         self._instruction = ""
         self._picture: dict[str, Any] | None = None
         self._picture_revision = 0
@@ -128,7 +131,8 @@ class Board:
             self._told["episode"] = told
 
     def diagnostics(self, msg: Any) -> None:
-        """Statuses; those of /diagnostics that are not A1's are left to other viewers."""
+        """Statuses, a node's name and what it is about each."""
+        at_ns = stamp_ns(msg.header.stamp)
         with self._lock:
             for status in msg.status:
                 node, _, what = str(status.name).partition(": ")
@@ -140,6 +144,7 @@ class Board:
                     "level": _named(LEVELS, _byte(status.level)),
                     "message": str(status.message),
                 }
+                self._told_ns[str(status.name)] = at_ns
                 values = {value.key: value.value for value in status.values}
                 if what == "inference":
                     self._instruction = values.get("instruction", "")
@@ -168,7 +173,7 @@ class Board:
                 "now_s": now_ns / 1e9,
                 "instruction": self._instruction,
                 "verdicts": dict(self._verdicts.most_common()),
-                "statuses": [self._statuses[name] for name in sorted(self._statuses)],
+                "statuses": [self._status(name, now_ns) for name in sorted(self._statuses)],
                 **self._told,
             }
             if self._picture_revision > since:
@@ -181,6 +186,15 @@ class Board:
         }
         news["saved"] = _number(compute_saved(ticks))
         return news
+
+    def _status(self, name: str, now_ns: int) -> dict[str, str]:
+        """A status, or that its node no longer says it."""
+        silence_s = (now_ns - self._told_ns[name]) / 1e9
+        if silence_s < STALE_S:
+            return self._statuses[name]
+        before = self._statuses[name]
+        text = "not told any more: has the node ended, or was it deactivated? Before: "
+        return {**before, "level": "STALE", "message": text + before["message"]}
 
     def _next(self) -> int:
         self._revision += 1

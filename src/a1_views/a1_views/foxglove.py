@@ -31,7 +31,7 @@ SPECS = (
     ParameterSpec(
         name="port",
         default=8765,
-        description="TCP port on 127.0.0.1; Foxglove opens ws://127.0.0.1:PORT; 0: one that is free",
+        description="TCP port on 127.0.0.1, as in ws://127.0.0.1:PORT; 0: one that is free",
         range=(0, 65535),
         change=Change.NEVER,
     ),

@@ -1,4 +1,4 @@
-"""Console script `page`: a page in the browser that shows what the robot thinks, as it thinks it."""
+"""Console script `page`: a page in the browser that shows how the policy thinks, as it thinks."""
 
 from __future__ import annotations
 
@@ -81,7 +81,9 @@ class PageNode(Node):
             act=orders.carry_out if orders is not None else None,
         )
         self._server.start()
-        self.create_timer(WATCH_PERIOD_S, self._watch, clock=Clock(clock_type=ClockType.STEADY_TIME))
+        self.create_timer(
+            WATCH_PERIOD_S, self._watch, clock=Clock(clock_type=ClockType.STEADY_TIME)
+        )
         self.get_logger().info(f"open {self.address} in a browser on this machine")
 
     @property

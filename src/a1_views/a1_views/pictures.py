@@ -51,7 +51,9 @@ class Pictures:
     film: bytes
 
 
-def look_through(run: Run, moments_ns: Sequence[int], *, film: bool, near_s: float = 1.0) -> Pictures:
+def look_through(
+    run: Run, moments_ns: Sequence[int], *, film: bool, near_s: float = 1.0
+) -> Pictures:
     """The stills nearest to some moments, and the film, in one pass over the images."""
     best: dict[int, dict[str, Seen]] = {moment: {} for moment in moments_ns}
     cameras: dict[str, None] = {}

@@ -7,6 +7,7 @@ import base64
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from html import escape
+from importlib.resources import files
 from pathlib import Path
 
 from rich.console import Console
@@ -17,55 +18,14 @@ from a1_views import run_figures
 from a1_views.pictures import Pictures, look_through
 from a1_views.run import Run, deepest, load_run
 from a1_views.run_numbers import rows
-from a1_views.tick import STAGES, quantiles_ms
+from a1_views.run_timeline import Scale, scale_of, timeline
+from a1_views.tick import STAGES, Tick, quantiles_ms
 
 INTERRUPTED = 130
 WIDTHS_IN = {1: 11.0, 2: 7.2}
 KEY_FRAMES, DEEPEST = 8, 8
 LONGEST_FILM_S = 300.0
 MOST_ROWS = 60
-STYLE = """
-:root { color-scheme: light dark; --paper: #fff; --ink: #222; --soft: #5b636d; --line: #d9dde3;
-  --good: #009e73; --bad: #d55e00; --box: #f2f4f7; }
-@media (prefers-color-scheme: dark) { :root { --paper: #16191d; --ink: #e6e8eb; --soft: #a5aeb9;
-  --line: #3d444d; --box: #21262c; } }
-body { font: 15px/1.5 system-ui, "DejaVu Sans", sans-serif; color: var(--ink);
-  background: var(--paper); max-width: 76rem; margin: 1.5rem auto; padding: 0 1rem; }
-body.two { max-width: 112rem; }
-h1 { font-size: 1.5rem; margin: 0 0 .6rem; } h2 { font-size: 1.15rem; margin: 2rem 0 .3rem; }
-h3 { font-size: .95rem; margin: .3rem 0; overflow-wrap: anywhere; }
-.runs { display: grid; gap: 1.5rem; grid-template-columns: minmax(0, 1fr); }
-.two .runs { grid-template-columns: repeat(2, minmax(0, 1fr)); }
-.result { background: var(--box); border-left: 4px solid var(--soft); padding: .6rem 1rem; margin: 0; }
-.success { border-color: var(--good); } .failure { border-color: var(--bad); }
-p.read { color: var(--soft); margin: .2rem 0 .6rem; max-width: 62rem; }
-table { border-collapse: collapse; margin-bottom: .8rem; font-variant-numeric: tabular-nums; }
-th, td { padding: .1rem .8rem .1rem 0; text-align: left; vertical-align: top; overflow-wrap: anywhere; }
-th { border-bottom: 1px solid var(--line); font-weight: 600; }
-td:first-child { white-space: nowrap; } td + td.number, th + th.number { text-align: right; }
-svg, video { display: block; width: 100%; height: auto; } video { background: #000; max-width: 46rem; margin-bottom: .6rem; }
-.stills { display: grid; grid-template-columns: repeat(auto-fill, minmax(15rem, 1fr)); gap: .6rem; }
-figure { margin: 0; } figure img { width: 100%; display: block; } figcaption { font-size: .85rem; color: var(--soft); }
-.time { position: relative; } .cursor { position: absolute; top: 0; bottom: 0; width: 0;
-  border-left: 2px solid var(--bad); pointer-events: none; }
-@media (max-width: 70rem) { .two .runs { grid-template-columns: minmax(0, 1fr); } }
-"""
-# The film and the line over the figures show one moment; a click on the figures goes there.
-SCRIPT = """
-for (const run of document.querySelectorAll(".time")) {
-  const video = document.getElementById(run.dataset.film), line = run.querySelector(".cursor");
-  if (!video) continue;
-  const { left, right, seconds } = run.dataset;
-  const at = (share) => +left + share * (right - left);
-  const move = () => { line.style.left = `${100 * at(video.currentTime / seconds)}%`; line.hidden = false; };
-  for (const kind of ["timeupdate", "seeked"]) video.addEventListener(kind, move);
-  run.addEventListener("click", (event) => {
-    const box = run.getBoundingClientRect(), share = (event.clientX - box.left) / box.width;
-    video.currentTime = Math.max(0, Math.min(1, (share - left) / (right - left))) * seconds;
-    move();
-  });
-}
-"""
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -73,7 +33,9 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="report", description=__doc__)
     parser.add_argument("bags", nargs="+", type=Path, help="one bag, or two to compare")
     parser.add_argument("--out", type=Path, default=Path("report.html"))
-    parser.add_argument("--no-film", action="store_true", help="stills only: a smaller page, sooner")
+    parser.add_argument(
+        "--no-film", action="store_true", help="stills only: a smaller page, sooner"
+    )
     options = parser.parse_args(argv)
     if len(options.bags) > 2:
         parser.error(f"{len(options.bags)} bags; give one, or two to see them side by side")
@@ -129,7 +91,7 @@ def _deep_moments(run: Run) -> list[int]:
 def page(runs: Sequence[Run], seen: Sequence[Pictures]) -> str:
     """The whole page."""
     width_in = WIDTHS_IN[len(runs)]
-    scale = run_figures.scale_of(runs)
+    scale = scale_of(runs)
     shown = list(zip(range(len(runs)), runs, seen, strict=True))
 
     def columns(content: Callable[[int, Run, Pictures], str]) -> str:
@@ -153,7 +115,7 @@ def page(runs: Sequence[Run], seen: Sequence[Pictures]) -> str:
         ),
         columns(lambda number, run, _: _timeline(number, run, width_in, scale)),
         "<h2>What the cameras saw</h2>",
-        columns(lambda number, run, pictures: _cameras(number, run, pictures)),
+        columns(_cameras),
         "<h2>Deepest ticks</h2>",
         _note(
             "Where the policy went through most of its layers. If they have something in common "
@@ -178,9 +140,13 @@ def page(runs: Sequence[Run], seen: Sequence[Pictures]) -> str:
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(title)}</title><style>{STYLE}</style></head>"
-        f'<body class="{kind}">\n{body}\n<script>{SCRIPT}</script></body></html>\n'
+        f"<title>{escape(title)}</title><style>{_asset('report.css')}</style></head>"
+        f'<body class="{kind}">\n{body}\n<script>{_asset("report.js")}</script></body></html>\n'
     )
+
+
+def _asset(name: str) -> str:
+    return (files("a1_views") / "assets" / name).read_text(encoding="utf-8")
 
 
 def _result(run: Run, *, named: bool) -> str:
@@ -193,8 +159,8 @@ def _result(run: Run, *, named: bool) -> str:
     )
 
 
-def _timeline(number: int, run: Run, width_in: float, scale: run_figures.Scale) -> str:
-    drawn, (left, right) = run_figures.timeline(run, width_in, scale)
+def _timeline(number: int, run: Run, width_in: float, scale: Scale) -> str:
+    drawn, (left, right) = timeline(run, width_in, scale)
     return (
         f'<div class="time" data-film="film{number}" data-left="{left:.4f}" '
         f'data-right="{right:.4f}" data-seconds="{scale.longest_s:.3f}">{drawn}'
@@ -221,19 +187,18 @@ def _cameras(number: int, run: Run, pictures: Pictures) -> str:
 
 
 def _deepest(run: Run, pictures: Pictures) -> str:
-    captions = [
-        (
-            tick.stamp_ns,
-            f"{run.seconds(tick.stamp_ns):.1f} s: layer {tick.exit_layer} of {tick.num_layers}, "
-            f"{tick.reason.lower().replace('_', ' ')}, {tick.total_ms:.0f} ms",
-        )
-        for tick in deepest(run, DEEPEST)
-    ]
+    captions = [(tick.stamp_ns, _caption(run, tick)) for tick in deepest(run, DEEPEST)]
     if not captions:
         return _note("The bag holds no a1/exit_state.")
     if not pictures.cameras:
         return "<br>".join(escape(caption) for _, caption in captions)
     return _stills(pictures, captions)
+
+
+def _caption(run: Run, tick: Tick) -> str:
+    reason = tick.reason.lower().replace("_", " ")
+    where = f"layer {tick.exit_layer} of {tick.num_layers}, {reason}"
+    return f"{run.seconds(tick.stamp_ns):.1f} s: {where}, {tick.total_ms:.0f} ms"
 
 
 def _stills(pictures: Pictures, wanted: Sequence[tuple[int, str]]) -> str:
@@ -329,9 +294,7 @@ def _note(text: str) -> str:
     return f'<p class="read">{text}</p>'
 
 
-def _table(
-    head: Sequence[str], lines: Sequence[Sequence[str]], *, numbers: bool = False
-) -> str:
+def _table(head: Sequence[str], lines: Sequence[Sequence[str]], *, numbers: bool = False) -> str:
     kind = ' class="number"' if numbers else ""
 
     def row(cells: Sequence[str], tag: str) -> str:

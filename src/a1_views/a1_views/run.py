@@ -6,6 +6,7 @@ stamps, on the clock of the nodes that ran: simulated time stays simulated.
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -327,7 +328,7 @@ def overlaps_s(run: Run) -> list[tuple[int, float]]:
     """
     played = [chunk for chunk in run.chunks if chunk.played_ns is not None]
     found = []
-    for older, newer in zip(played, played[1:], strict=False):
+    for older, newer in itertools.pairwise(played):
         assert newer.played_ns is not None
         if older.session == newer.session:
             taken_ns = newer.played_ns[0]

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from a1_views.run import Run, overlaps_s, verdict_counts
-from a1_views.run_figures import GOOD_VERDICTS
+from a1_views.svg import GOOD_VERDICTS
 from a1_views.tick import NS_PER_S, compute_saved, quantiles_ms
 
 NONE = "–"
