@@ -26,7 +26,8 @@ from a1_views.page import PageNode
 from a1_views.report import write_report
 
 OUT = Path(__file__).parents[1] / "out/screenshots"
-RUN_S = 60.0
+PAST_S, LONGEST_S = 60.0, 120.0
+OFTEN = ("/a1/controller_state", "/a1/thumbnails")
 DECODED = "[...document.images].every((image) => image.complete)"
 FULL = "document.querySelector('#pictures img') && document.querySelectorAll('canvas').length === 3"
 
@@ -76,21 +77,20 @@ def _live(browser, folder: Path) -> list[Path]:
 
 
 def _tell(stager, ended: threading.Event) -> None:
-    """The past minute at once, then its end again and again, until the pictures are taken."""
+    """The past minute at once, then the run goes on until the pictures are taken."""
     stage = Stage(stager)
     while not stage.heard_by("/a1/exit_state"):
         if ended.wait(0.05):
             return
-    run = staged(node_now_ns(stager) - round(RUN_S * NS_PER_S), RUN_S)
-    often = ("/a1/controller_state", "/a1/thumbnails")
-    for one in run:
-        if one.topic not in often:
-            stage.say(one)
-            ended.wait(0.001)  # No reader keeps more than its queue.
-    newest = [next(one for one in reversed(run) if one.topic == topic) for topic in often]
-    while not ended.wait(0.1):
-        for one in newest:
-            stage.say(one)
+    now_ns = node_now_ns(stager)
+    for one in staged(now_ns - round(PAST_S * NS_PER_S), PAST_S + LONGEST_S):
+        if one.at_ns < now_ns and one.topic in OFTEN:
+            continue
+        ahead_s = (one.at_ns - node_now_ns(stager)) / NS_PER_S
+        # No reader keeps more than its queue: what is past is told as fast as it is taken.
+        if ended.wait(max(0.001, ahead_s)):
+            return
+        stage.say(one)
 
 
 def main() -> None:

@@ -40,6 +40,8 @@ PERIOD_S = 0.3
 HORIZON, ROW_S = 16, 0.1
 INSTRUCTION = "put the orange cube in the bowl"
 PHASES = ("approach", "descend", "grasp", "carry", "release")
+TAKEN_S = 0.08
+"""From an observation until its chunk is followed."""
 STOP_S, REFUSED_S = (0.6, 0.68), (0.3, 0.32)
 """When the run is stopped and when a camera is silent, as shares of its length."""
 QOS = {"/a1/thresholds_info": LATCHED, "/a1/controller_state": STATUS, "/a1/thumbnails": STATUS}
@@ -109,8 +111,7 @@ def _thresholds() -> ThresholdsInfo:
 
 def _chunks(begin_ns: int, seconds: float, rng: np.random.Generator) -> Iterator[Said]:
     session = uuid_to_msg(str(uuid.UUID(int=7)))
-    seq = 0
-    for at_ns, share in _moments(begin_ns, seconds, PERIOD_S):
+    for seq, (at_ns, share) in enumerate(_moments(begin_ns, seconds, PERIOD_S), start=1):
         if REFUSED_S[0] <= share < REFUSED_S[1]:
             refusal = ObservationRefusal(
                 code="CAMERA_STALE",
@@ -119,7 +120,6 @@ def _chunks(begin_ns: int, seconds: float, rng: np.random.Generator) -> Iterator
             )
             yield Said(at_ns, "/a1/refusal", _stamped(refusal, at_ns))
             continue
-        seq += 1
         state = _exit_state(seq, share, rng)
         sent_ns = at_ns + round((state.observation_age_ms + state.total_ms + 1.2) * 1e6)
         chunk = ActionChunk(
@@ -184,7 +184,7 @@ def _exit_state(seq: int, share: float, rng: np.random.Generator) -> ExitState:
 def _controller(begin_ns: int, seconds: float) -> Iterator[Said]:
     session = uuid_to_msg(str(uuid.UUID(int=7)))
     for at_ns, share in _moments(begin_ns, seconds, 0.05):
-        seq = 1 + int(share * seconds / PERIOD_S)
+        seq = 1 + max(0, int((share * seconds - TAKEN_S) / PERIOD_S))
         tracking = not _stopped(share)
         state = ControllerState(
             mode=ControllerState.TRACKING if tracking else ControllerState.STOPPED,

@@ -4,6 +4,7 @@ import argparse
 import json
 import os
 import socket
+import time
 import webbrowser
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -24,6 +25,9 @@ from a1_sim.spectator import Footage, Spectator
 from a1_sim.stage import Stage, launched_stage
 from a1_sim.statistics import percentile
 from a1_sim.system import isolate
+
+PAGE_PATIENCE_S = 5.0
+POLL_S = 0.1
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -118,12 +122,29 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def show_page(port: int, console: Console, environment: Mapping[str, str] = os.environ) -> None:
-    """Say where the page is, and open it where there is a display."""
+def show_page(
+    port: int,
+    console: Console,
+    environment: Mapping[str, str] = os.environ,
+    patience_s: float = PAGE_PATIENCE_S,
+) -> bool:
+    """Say where the page is and open it where there is a display; False where none is served."""
+    until_s = time.monotonic() + patience_s
+    while not _answers(port):
+        if time.monotonic() > until_s:
+            console.print("  no page of the run is served; system.log says why", highlight=False)
+            return False
+        time.sleep(POLL_S)
     address = f"http://127.0.0.1:{port}/"
     console.print(f"  watch it think: {address}", highlight=False)
     if environment.get("DISPLAY") or environment.get("WAYLAND_DISPLAY"):
         webbrowser.open(address)
+    return True
+
+
+def _answers(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def summarise(records: Sequence[EpisodeRecord]) -> dict[str, Any]:
