@@ -38,7 +38,7 @@ from staged_run import Stage, staged
 from a1_ros.compose import Composition
 from a1_ros.executor import make_executor
 from a1_ros.times import NS_PER_S, node_now_ns
-from a1_views.page import PageNode
+from a1_views.page import NICENESS, PageNode
 
 HERE = Path(__file__).parent
 OUT = HERE.parent / "out/bench/views_page.json"
@@ -137,6 +137,7 @@ def loads(seconds: float, rounds: int) -> tuple[Load, Load]:
 
 def be_watched_page() -> None:
     """Another process: the page's node, and a viewer who takes all its news."""
+    os.nice(NICENESS)
     rclpy.init()
     page = PageNode(parameter_overrides=[Parameter("port", value=0)])
 

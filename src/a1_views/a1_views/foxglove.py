@@ -7,6 +7,7 @@ subscribed to while somebody looks at it.
 
 from __future__ import annotations
 
+import os
 import threading
 from importlib import import_module
 from typing import Any
@@ -27,6 +28,8 @@ from a1_ros.times import node_now_ns
 HOST = "127.0.0.1"
 LOOK_PERIOD_S = 1.0
 FOLLOW_PERIOD_S = 0.1
+NICENESS = 10
+"""Where cores are few, showing waits for what moves the robot."""
 SPECS = (
     ParameterSpec(
         name="port",
@@ -170,6 +173,7 @@ def _message_class(msgtype: str) -> Any:
 
 def main() -> None:
     """Serve Foxglove until it is interrupted."""
+    os.nice(NICENESS)
     run_node(FoxgloveNode)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from a1_msgs.msg import (
@@ -27,6 +28,8 @@ from a1_views.orders import Orders
 from a1_views.server import PageServer
 
 WATCH_PERIOD_S = 0.2
+NICENESS = 10
+"""Where cores are few, showing waits for what moves the robot."""
 SPECS = (
     ParameterSpec(
         name="port",
@@ -114,6 +117,7 @@ class PageNode(Node):
 
 def main() -> None:
     """Serve the page until it is interrupted."""
+    os.nice(NICENESS)
     run_node(PageNode)
 
 
