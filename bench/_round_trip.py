@@ -18,7 +18,7 @@ from a1_data.lerobot.from_bags import ExportSettings, policy_fps
 from a1_data.lerobot.writer import DatasetWriter
 from a1_data.reader import Bag, ReadSettings, open_bags
 from a1_recorder.bag_writer import BagWriter
-from a1_recorder.definitions import Definitions
+from a1_data.definitions import Definitions
 from a1_recorder.export import export_bags
 from a1_recorder.import_dataset import import_dataset
 from a1_recorder.robot_messages import RobotMessages

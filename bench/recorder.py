@@ -45,9 +45,9 @@ from sensor_msgs.msg import CompressedImage, Image, JointState
 from a1_core.errors import BagError
 from a1_core.spec import RobotSpec, load_spec
 from a1_data.bag_files import find_bags
+from a1_data.definitions import Definitions
 from a1_data.reader import ReadSettings, open_bags
 from a1_data.storage import look, read
-from a1_recorder.definitions import Definitions
 from a1_recorder.node import RecorderNode
 from a1_recorder.session import left_drafts
 from a1_recorder.subscriptions import IMAGE_DEPTH, message_class

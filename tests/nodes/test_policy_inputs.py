@@ -1,9 +1,11 @@
 """The policy hears each topic once and knows whose joints come on it."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from diagnostic_msgs.msg import DiagnosticStatus
 from sensor_msgs.msg import JointState
 
 from a1_core.assembler import Assembler
@@ -20,6 +22,7 @@ class Graph:
 
     def __init__(self) -> None:
         self.callbacks: dict[str, list] = {}
+        self.diagnostics = SimpleNamespace(set_source=lambda name, source: None)
 
     def create_subscription(self, kind, topic, callback, qos):
         self.callbacks.setdefault(topic, []).append(callback)
@@ -68,3 +71,37 @@ def test_every_robot_is_listened_to(path):
     spec = load_spec(path)
     wanted = {s.topic for s in spec.state_sources} | {c.topic for c in spec.cameras}
     assert set(graph.callbacks) == wanted
+
+
+def test_every_stream_has_a_status_and_a_slow_one_warns_while_it_runs(
+    robot, make_policy_node, wait_for
+):
+    """The spec promises 20 Hz; of the wrist's images every third is lost on the way."""
+    node = make_policy_node()
+    node.trigger_configure()
+    node.trigger_activate()
+    wait_for(lambda: all(p.get_subscription_count() for p in robot.images.values()))
+    begin_ns = robot.now_ns()
+    for k in range(40):
+        robot.mend(silent={"wrist"} if k % 3 == 0 else set())
+        robot.send_images(begin_ns + k * 50 * MS)
+        streams = node._run._inputs.streams
+        assert wait_for(lambda: streams["camera front"].received == k + 1)  # noqa: B023
+    node.diagnostics.publish()
+    told = {}
+
+    def heard() -> bool:
+        told.update({status.name: status for status in list(robot.diagnostics)})
+        return "promises 20 Hz" in getattr(told.get("/policy: camera wrist"), "message", "")
+
+    assert wait_for(heard)
+    assert told["/policy: camera wrist"].level == DiagnosticStatus.WARN
+    assert told["/policy: camera wrist"].message.startswith("13.")
+    assert told["/policy: camera front"].level == DiagnosticStatus.OK
+    assert "/policy: joints /franka/joint_states" in told
+    node.trigger_deactivate()
+    told.clear()
+    robot.diagnostics.clear()
+    node.diagnostics.publish()
+    wait_for(lambda: robot.diagnostics)
+    assert not [s.name for s in list(robot.diagnostics) if "camera" in s.name]

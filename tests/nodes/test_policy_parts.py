@@ -4,11 +4,14 @@ import threading
 
 import pytest
 
+from a1_core.errors import ObservationRefused
 from a1_core.verdict import VerdictCode
 from a1_policy_node.blocking import BlockWatch
 from a1_policy_node.statistics import InferenceStatistics, StreamStatistics
+from a1_policy_node.status import stream_status
 from a1_policy_node.task import EndRule, Outcome, Task
 from a1_policy_node.worker import Worker
+from a1_ros.diagnostics import Level
 
 SECOND = 1_000_000_000
 TWO_VOTES = EndRule(probability=0.5, count=2)
@@ -114,11 +117,67 @@ def test_a_stream_has_a_rate_that_falls_in_silence():
     assert stream.rate_hz(0) == 0.0
     assert stream.silence_s(0) == float("inf")
     for k in range(11):
-        stream.note(k * SECOND // 10, accepted=k != 3)
+        stream.note(k * SECOND // 10, accepted=k != 3, stamp_ns=k)
     assert stream.rate_hz(SECOND) == pytest.approx(10.0)
     assert stream.rate_hz(5 * SECOND) < 3.0
     assert stream.silence_s(3 * SECOND) == 2.0
     assert (stream.received, stream.dropped) == (11, 1)
+
+
+def streamed(hz: float, *, arrivals_hz: float | None = None, count: int = 40) -> StreamStatistics:
+    stream = StreamStatistics()
+    for k in range(count):
+        arrival_ns = round(k * SECOND / (arrivals_hz or hz))
+        stream.note(arrival_ns, accepted=True, stamp_ns=round(k * SECOND / hz))
+    return stream
+
+
+def status_of(
+    stream: StreamStatistics, *, promised_hz: float = 10.0, after_s: float = 0.05, **more
+):
+    newest_ns = max(stream._arrivals_ns, default=0)
+    return stream_status(
+        "camera front",
+        stream,
+        more.get("rejection"),
+        limit_s=0.5,
+        promised_hz=promised_hz,
+        now_ns=newest_ns + round(after_s * SECOND),
+    )
+
+
+def test_a_stream_that_keeps_its_promise_is_fine():
+    assert status_of(streamed(10.0)).level is Level.OK
+    assert status_of(streamed(9.4)).level is Level.OK
+    assert status_of(streamed(60.0)).level is Level.OK
+
+
+def test_a_stream_under_its_promised_rate_is_a_warning_that_says_what_to_do():
+    status = status_of(streamed(7.0))
+    assert status.level is Level.WARN
+    assert status.message.startswith("7.0 Hz, and the robot spec promises 10 Hz")
+    assert "look at its driver" in status.message
+
+
+def test_a_simulation_that_runs_slowly_keeps_its_promises():
+    assert status_of(streamed(10.0, arrivals_hz=4.0)).level is Level.OK
+
+
+def test_too_few_messages_promise_nothing():
+    assert status_of(streamed(7.0, count=5)).level is Level.OK
+
+
+def test_a_stream_that_ended_is_an_error_and_one_that_never_began_too():
+    assert status_of(streamed(10.0), after_s=2.0).level is Level.ERROR
+    never = status_of(StreamStatistics(), after_s=0.0)
+    assert never.level is Level.ERROR
+    assert "nothing so far; start the camera's driver" in never.message
+
+
+def test_what_cannot_be_used_is_told_with_its_mend():
+    status = status_of(streamed(10.0), rejection=ObservationRefused("CAMERA_SIZE", "it is 3x3"))
+    assert status.level is Level.WARN
+    assert "it is 3x3; let the driver publish the size" in status.message
 
 
 def test_inferences_are_counted_by_exit_and_reason():

@@ -25,7 +25,7 @@ from a1_data.reader import ReadSettings, open_bags
 from a1_recorder import export as exporting
 from a1_recorder import import_dataset as importing
 from a1_recorder.bag_writer import BagWriter
-from a1_recorder.definitions import Definitions
+from a1_data.definitions import Definitions
 from a1_recorder.robot_messages import RobotMessages
 from a1_ros.qos import RELIABLE
 from a1_ros.times import stamp_to_ns

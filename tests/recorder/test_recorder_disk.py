@@ -10,10 +10,10 @@ import yaml
 from diagnostic_msgs.msg import DiagnosticArray
 from recorder_rig import holds_in_a_row, messages_in, wait_for
 
+from a1_data.definitions import Definitions
 from a1_recorder import session as session_module
 from a1_recorder import writer_thread
 from a1_recorder.bag_writer import BagWriter
-from a1_recorder.definitions import Definitions
 from a1_recorder.writer_thread import WriterThread
 from a1_ros.qos import RELIABLE
 

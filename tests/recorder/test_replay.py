@@ -13,8 +13,8 @@ from rosgraph_msgs.msg import Clock
 
 from a1_core.errors import BagError
 from a1_data.bag_files import find_bags
+from a1_data.definitions import Definitions
 from a1_recorder.bag_writer import BagWriter
-from a1_recorder.definitions import Definitions
 from a1_recorder.replay import Replayer, main, recorded_chunks
 from a1_ros.qos import RELIABLE
 from a1_ros.times import ns_to_stamp, stamp_to_ns

@@ -13,6 +13,7 @@ PYTHON = sorted(p.parent.name for p in ROOT.glob("src/*/setup.py"))
 DEPENDS = ("depend", "exec_depend", "build_depend")
 # Keys of rosdep for Python modules that Debian and Ubuntu package well enough.
 ROSDEP = {
+    "aiohttp": "python3-aiohttp",
     "cv2": "python3-opencv",
     "matplotlib": "python3-matplotlib",
     "numpy": "python3-numpy",
@@ -29,6 +30,7 @@ LOCKED = {
     "apsw": "apsw",
     "av": "av",
     "fast_simplification": "fast-simplification",
+    "foxglove": "foxglove-sdk",
     "lz4": "lz4",
     "mcap": "mcap",
     "mink": "mink",

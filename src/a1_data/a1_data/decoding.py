@@ -40,6 +40,37 @@ FIELDS = {
     "std_msgs/msg/String": {"data"},
     "a1_msgs/msg/ControllerState": {"header", "mode", "names", "position"},
     "a1_msgs/msg/EpisodeState": {"episode", "running", "success", "failed", "instruction"},
+    "a1_msgs/msg/ActionChunk": {
+        "header",
+        "session_id",
+        "seq",
+        "robot",
+        "period",
+        "valid_for",
+        "horizon",
+    },
+    "a1_msgs/msg/ChunkVerdict": {"header", "session_id", "seq", "code", "detail"},
+    "a1_msgs/msg/ControllerState": {
+        "header",
+        "mode",
+        "reason",
+        "session_id",
+        "seq",
+        "row",
+        "tracking_error",
+    },
+    "a1_msgs/msg/ExitState": {
+        "header",
+        "seq",
+        "exit_layer",
+        "num_layers",
+        "flops_fraction",
+        "reason",
+        "observation_age_ms",
+        "total_ms",
+    },
+    "a1_msgs/msg/ObservationRefusal": {"header", "code", "message"},
+    "a1_msgs/msg/ThresholdsInfo": {"mode", "thresholds_digest", "checkpoint_digest", "certified"},
 }
 """The messages that are read, and what is read of them."""
 

@@ -26,6 +26,7 @@ class Stream:
         where: file and field of the spec.
         camera: the camera's name; None for joint states.
         max_age_s: longest silence.
+        rate_hz: how often it is promised to come.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Stream:
     where: str
     camera: str | None
     max_age_s: float
+    rate_hz: float
 
 
 def streams_of(spec: RobotSpec) -> tuple[Stream, ...]:
@@ -46,6 +48,7 @@ def streams_of(spec: RobotSpec) -> tuple[Stream, ...]:
             where=f"{spec.path}: state_sources[{index}]",
             camera=None,
             max_age_s=source.max_age_s,
+            rate_hz=source.rate_hz,
         )
         for index, source in reversed(list(enumerate(spec.state_sources)))
     }
@@ -57,6 +60,7 @@ def streams_of(spec: RobotSpec) -> tuple[Stream, ...]:
             where=f"{spec.path}: cameras[{index}]",
             camera=camera.name,
             max_age_s=camera.max_age_s,
+            rate_hz=camera.rate_hz,
         )
         for index, camera in enumerate(spec.cameras)
     ]

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from rclpy.node import Node
 from rclpy.subscription import Subscription
 from sensor_msgs.msg import CompressedImage, Image, JointState
 
@@ -15,7 +14,10 @@ from a1_core.errors import ObservationRefused
 from a1_core.intake import Intake, camera_stream, joints_stream
 from a1_core.spec import RobotSpec
 from a1_policy_node.statistics import StreamStatistics
+from a1_policy_node.status import stream_status
+from a1_ros.diagnostics import Level, Status
 from a1_ros.images import compressed_to_rgb, raw_to_rgb
+from a1_ros.lifecycle import A1LifecycleNode
 from a1_ros.messages import joint_state_arrays
 from a1_ros.qos import qos_from_spec
 from a1_ros.times import stamp_to_ns
@@ -26,13 +28,16 @@ IMAGES = {"raw": (Image, raw_to_rgb), "compressed": (CompressedImage, compressed
 class Inputs:
     """The robot's streams. `on_tick(tick_ns)` is called once a tick, when the tick is complete.
 
+    Each stream has a status of its own on /diagnostics, and what begins or ends to be wrong with
+    one is logged.
+
     What complete means stands in `a1_core.intake`; `complete_states` makes a run in lockstep
     repeatable, on a robot it would only cost time.
     """
 
     def __init__(
         self,
-        node: Node,
+        node: A1LifecycleNode,
         spec: RobotSpec,
         assembler: Assembler,
         *,
@@ -50,6 +55,8 @@ class Inputs:
         self.images: dict[str, tuple[int, NDArray[np.uint8]]] = {}
         self.streams: dict[str, StreamStatistics] = {}
         self.limits_s: dict[str, float] = {}
+        self._promised_hz: dict[str, float] = {}
+        self._levels: dict[str, Level] = {}
         for index, source in enumerate(spec.state_sources):
             if joints_stream(source.topic) not in self.streams:
                 where = f"{spec.path}: state_sources[{index}]"
@@ -62,7 +69,9 @@ class Inputs:
             self._subscribe(camera_stream(camera.name), kind, camera, where, push)
 
     def destroy(self) -> None:
-        """Destroy the subscriptions."""
+        """Destroy the subscriptions, and fall silent about the streams."""
+        for name in self.streams:
+            self._node.diagnostics.remove_source(name)
         for subscription in self._subscriptions:
             self._node.destroy_subscription(subscription)
 
@@ -88,6 +97,9 @@ class Inputs:
     def _subscribe(self, name: str, kind: type, stream: Any, where: str, push: Callable) -> None:
         self.streams[name] = StreamStatistics()
         self.limits_s[name] = stream.max_age_s
+        self._promised_hz[name] = stream.rate_hz
+        self._levels[name] = Level.OK
+        self._node.diagnostics.set_source(name, partial(self._status, name))
         profile = qos_from_spec(stream.qos, where=where)
         callback = partial(self._receive, name, push)
         self._subscriptions.append(
@@ -97,9 +109,26 @@ class Inputs:
     def _receive(self, name: str, push: Callable[..., bool], msg: Any) -> None:
         stamp_ns = stamp_to_ns(msg.header.stamp)
         taken = self._intake.take(name, stamp_ns, lambda: push(stamp_ns, msg))
-        self.streams[name].note(self._steady_ns(), taken.accepted)
+        self.streams[name].note(self._steady_ns(), taken.accepted, stamp_ns)
         if taken.tick_ns is not None:
             self._on_tick(taken.tick_ns)
+
+    def _status(self, name: str) -> Status:
+        stream = self.streams[name]
+        status = stream_status(
+            name,
+            stream,
+            self.rejections.get(name),
+            limit_s=self.limits_s[name],
+            promised_hz=self._promised_hz[name],
+            now_ns=self._steady_ns(),
+        )
+        if stream.received and status.level is not self._levels[name]:
+            self._levels[name] = status.level
+            log = self._node.get_logger()
+            text = f"{name}: {status.message}"
+            log.info(text) if status.level is Level.OK else log.warning(text)
+        return status
 
     def _push_image(
         self, camera: str, convert: Callable, stamp_ns: int, msg: Image | CompressedImage

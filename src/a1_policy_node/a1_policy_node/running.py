@@ -8,7 +8,6 @@ import numpy as np
 from a1_msgs.msg import ChunkVerdict
 from rclpy.clock import JumpThreshold, TimeJump
 from rclpy.duration import Duration
-from rclpy.node import Node
 
 from a1_core.assembler import Assembler
 from a1_core.errors import ObservationRefused
@@ -29,6 +28,7 @@ from a1_policy_node.status import inference_status, inputs_status, refusal_messa
 from a1_policy_node.task import EndRule, Outcome, Task
 from a1_policy_node.worker import Worker
 from a1_ros.diagnostics import Status
+from a1_ros.lifecycle import A1LifecycleNode
 from a1_ros.messages import msg_to_uuid
 from a1_ros.times import NS_PER_MS, NS_PER_S, node_now_ns, steady_now_ns
 
@@ -45,7 +45,7 @@ class Run:
 
     def __init__(
         self,
-        node: Node,
+        node: A1LifecycleNode,
         loaded: Loaded,
         choice: ExitChoice,
         publications: Publications,

@@ -4,6 +4,8 @@ from collections import Counter, deque
 
 import numpy as np
 
+from a1_core.stream_rate import StampRate
+
 NS_PER_S = 1_000_000_000
 WINDOW = 200
 
@@ -14,13 +16,16 @@ class StreamStatistics:
     def __init__(self) -> None:
         self.received = 0
         self.dropped = 0
+        self.stamps = StampRate()
         self._arrivals_ns: deque[int] = deque(maxlen=32)
 
-    def note(self, now_ns: int, accepted: bool) -> None:
+    def note(self, now_ns: int, accepted: bool, stamp_ns: int) -> None:
         """Count a message; one that is not accepted counts as dropped."""
         self.received += 1
         self.dropped += not accepted
         self._arrivals_ns.append(now_ns)
+        if accepted:
+            self.stamps.note(stamp_ns)
 
     def rate_hz(self, now_ns: int) -> float:
         """Rate over the last messages; falls towards 0 while the stream is silent."""

@@ -1,8 +1,10 @@
 """What the policy node says on /diagnostics: what is wrong, and what to do."""
 
+import math
 from collections.abc import Mapping
 
 from a1_core.errors import ObservationRefused
+from a1_core.stream_rate import falls_short
 from a1_policy_node.statistics import InferenceStatistics, StreamStatistics
 from a1_policy_node.task import Task
 from a1_ros.diagnostics import Level, Status
@@ -19,6 +21,8 @@ MENDS = {
     "STATE_NON_FINITE": "the joint state holds NaN or infinity; look at the robot's driver",
     "OUTPUT_NON_FINITE": "the checkpoint gives no finite actions; load another",
 }
+
+SLOW_MEND = "look at its driver, its cable and the network, or mend rate_hz in the robot spec"
 
 
 def refusal_message(code: str, detail: str) -> str:
@@ -50,6 +54,42 @@ def inputs_status(
             problems.append(f"{name}: {refusal_message(code, f'nothing for {silence_s:.1f} s')}")
     level = Level.WARN if problems else Level.OK
     return Status(level=level, message="; ".join(problems) or "all streams arrive", values=values)
+
+
+def stream_status(
+    name: str,
+    stream: StreamStatistics,
+    rejection: ObservationRefused | None,
+    *,
+    limit_s: float,
+    promised_hz: float,
+    now_ns: int,
+) -> Status:
+    """One stream: whether it comes, is of use, and comes as often as the robot's spec promises.
+
+    `limit_s` is the age up to which a message is of use, `promised_hz` the spec's rate.
+    """
+    silence_s, hz = stream.silence_s(now_ns), stream.stamps.hz
+    values: dict[str, object] = {
+        "rate by arrival [Hz]": f"{stream.rate_hz(now_ns):.1f}",
+        "rate by stamps [Hz]": f"{hz:.1f}",
+        "promised [Hz]": f"{promised_hz:g}",
+        "silence [s]": f"{silence_s:.2f}",
+        "received": stream.received,
+        "dropped": stream.dropped,
+    }
+    if silence_s > max(1.0, limit_s):
+        code = "CAMERA_MISSING" if name.startswith("camera") else "STATE_STALE"
+        since = f"nothing for {silence_s:.1f} s" if stream.received else "nothing so far"
+        message = refusal_message(code, since)
+        return Status(level=Level.ERROR, message=message, values=values)
+    if rejection is not None:
+        message = refusal_message(rejection.code, rejection.detail)
+        return Status(level=Level.WARN, message=message, values=values)
+    if falls_short(hz, promised_hz):
+        message = f"{hz:.1f} Hz, and the robot spec promises {promised_hz:g} Hz; {SLOW_MEND}"
+        return Status(level=Level.WARN, message=message, values=values)
+    return Status(message="comes" if math.isnan(hz) else f"{hz:.1f} Hz", values=values)
 
 
 def inference_status(

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from mcap.writer import CompressionType, Writer
 
-from a1_recorder.definitions import Definition
+from a1_data.definitions import Definition
 from a1_recorder.metadata import TopicCount, bag_metadata, write_metadata
 
 DRAFT = ".draft"

@@ -20,7 +20,7 @@ from a1_data.lerobot.dataset import Dataset, Episode, Rows
 from a1_data.lerobot.episode_filters import Dropped, Wanted, sound_episodes
 from a1_data.share import find_spec
 from a1_recorder.bag_writer import BagWriter
-from a1_recorder.definitions import Definitions
+from a1_data.definitions import Definitions
 from a1_recorder.robot_messages import RobotMessages
 
 INTERRUPTED = 130

@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from a1_core.errors import BagError
-from a1_recorder.definitions import Definition
+from a1_data.definitions import Definition
 
 METADATA = "metadata.yaml"
 VERSION = 9

@@ -18,8 +18,8 @@ from sensor_msgs.msg import Joy
 
 from a1_core.errors import A1Error
 from a1_core.spec import load_spec
+from a1_data.definitions import Definitions
 from a1_data.episodes import EPISODE
-from a1_recorder.definitions import Definitions
 from a1_recorder.pedal import Pedal
 from a1_recorder.record_action import RecordEpisodeServer
 from a1_recorder.recording import Recording
@@ -118,9 +118,7 @@ class RecorderNode(A1LifecycleNode):
             self._listening.add(topic, f"{self._spec.path}: {topic.name}")
         self._listen_to_pedal(settings)
         self.diagnostics.set_source("recording", self._recording_status)
-        self.diagnostics.set_source(
-            "streams", lambda: streams_status(self._active(), steady_now_ns())
-        )
+        self.diagnostics.set_source("streams", self._streams_status)
 
     def on_deactivated(self) -> None:
         """Finish the episode in hand, then stop listening."""
@@ -318,6 +316,10 @@ class RecorderNode(A1LifecycleNode):
         current = self._session.current
         if current is not None:
             self._action.feedback(self._session.duration_s(current), self._session.late_topic())
+
+    def _streams_status(self) -> Any:
+        simulated = bool(self.get_parameter("use_sim_time").value)
+        return streams_status(self._active(), steady_now_ns(), simulated=simulated)
 
     def _recording_status(self) -> Any:
         assert self._writer is not None and self._listening is not None

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import platform
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
@@ -14,6 +16,7 @@ from a1_recorder.writer_thread import Ended
 
 OUTCOMES = ("", "success", "failure")
 """By the numbers of LabelEpisode: unlabelled, success, failure."""
+MEAN_OF = 3
 PACKAGES = ("a1_recorder", "a1_core", "rclpy", "mcap", "zstandard")
 
 
@@ -31,6 +34,7 @@ class StreamCount:
         self.single = False
         self._sequence = 0
         self._before = (0, 0)
+        self._rates_hz: deque[float] = deque(maxlen=MEAN_OF)
         self.rate_hz = 0.0
 
     def note(self, now_ns: int, sequence: int | None) -> None:
@@ -53,7 +57,15 @@ class StreamCount:
         count, since_ns = self._before
         if since_ns and now_ns > since_ns:
             self.rate_hz = (self.received - count) * 1e9 / (now_ns - since_ns)
+            if count:
+                self._rates_hz.append(self.rate_hz)
         self._before = (self.received, now_ns)
+
+    @property
+    def mean_hz(self) -> float:
+        """Mean of the last MEAN_OF rates, since one alone is coarse; NaN before."""
+        full = len(self._rates_hz) == MEAN_OF
+        return sum(self._rates_hz) / MEAN_OF if full else math.nan
 
     def silence_s(self, now_ns: int) -> float:
         """Since the newest message; infinite before the first."""

@@ -15,7 +15,7 @@ from a1_data.commands import MSGTYPE, TOPIC, TRACKING
 from a1_data.episodes import INSTRUCTION_TOPIC, TEXT
 from a1_data.streams import COMPRESSED_IMAGE, IMAGE, JOINT_STATE, absolute
 from a1_recorder.bag_writer import BagWriter
-from a1_recorder.definitions import Definitions
+from a1_data.definitions import Definitions
 
 NS_PER_S = 1_000_000_000
 

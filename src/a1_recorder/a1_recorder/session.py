@@ -14,9 +14,9 @@ from pathlib import Path
 
 from a1_core.errors import A1Error, BagError
 from a1_core.spec import RobotSpec
+from a1_data.definitions import Definition
 from a1_data.episodes import LABELLED_INSTRUCTION_KEY, LABELLED_OUTCOME_KEY
 from a1_recorder.bag_writer import DRAFT, BagWriter
-from a1_recorder.definitions import Definition
 from a1_recorder.metadata import METADATA, change_custom
 from a1_recorder.recording import OUTCOMES, Recording, StreamCount, counts_json, software
 from a1_recorder.topics import Topic

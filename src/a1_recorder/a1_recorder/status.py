@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from a1_core.stream_rate import falls_short
 from a1_recorder.recording import Recording
 from a1_recorder.session import Session
 from a1_ros.diagnostics import Level, Status
@@ -41,10 +42,14 @@ def recording_status(
     return Status(message=str(values["state"]), values=values)
 
 
-def streams_status(session: Session, now_ns: int) -> Status:
-    """Rates, silence, drops and losses of every topic; streams of the robot that are silent."""
+def streams_status(session: Session, now_ns: int, *, simulated: bool) -> Status:
+    """Rates, silence, drops and losses of every topic; streams that are silent or too slow.
+
+    A simulation's seconds are not those that rates are counted in here, so with `simulated` no
+    rate is too low.
+    """
     values: dict[str, object] = {}
-    problems = []
+    silent, slow = [], []
     for stream in session.streams:
         name = stream.topic.name
         silence_s = stream.silence_s(now_ns)
@@ -53,10 +58,19 @@ def streams_status(session: Session, now_ns: int) -> Status:
         values[f"{name} lost"] = stream.lost
         limit_s = stream.topic.max_age_s
         if limit_s is not None and silence_s > max(1.0, limit_s):
-            problems.append(name)
+            silent.append(name)
+        elif not simulated and falls_short(stream.mean_hz, stream.topic.promised_hz or 0.0):
+            slow.append(f"{name} {stream.mean_hz:.1f} of {stream.topic.promised_hz:g} Hz")
+    problems = []
+    if silent:
+        problems.append(f"silent: {', '.join(silent)}; start their drivers, or mend the robot spec")
+    if slow:
+        problems.append(
+            f"slower than the robot spec promises: {', '.join(slow)}; look at their drivers, "
+            "cables and the network"
+        )
     if problems:
-        message = f"silent: {', '.join(problems)}; start their drivers, or mend the robot spec"
-        return Status(level=Level.WARN, message=message, values=values)
+        return Status(level=Level.WARN, message="; ".join(problems), values=values)
     return Status(message="all streams arrive", values=values)
 
 

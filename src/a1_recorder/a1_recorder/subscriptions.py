@@ -17,7 +17,7 @@ from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.subscription import Subscription
 
 from a1_core.errors import A1Error
-from a1_recorder.definitions import Definitions
+from a1_data.definitions import Definitions
 from a1_recorder.session import Session
 from a1_recorder.topics import Topic
 from a1_ros.qos import qos_from_spec

@@ -33,6 +33,7 @@ class Topic:
         msgtype: empty where whoever publishes says it.
         qos: name of a profile.
         max_age_s: a longer silence is told; None where silence is normal.
+        promised_hz: a lower rate is told; None where none is promised.
         kept: the newest message before an episode belongs to it.
     """
 
@@ -40,6 +41,7 @@ class Topic:
     msgtype: str
     qos: str
     max_age_s: float | None = None
+    promised_hz: float | None = None
     kept: bool = False
 
     @property
@@ -63,6 +65,7 @@ def recorded_topics(spec: RobotSpec, extra: Sequence[str]) -> tuple[Topic, ...]:
             msgtype=stream.msgtype,
             qos=qos[stream.topic],
             max_age_s=stream.max_age_s,
+            promised_hz=stream.rate_hz,
         )
         for stream in streams_of(spec)
     ]

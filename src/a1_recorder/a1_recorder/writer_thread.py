@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol
 
-from a1_recorder.definitions import Definition
+from a1_data.definitions import Definition
 
 DISK_CHECK_S = 0.5
 REST_S = 0.02

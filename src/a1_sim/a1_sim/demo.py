@@ -2,7 +2,11 @@
 
 import argparse
 import json
-from collections.abc import Sequence
+import os
+import socket
+import time
+import webbrowser
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +26,9 @@ from a1_sim.stage import Stage, launched_stage
 from a1_sim.statistics import percentile
 from a1_sim.system import isolate
 
+PAGE_PATIENCE_S = 5.0
+POLL_S = 0.1
+
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     """Command line."""
@@ -31,6 +38,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--checkpoint", type=Path, help="directory of the checkpoint")
     parser.add_argument("--thresholds", type=Path, help="thresholds file; without it: full depth")
     parser.add_argument("--out", type=Path, default=Path("out/demo"))
+    parser.add_argument("--no-page", action="store_true", help="do not serve the page of the run")
     parser.add_argument("--domain", type=int, help="ROS domain; one of its own by default")
     return parser.parse_args(argv)
 
@@ -55,7 +63,8 @@ def _demo(options: argparse.Namespace, console: Console) -> None:
     )
     options.out.mkdir(parents=True, exist_ok=True)
     plans = demonstration_plans(options.episodes)
-    records, footages = _play(stage, plans, options.out, console)
+    page_port = None if options.no_page else free_port()
+    records, footages = _play(stage, plans, options.out, console, page_port)
     summary = summarise(records)
     (options.out / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
     plot_exits(options.out / "exits.png", records)
@@ -70,7 +79,11 @@ def _demo(options: argparse.Namespace, console: Console) -> None:
 
 
 def _play(
-    stage: Stage, plans: list[EpisodePlan], out: Path, console: Console
+    stage: Stage,
+    plans: list[EpisodePlan],
+    out: Path,
+    console: Console,
+    page_port: int | None,
 ) -> tuple[list[EpisodeRecord], list[Footage]]:
     records: list[EpisodeRecord] = []
     footages: list[Footage] = []
@@ -78,8 +91,11 @@ def _play(
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as progress:
         bar = progress.add_task("starting simulator, policy and controller", total=None)
-        with launched_stage(stage, out, lambda: Spectator(spec)) as (operator, spectator):
+        staged = launched_stage(stage, out, lambda: Spectator(spec), page_port=page_port)
+        with staged as (operator, spectator):
             assert isinstance(spectator, Spectator)
+            if page_port is not None:
+                show_page(page_port, progress.console)
             operator.let_the_world_judge()
             for index, plan in enumerate(plans, start=1):
                 verb = "touch" if plan.kind == "touch" else "put in the bowl"
@@ -97,6 +113,38 @@ def _play(
                     highlight=False,
                 )
     return records, footages
+
+
+def free_port() -> int:
+    """A TCP port of this machine that nobody uses now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def show_page(
+    port: int,
+    console: Console,
+    environment: Mapping[str, str] = os.environ,
+    patience_s: float = PAGE_PATIENCE_S,
+) -> bool:
+    """Say where the page is and open it where there is a display; False where none is served."""
+    until_s = time.monotonic() + patience_s
+    while not _answers(port):
+        if time.monotonic() > until_s:
+            console.print("  no page of the run is served; system.log says why", highlight=False)
+            return False
+        time.sleep(POLL_S)
+    address = f"http://127.0.0.1:{port}/"
+    console.print(f"  watch it think: {address}", highlight=False)
+    if environment.get("DISPLAY") or environment.get("WAYLAND_DISPLAY"):
+        webbrowser.open(address)
+    return True
+
+
+def _answers(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def summarise(records: Sequence[EpisodeRecord]) -> dict[str, Any]:

@@ -93,11 +93,16 @@ def _composed(
 
 @contextmanager
 def launched_stage(
-    stage: Stage, out: Path, spectator: Callable[[], Node] | None = None
+    stage: Stage,
+    out: Path,
+    spectator: Callable[[], Node] | None = None,
+    *,
+    page_port: int | None = None,
 ) -> Iterator[tuple[Operator, Node | None]]:
     """Simulator, policy and controller as processes of their own, in real time.
 
-    `spectator` makes one more node that is spun in this process.
+    `spectator` makes one more node that is spun in this process. With `page_port` the page that
+    shows the run is served there, on 127.0.0.1.
     """
     arguments = {
         "spec": str(stage.robot),
@@ -106,6 +111,8 @@ def launched_stage(
     }
     if stage.thresholds is not None:
         arguments["thresholds"] = str(stage.thresholds)
+    if page_port is not None:
+        arguments |= {"page": "true", "page_port": str(page_port)}
     with LaunchedSystem(LAUNCH_FILE, arguments, out / "system.log") as system, spinning() as spin:
         operator = Operator()
         operator.watch_controller()

@@ -1,0 +1,41 @@
+"""diagnostic_aggregator's configuration has one group for every status that A1's nodes publish."""
+
+import re
+from pathlib import Path
+
+import yaml
+
+from a1_core.intake import camera_stream, joints_stream
+
+ROOT = Path(__file__).resolve().parents[2]
+NODE = re.compile(r'super\(\).__init__\("(\w+)"')
+STATUS = re.compile(r'set_source\(\s*"([^"]+)"')
+
+
+def published() -> set[str]:
+    """Names of statuses: of the nodes' own sources, and of a camera and joints of the policy."""
+    names = {f"/policy: {camera_stream('front')}", f"/policy: {joints_stream('/joint_states')}"}
+    for path in ROOT.glob("src/*/*/**/*.py"):
+        text = path.read_text(encoding="utf-8")
+        for node in NODE.findall(text):
+            if "A1LifecycleNode)" in text:
+                found = {*STATUS.findall(text), "lifecycle"}
+                names |= {f"/{node}: {status}" for status in found}
+    return names
+
+
+def groups_of(name: str) -> list[str]:
+    content = yaml.safe_load((ROOT / "config/diagnostics.yaml").read_text())
+    analyzers = content["/**"]["ros__parameters"]["analyzers"]
+    return [a["path"] for a in analyzers.values() if any(part in name for part in a["contains"])]
+
+
+def test_every_status_is_in_one_group():
+    names = published()
+    assert {"/policy: inference", "/controller: controller", "/recorder: streams"} <= names
+    assert {name: groups_of(name) for name in names if len(groups_of(name)) != 1} == {}
+
+
+def test_a_namespace_does_not_change_the_group():
+    assert groups_of("/left/policy: camera wrist") == ["Cameras"]
+    assert groups_of("/joint_trajectory_controller: state") == []

@@ -1,0 +1,95 @@
+"""What the tests of views share: nodes that are spun, news as a browser gets them."""
+
+import json
+import os
+import threading
+import time
+import urllib.request
+
+import rclpy
+
+from a1_ros.executor import make_executor
+
+
+def domain() -> None:
+    """A domain of this process, on this machine only."""
+    os.environ["ROS_DOMAIN_ID"] = str(1 + os.getpid() % 100)
+    os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
+    os.environ.pop("ROS_STATIC_PEERS", None)
+
+
+class Ros:
+    """An initialised rclpy whose nodes are spun by a thread of their own."""
+
+    def __init__(self) -> None:
+        rclpy.init()
+        self._nodes: list = []
+        self._executor = make_executor()
+        self._thread = threading.Thread(target=self._executor.spin, daemon=True)
+        self._thread.start()
+
+    def add(self, node):
+        self._nodes.append(node)
+        self._executor.add_node(node)
+        return node
+
+    def add_node(self, name: str):
+        return self.add(rclpy.create_node(name, use_global_arguments=False))
+
+    def remove(self, node) -> None:
+        self._nodes.remove(node)
+        self._executor.remove_node(node)
+        node.destroy_node()
+
+    def shutdown(self) -> None:
+        self._executor.shutdown(timeout_sec=5.0)
+        self._thread.join(timeout=5.0)
+        for node in reversed(self._nodes):
+            node.destroy_node()
+        rclpy.try_shutdown()
+
+
+def wait_for(predicate, timeout_s: float = 15.0) -> bool:
+    until_s = time.monotonic() + timeout_s
+    while time.monotonic() < until_s:
+        if predicate():
+            return True
+        time.sleep(0.005)
+    return bool(predicate())
+
+
+class Viewer:
+    """Reads a page's news in a thread, as a browser does."""
+
+    def __init__(self, address: str) -> None:
+        self.hello: dict = {}
+        self.news: dict = {}
+        self.ticks: dict[int, dict] = {}
+        self._answer = urllib.request.urlopen(f"{address}news", timeout=30)
+        self._thread = threading.Thread(target=self._read, daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        # Closing a response that another thread reads would wait for that thread.
+        self._answer.fp.raw._sock.shutdown(2)
+        self._thread.join(timeout=5.0)
+
+    def _read(self) -> None:
+        kind = ""
+        try:
+            for line in self._answer:
+                text = line.decode().strip()
+                if text.startswith("event: "):
+                    kind = text[7:]
+                elif text.startswith("data: "):
+                    self._take(kind, json.loads(text[6:]))
+        except (OSError, ValueError):
+            return  # Closed.
+
+    def _take(self, kind: str, content: dict) -> None:
+        if kind == "hello":
+            self.hello = content
+            return
+        for tick in content["ticks"]:
+            self.ticks[tick["n"]] = tick
+        self.news = {**self.news, **content}
