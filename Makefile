@@ -32,8 +32,9 @@ train-tiny: setup  ## train a checkpoint by the recipe, from a seed; resumes whe
 check-lerobot: setup  ## data sets against the real LeRobot, in an environment of its own (gigabytes); ARGS=DATASET...
 	@$(IN_ENV) setup/check_lerobot.sh $(ARGS)
 
-screenshots: setup  ## pictures of the windows over a simulated run, in out/screenshots
-	@docs/pictures/screenshots.sh
+screenshots: setup  ## pictures of every window and page, in out/screenshots
+	@screenshots/rqt.sh
+	@$(IN_ENV) python screenshots/page.py
 
 bench: $(BENCHES)  ## every measurement, one JSON line each
 

@@ -5,8 +5,7 @@ loopback, with 200 chunks to show: the median of some visits, and the slowest.
 policy_p95_added_ms: p95 of the policy node's overhead (camera stamp until the chunk is heard, less
 model and waiting time, as in bench/node.py) with a page that is looked at, less the same without;
 rounds of both take turns. policy_cpu_added_ms: CPU time of the policy's process for a chunk, with a
-page less without, which other work on the machine disturbs less. Prints one JSON line and writes
-out/bench/views_page.json.
+page less without, which other work on the machine disturbs less. Prints its rows for `views`.
 """
 
 from __future__ import annotations
@@ -41,7 +40,6 @@ from a1_ros.times import NS_PER_S, node_now_ns
 from a1_views.page import NICENESS, PageNode
 
 HERE = Path(__file__).parent
-OUT = HERE.parent / "out/bench/views_page.json"
 RUN_S = 60.0
 DRAWN = "performance.getEntriesByName('a1-first-picture').length > 0"
 MARK = "performance.getEntriesByName('a1-first-picture')[0].startTime"
@@ -184,10 +182,7 @@ def main() -> None:
     if arguments.watched_page:
         be_watched_page()
         return
-    found = rows(arguments.seconds, arguments.rounds, arguments.visits)
-    OUT.parent.mkdir(parents=True, exist_ok=True)
-    OUT.write_text(json.dumps({"rows": found}, indent=1) + "\n")
-    print(json.dumps({"bench": "views_page", **{row["name"]: row["value"] for row in found}}))
+    print(json.dumps({"rows": rows(arguments.seconds, arguments.rounds, arguments.visits)}))
 
 
 if __name__ == "__main__":

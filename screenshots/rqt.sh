@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Photographs a simulated run: out/screenshots/*.png. `make screenshots` calls it.
 set -eu
-root="$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)"
+root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 out="$root/out/screenshots"
 # A domain of its own, so that no other simulation is in the picture.
 export ROS_DOMAIN_ID="${A1_SCREENSHOTS_DOMAIN:-84}" ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST

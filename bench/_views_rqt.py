@@ -1,5 +1,4 @@
-"""What the rqt widget costs, drawn without a display. Prints one JSON line and writes
-out/bench/views_rqt.json.
+"""What the rqt widget costs, drawn without a display; prints its rows for `views`.
 
 A process plays policy and controller over DDS: 30 chunks a second with their verdicts, 100 control
 ticks a second, thumbnails each second. Another shows the widget at 1280x800. `rqt_fps`: pictures of
@@ -40,7 +39,6 @@ from a1_rqt.run_state import CHUNKS_KEPT
 from a1_rqt.spinning import Spinning
 from a1_rqt.window import ExitsWidget
 
-OUT = Path(__file__).parents[1] / "out/bench/views_rqt.json"
 CHUNK_HZ = 30
 TICK_HZ = 100
 HOURS = 8
@@ -245,10 +243,7 @@ def main() -> None:
     elif arguments.old:
         be_old(arguments.hours)
     else:
-        found = rows(arguments.seconds, arguments.hours)
-        OUT.parent.mkdir(parents=True, exist_ok=True)
-        OUT.write_text(json.dumps({"rows": found}, indent=1) + "\n")
-        print(json.dumps({"bench": "views_rqt", **{row["name"]: row["value"] for row in found}}))
+        print(json.dumps({"rows": rows(arguments.seconds, arguments.hours)}))
 
 
 if __name__ == "__main__":
