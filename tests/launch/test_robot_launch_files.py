@@ -80,10 +80,9 @@ def test_it_leads_to_its_spec_and_nothing_is_armed(bringup_share, file, argument
 
 
 @each_variant
-def test_only_the_franka_has_kinematics_here(bringup_share, file, arguments, name):
+def test_kinematics_are_those_of_the_spec(bringup_share, file, arguments, name):
     nodes = nodes_of(bringup_share, file, arguments)
-    given = values_of(nodes["controller"])["forward_kinematics"]
-    assert given == ("a1_world.kinematics:forward_kinematics" if file == "franka" else "")
+    assert values_of(nodes["controller"])["forward_kinematics"] == ""
 
 
 @each_variant
