@@ -3,6 +3,7 @@
 The adapters find them as they find the vendors' own: by the variables of the environment.
 """
 
+import ctypes
 import importlib
 import os
 import subprocess
@@ -39,6 +40,9 @@ def ensure() -> None:
     if str(site) not in sys.path:
         sys.path.insert(0, str(site))
     importlib.invalidate_caches()
+    # This process looked at LD_LIBRARY_PATH when it started; what is loaded is found by its name.
+    for library in sorted((installed / "lib").glob("lib*.so")):
+        ctypes.CDLL(str(library))
 
 
 def _build(installed: Path) -> None:

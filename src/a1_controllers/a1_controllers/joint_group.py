@@ -40,7 +40,7 @@ class JointGroupSender:
         )
 
     def ready(self) -> Readiness:
-        return listened_to(self._node, self._command.endpoint)
+        return listened_to(self._publisher)
 
     def begin(self) -> None:
         """Nothing is kept of a stream."""
@@ -72,7 +72,7 @@ class JointSingleLink:
         """Nothing waits for an answer."""
 
     def ready(self) -> Readiness:
-        return listened_to(self._node, self._command.endpoint)
+        return listened_to(self._publisher)
 
     def update(self, unit: float) -> None:
         """The present opening is no matter."""

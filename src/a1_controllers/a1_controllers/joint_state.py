@@ -41,7 +41,7 @@ class JointStateSender:
         self._publisher = self._node.create_publisher(JointState, self._command.endpoint, qos)
 
     def ready(self) -> Readiness:
-        return listened_to(self._node, self._command.endpoint)
+        return listened_to(self._publisher)
 
     def begin(self) -> None:
         """Nothing is kept of a stream."""
@@ -84,7 +84,7 @@ class HandTopic:
 
     def ready(self) -> Readiness:
         """Whether somebody listens."""
-        return listened_to(self._node, self._topic)
+        return listened_to(self._publisher)
 
     def measured(self, index: int, unit: float) -> None:
         """Where a hand stands; it is told so with the others as long as it has no wish."""

@@ -37,7 +37,7 @@ class RobotCmdSender:
         self._publisher = self._node.create_publisher(self._kind, self._endpoint, self._qos)
 
     def ready(self) -> Readiness:
-        return listened_to(self._node, self._endpoint)
+        return listened_to(self._publisher)
 
     def begin(self) -> None:
         """Nothing is kept of a stream."""

@@ -15,6 +15,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 from rclpy.node import Node
+from rclpy.publisher import Publisher
 
 from a1_controllers.adapter import READY, Floats, Readiness, not_ready
 from a1_core.player import Setpoint
@@ -199,8 +200,8 @@ class StreamedArm:
         )
 
 
-def listened_to(node: Node, topic: str) -> Readiness:
-    """Ready when somebody listens on `topic`."""
-    if node.count_subscribers(topic):
+def listened_to(publisher: Publisher) -> Readiness:
+    """Ready when somebody listens who would hear a message that is sent now."""
+    if publisher.get_subscription_count():
         return READY
-    return not_ready(f"nobody listens on {topic}: start the robot's driver")
+    return not_ready(f"nobody listens on {publisher.topic_name}: start the robot's driver")
