@@ -1,11 +1,16 @@
 """Builds the stand-ins of vendors' message packages into build/interfaces, when they changed.
 
-The adapters find them as they find the vendors' own: by the variables of the environment.
+The adapters find them as they find the vendors' own: by the variables of the environment. Of a
+package that the environment has already, no stand-in is built.
+
+    python tests/interfaces/build.py COMMAND...    builds, then runs a command that finds them
 """
 
 import ctypes
 import importlib
+import importlib.util
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -17,7 +22,11 @@ sys.path.insert(0, str(ROOT / "setup"))
 from a1_setup.stamps import Stamps, digest_of
 
 PREFIX = ROOT / "build" / "interfaces"
-PACKAGES = sorted(path.parent for path in HERE.glob("*/package.xml"))
+PACKAGES = [
+    path.parent
+    for path in sorted(HERE.glob("*/package.xml"))
+    if importlib.util.find_spec(path.parent.name) is None
+]
 
 
 def ensure() -> None:
@@ -25,7 +34,7 @@ def ensure() -> None:
     installed = PREFIX / "install"
     digest = digest_of(str(PREFIX), sys.version, *PACKAGES)
     stamps = Stamps(PREFIX)
-    if not stamps.holds("built", digest):
+    if PACKAGES and not stamps.holds("built", digest):
         _build(installed)
         stamps.note("built", digest)
     site = installed / "lib" / f"python3.{sys.version_info[1]}" / "site-packages"
@@ -46,7 +55,8 @@ def ensure() -> None:
 
 
 def _build(installed: Path) -> None:
-    PREFIX.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(PREFIX, ignore_errors=True)
+    PREFIX.mkdir(parents=True)
     log = PREFIX / "log"
     command = [sys.executable, "-m", "colcon", "--log-base", str(log), "build", "--merge-install"]
     command += ["--base-paths", *map(str, PACKAGES), "--build-base", str(PREFIX / "build")]
@@ -60,3 +70,5 @@ def _build(installed: Path) -> None:
 
 if __name__ == "__main__":
     ensure()
+    if sys.argv[1:]:
+        os.execvp(sys.argv[1], sys.argv[1:])
