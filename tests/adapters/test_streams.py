@@ -6,6 +6,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,28 +17,14 @@ from a1_core.player import ChunkPlayer, Setpoint
 from a1_ros.times import node_now_ns, steady_now_ns
 
 STREAMED = ["agibot", "aloha", "arx5", "dobot"]
-CONTROLLER = """
-import sys
-from rclpy.parameter import Parameter
-from a1_controllers.node import ControllerNode
-from a1_ros.executor import run_node
-
-def make():
-    values = {"robot": sys.argv[1], "hardware": False}
-    node = ControllerNode(parameter_overrides=[Parameter(k, value=v) for k, v in values.items()])
-    node.trigger_configure()
-    node.trigger_activate()
-    return node
-
-run_node(make)
-"""
+CONTROLLER = str(Path(__file__).with_name("controller_process.py"))
 
 
 @pytest.mark.parametrize("name", STREAMED)
 def test_killed_in_motion_the_last_set_point_is_what_stays(rig_of, wait_for, name):
     rig = rig_of(name, controller=False)
     limits, stand_in, streams = rig.spec.operating_limits, rig.stand_in, rig.stand_in.streams
-    process = subprocess.Popen([sys.executable, "-c", CONTROLLER, str(rig.spec.path)])
+    process = subprocess.Popen([sys.executable, CONTROLLER, str(rig.spec.path)])
     try:
         assert wait_for(lambda: rig.script.mode >= 0, 30.0)
         rig.arm()

@@ -15,6 +15,7 @@ SPECS = {path.stem: load_spec(path) for path in sorted(ROOT.glob("config/robots/
 # File of the launch, its arguments, and the spec that they lead to.
 VARIANTS = [
     ("franka", {}, "franka"),
+    ("franka", {"driver": "libfranka"}, "franka_libfranka"),
     ("agibot", {}, "agibot"),
     ("agibot", {"variant": "a2", "domain": "232"}, "agibot_a2"),
     ("openarm", {}, "openarm"),

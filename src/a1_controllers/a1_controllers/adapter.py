@@ -57,6 +57,9 @@ class ArmLink(Protocol):
         It replaces what was sent before.
         """
 
+    def recover(self) -> None:
+        """An operator wants to go on after a fault: help the robot out of it, where it needs that."""
+
     def close(self) -> None:
         """Take the endpoints down; what the robot has been told last is at rest by itself."""
 

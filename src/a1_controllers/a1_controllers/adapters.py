@@ -1,6 +1,6 @@
 """From what a robot spec asks for to what can do it, or to the reason why nothing can."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from rclpy.node import Node
 
@@ -9,7 +9,8 @@ from a1_controllers.gripper_command import GripperCommandClient
 from a1_controllers.joint_group import JointGroupSender, JointSingleLink
 from a1_controllers.joint_state import HandTopic, JointStateSender
 from a1_controllers.joint_trajectory import JointTrajectoryLink
-from a1_controllers.made_state import COMMANDED, CONVERSIONS
+from a1_controllers.libfranka import LibfrankaHand, LibfrankaLink
+from a1_controllers.made_state import BY_THE_ADAPTER, COMMANDED, CONVERSIONS
 from a1_controllers.robot import Robot
 from a1_controllers.robot_cmd import RobotCmdSender, WithArmLink
 from a1_controllers.servo_j import ServoJSender, ToolOutputLink
@@ -25,27 +26,34 @@ SENDERS: Mapping[str, Callable[[Node, RobotSpec, CommandSpec], Sender]] = {
 }
 
 
-def make_robot(node: Node, spec: RobotSpec, *, hardware: bool) -> Robot:
+def make_robot(node: Node, spec: RobotSpec, *, hardware: bool, address: str = "") -> Robot:
     """Links for every command and gripper of `spec`.
 
+    `address` takes the place of the one in the spec, for a robot that is spoken to without ROS.
     Raises A1Error when a fact is a GAP without which nothing may move, or when a vendor's message
     package is not installed.
     """
     refuse_unserved(spec, hardware=hardware)
-    arms = [_arm(node, spec, command) for command in spec.commands]
+    arms = [_arm(node, spec, command, address) for command in spec.commands]
     topics: dict[str, HandTopic] = {}
-    grippers = [_gripper(node, spec, gripper, topics) for gripper in spec.grippers]
+    grippers = [_gripper(node, spec, gripper, arms, topics) for gripper in spec.grippers]
     return Robot(node, spec, arms, grippers)
 
 
-def _arm(node: Node, spec: RobotSpec, command: CommandSpec) -> ArmLink:
+def _arm(node: Node, spec: RobotSpec, command: CommandSpec, address: str) -> ArmLink:
     if command.adapter == "joint_trajectory":
         return JointTrajectoryLink(node, spec, command)
+    if command.adapter == "libfranka":
+        return LibfrankaLink(node, spec, command, address or command.endpoint)
     return StreamedArm(node, spec, command, SENDERS[command.adapter](node, spec, command))
 
 
 def _gripper(
-    node: Node, spec: RobotSpec, gripper: GripperSpec, topics: dict[str, HandTopic]
+    node: Node,
+    spec: RobotSpec,
+    gripper: GripperSpec,
+    arms: Sequence[ArmLink],
+    topics: dict[str, HandTopic],
 ) -> GripperLink:
     match gripper.command.interface:
         case "gripper_command" | "parallel_gripper":
@@ -59,6 +67,11 @@ def _gripper(
             return ToolOutputLink(node, spec, gripper)
         case "with_arm":
             return WithArmLink()
+        case "libfranka":
+            link = next((arm for arm in arms if isinstance(arm, LibfrankaLink)), None)
+            if link is None:
+                raise A1Error(f"{spec.path}: {gripper.name}: libfranka, and no command is")
+            return LibfrankaHand(link, gripper)
 
 
 def refuse_unserved(spec: RobotSpec, *, hardware: bool) -> None:
@@ -88,7 +101,7 @@ def why_not(spec: RobotSpec, *, hardware: bool) -> str:
             )
     for source in spec.state_sources:
         made_of = COMMANDED if source.made_from is None else source.made_from.type
-        if made_of != COMMANDED and made_of not in CONVERSIONS:
+        if made_of not in (COMMANDED, *BY_THE_ADAPTER, *CONVERSIONS):
             return (
                 f"nothing makes a joint state of {made_of} ({source.topic}); there are: "
                 f"{', '.join(CONVERSIONS)}"

@@ -112,6 +112,9 @@ class JointTrajectoryLink:
     def command(self, window: Sequence[Setpoint], *, stamp_ns: int) -> None:
         self._publisher.publish(self.message(window, stamp_ns=stamp_ns))
 
+    def recover(self) -> None:
+        """Nothing is to be done from here: the robot's own tools activate the controller."""
+
     def close(self) -> None:
         self._node.destroy_client(self._parameters)
         self._node.destroy_subscription(self._activity)

@@ -19,6 +19,8 @@ from a1_ros.qos import RELIABLE, SENSOR
 from a1_ros.times import node_now_ns, stamp_to_ns
 
 COMMANDED = "commanded"
+# Read by the adapter that speaks to the robot, and published there.
+BY_THE_ADAPTER = ("libfranka",)
 # Twice as often as the spec asks for, so that a late one is no lost one.
 TIMES_THE_RATE = 2.0
 
@@ -63,7 +65,7 @@ class MadeStates:
     def start(self) -> None:
         """Listen and publish; raises A1Error when a message package is missing."""
         for source in self._spec.state_sources:
-            if source.made_from is None:
+            if source.made_from is None or source.made_from.type in BY_THE_ADAPTER:
                 continue
             publisher = self._node.create_publisher(JointState, source.topic, RELIABLE)
             self._publishers.append(publisher)

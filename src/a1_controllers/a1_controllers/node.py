@@ -63,7 +63,12 @@ class ControllerNode(A1LifecycleNode):
         )
         self._counters = Counters()
         self._simulated = bool(self.get_parameter("use_sim_time").value)
-        self._adapter = make_robot(self, self._spec, hardware=self._settings.hardware)
+        self._adapter = make_robot(
+            self,
+            self._spec,
+            hardware=self._settings.hardware,
+            address=values["robot_address"],
+        )
         self._adapter.start()
         self._refresh_timer = self.create_timer(
             REFRESH_S, self._refresh, clock=Clock(clock_type=ClockType.STEADY_TIME)
@@ -227,8 +232,11 @@ class ControllerNode(A1LifecycleNode):
         return response
 
     def _on_reset(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
-        assert self._controller is not None
-        return self._answered(response, self._controller.reset(self._now()), "reset")
+        assert self._controller is not None and self._adapter is not None
+        answer = self._controller.reset(self._now())
+        if answer.ok:
+            self._adapter.recover()
+        return self._answered(response, answer, "reset")
 
     def _on_go_home(self, request: GoHome.Request, response: GoHome.Response) -> GoHome.Response:
         assert self._controller is not None

@@ -17,6 +17,11 @@ def _fixed(name: str, default: Any, description: str, **kwargs: Any) -> Paramete
 
 SPECS = (
     _fixed("robot", "", "File of the robot spec"),
+    _fixed(
+        "robot_address",
+        "",
+        "Address of a robot that is spoken to without ROS; empty: the one in its spec",
+    ),
     _fixed("lockstep", False, "Acknowledge every tick to a lock-stepped simulator"),
     _fixed(
         "forward_kinematics",

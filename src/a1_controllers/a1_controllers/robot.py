@@ -74,6 +74,11 @@ class Robot:
         for link in self._grippers:
             link.forget()
 
+    def recover(self) -> None:
+        """An operator wants to go on after a fault."""
+        for arm in self._arms:
+            arm.recover()
+
     def close(self) -> None:
         """Take the endpoints down."""
         for part in (*self._arms, *self._grippers, self._errors, self._states):

@@ -9,7 +9,6 @@ as `stream.silence`, and hardware of which nobody has found that out is refused.
 
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -18,6 +17,7 @@ from rclpy.node import Node
 from rclpy.publisher import Publisher
 
 from a1_controllers.adapter import READY, Floats, Readiness, not_ready
+from a1_controllers.played_window import PlayedWindow, played
 from a1_core.player import Setpoint
 from a1_core.spec import CommandSpec, RobotSpec
 from a1_ros.times import node_now_ns, steady_now_ns
@@ -55,28 +55,6 @@ class Sender(Protocol):
 
     def close(self) -> None:
         """Take the endpoint down."""
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class PlayedWindow:
-    """A window on the steady clock; between its points a cubic through positions and velocities."""
-
-    begin_ns: int
-    times_K: NDArray[np.float64]
-    q_KD: NDArray[np.float64]
-    qd_KD: NDArray[np.float64]
-
-    def at(self, t_s: float) -> NDArray[np.float64]:
-        """All columns [D] at `t_s` after the begin; the last point from the end on."""
-        times = self.times_K
-        if t_s >= times[-1]:
-            return self.q_KD[-1]
-        k = max(int(np.searchsorted(times, t_s, side="right")) - 1, 0)
-        span = times[k + 1] - times[k]
-        u = max(t_s - times[k], 0.0) / span
-        a, b = self.q_KD[k], self.q_KD[k + 1]
-        va, vb = self.qd_KD[k] * span, self.qd_KD[k + 1] * span
-        return a + u * (va + u * (3.0 * (b - a) - 2.0 * va - vb + u * (2.0 * (a - b) + va + vb)))
 
 
 class StreamedArm:
@@ -131,7 +109,68 @@ class StreamedArm:
         self._measured_J = None if measured_D is None else measured_D[self._columns]
 
     def command(self, window: Sequence[Setpoint], *, stamp_ns: int) -> None:
-        start_ns = window[0].time_ns
+        if self._window is None:
+            self._gap, self._sent_ns, self._begun_ns = "", None, steady_now_ns()
+            self._sender.begin()
+        begin_ns = steady_now_ns() - (node_now_ns(self._node) - stamp_ns)
+        self._window = played(window, begin_ns)
+
+    def close(self) -> None:
+        """Take the endpoint down."""
+
+
+class StreamedArm:
+    """An ArmLink that streams to `sender`; keeps the vendor's step rule and gap rule.
+
+    It sends from the first window after arming until the robot is disarmed and at rest; while the
+    arm holds, that is the same set-point over and over.
+    """
+
+    def __init__(self, node: Node, spec: RobotSpec, command: CommandSpec, sender: Sender) -> None:
+        assert command.stream is not None
+        self._node = node
+        self._stream = command.stream
+        self._sender = sender
+        self._joints = len(spec.joint_names)
+        self._columns = [spec.joint_names.index(joint) for joint in command.joints]
+        self._endpoint = command.endpoint
+        self._window: PlayedWindow | None = None
+        self._measured_J: Floats | None = None
+        self._armed = False
+        self._gap = ""
+        self._sent_ns: int | None = None
+        self._begun_ns = 0
+        self._left = REPEATS
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=f"stream {command.name}")
+        self.held_back = 0  # set-points that the step rule moved towards the arm
+
+    def start(self) -> None:
+        self._sender.start()
+        self._thread.daemon = True
+        self._thread.start()
+
+    def refresh(self) -> None:
+        """Nothing is asked: what the robot's side is doing shows in its answers."""
+
+    def ready(self) -> Readiness:
+        fault = self.fault()
+        return not_ready(fault) if fault else self._sender.ready()
+
+    def fault(self) -> str:
+        window, sent_ns = self._window, self._sent_ns
+        if window is None:
+            return ""
+        silent_ns = steady_now_ns() - (sent_ns or self._begun_ns)
+        if silent_ns > STALLED_PERIODS / self._stream.rate_hz * NS_PER_S:
+            return f"the stream to {self._endpoint} has stood still for {silent_ns / 1e6:.0f} ms"
+        return self._gap or self._sender.fault()
+
+    def update(self, *, armed: bool, measured_D: Floats | None) -> None:
+        self._armed = armed
+        self._measured_J = None if measured_D is None else measured_D[self._columns]
+
+    def command(self, window: Sequence[Setpoint], *, stamp_ns: int) -> None:
         if self._window is None:
             self._gap, self._sent_ns, self._begun_ns = "", None, steady_now_ns()
             self._sender.begin()
@@ -141,6 +180,9 @@ class StreamedArm:
             q_KD=np.array([point.q_D for point in window]),
             qd_KD=np.array([point.qd_D for point in window]),
         )
+
+    def recover(self) -> None:
+        """Nothing is to be done from here: the next stream begins without a past."""
 
     def close(self) -> None:
         """Play what is left of the window, which ends at rest, then take the endpoint down."""

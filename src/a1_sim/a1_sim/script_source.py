@@ -129,5 +129,4 @@ class ScriptSource(Node):
 
     def _on_state(self, msg: ControllerState) -> None:
         self.mode, self.reason = msg.mode, msg.reason
-        if self._begin_ns is not None:
-            self.measured.append(np.array(msg.measured, np.float64))
+        self.measured.append(np.array(msg.measured, np.float64))

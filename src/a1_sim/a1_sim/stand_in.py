@@ -49,6 +49,8 @@ class StandIn(Node):
                 f"{spec.path}: {', '.join(spec.gaps)} (GAP): the stand-in needs numbers; "
                 "`robot_demo` writes a copy with some"
             )
+        if any(command.adapter == "libfranka" for command in spec.commands):
+            raise A1Error(f"{spec.path}: is spoken to without ROS: franky-sim plays that robot")
         self.spec = spec
         endpoints = [c.endpoint for c in spec.commands if c.adapter != "servo_j"]
         names = [c.controller.rpartition("/")[2] for c in spec.commands if c.controller]
