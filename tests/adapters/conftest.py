@@ -1,4 +1,4 @@
-"""Robots of every protocol: a stand-in on the vendor's topics, the controller, a scripted policy."""
+"""Robots of every protocol: stand-in on the vendor's topics, controller, scripted policy."""
 
 import os
 import sys
@@ -18,6 +18,7 @@ os.environ.pop("ROS_STATIC_PEERS", None)
 
 import pytest
 import rclpy
+import yaml
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 from std_srvs.srv import SetBool
@@ -29,9 +30,12 @@ from a1_sim.filled_spec import write_filled
 from a1_sim.script_source import ScriptSource
 from a1_sim.stand_in import StandIn
 
+# What is measured in these tests is not how punctual this machine is.
+PATIENCE_S = 2.0
+
 
 class Rig:
-    """Stand-in and scripted policy, spun in a thread; the controller beside them where asked for."""
+    """Stand-in and scripted policy, spun in a thread; the controller too where asked for."""
 
     def __init__(self, spec: RobotSpec, *, controller: bool = True) -> None:
         rclpy.init()
@@ -68,8 +72,8 @@ class Rig:
     def close(self) -> None:
         """Take everything down."""
         nodes = self._executor.get_nodes()
-        self._executor.shutdown(timeout_sec=5.0)
-        self._thread.join(timeout=5.0)
+        self._executor.shutdown()
+        self._thread.join()
         own = [node for node in nodes if node not in self.stand_in.controllers]
         for node in reversed(own):
             node.destroy_node()
@@ -110,10 +114,21 @@ def wait_for_fixture() -> Callable[..., bool]:
 
 @pytest.fixture
 def spec_of(tmp_path) -> Callable[[str], RobotSpec]:
-    """`spec_of(name)`: a shipped spec with its gaps filled."""
-    return lambda name: load_spec(
-        write_filled(ROOT / "config" / "robots" / f"{name}.yaml", tmp_path / f"{name}.yaml")
-    )
+    """`spec_of(name)`: a shipped spec with its gaps filled, patient with a busy machine."""
+
+    def make(name: str) -> RobotSpec:
+        shipped = ROOT / "config" / "robots" / f"{name}.yaml"
+        copy = write_filled(shipped, tmp_path / f"{name}.yaml")
+        content = yaml.safe_load(copy.read_text())
+        for source in content["state_sources"]:
+            source["max_age_s"] = PATIENCE_S
+        for command in content.get("commands") or [content["command"]]:
+            if command.get("stream", {}).get("max_gap_s"):
+                command["stream"]["max_gap_s"] = PATIENCE_S
+        copy.write_text(yaml.safe_dump(content))
+        return load_spec(copy)
+
+    return make
 
 
 @pytest.fixture

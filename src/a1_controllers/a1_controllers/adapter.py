@@ -58,7 +58,7 @@ class ArmLink(Protocol):
         """
 
     def recover(self) -> None:
-        """An operator wants to go on after a fault: help the robot out of it, where it needs that."""
+        """An operator wants to go on after a fault: help the robot out of it if it needs that."""
 
     def close(self) -> None:
         """Take the endpoints down; what the robot has been told last is at rest by itself."""

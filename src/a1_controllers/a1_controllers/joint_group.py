@@ -35,9 +35,7 @@ class JointGroupSender:
         self._qos = qos_from_spec(command.qos, where=f"{where}.qos")
 
     def start(self) -> None:
-        self._publisher = self._node.create_publisher(
-            self._kind, self._command.endpoint, self._qos
-        )
+        self._publisher = self._node.create_publisher(self._kind, self._command.endpoint, self._qos)
 
     def ready(self) -> Readiness:
         return listened_to(self._publisher)

@@ -81,7 +81,9 @@ class JointTrajectoryLink:
     def ready(self) -> Readiness:
         command = self._command
         if self._publisher.get_subscription_count() == 0:
-            return not_ready(f"nobody listens on {command.topic}: load and activate {command.controller}")
+            return not_ready(
+                f"nobody listens on {command.topic}: load and activate {command.controller}"
+            )
         if self._answer is None:
             return not_ready(
                 f"{command.controller} has not told its parameters yet: is it up, and is "

@@ -60,9 +60,7 @@ class LibfrankaLink:
         self._address = address
         self._max_lag_s = float(command.stream.arguments["max_lag_s"])
         self._columns = [spec.joint_names.index(joint) for joint in command.joints]
-        self._source = next(
-            source for source in spec.state_sources if source.made_from is not None
-        )
+        self._source = next(source for source in spec.state_sources if source.made_from is not None)
         self._silent_ns = round(SILENT_AGES * self._source.max_age_s * 1e9)
         self._report: Report | None = None
         self._ended = False

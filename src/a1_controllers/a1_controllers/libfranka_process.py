@@ -18,7 +18,6 @@ from typing import Any
 
 import numpy as np
 import pylibfranka as franka
-from numpy.typing import NDArray
 
 from a1_controllers.libfranka_report import Report
 from a1_controllers.played_window import PlayedWindow

@@ -1,4 +1,4 @@
-"""A window of set-points as a function of time, for what plays it in a thread or process of its own."""
+"""A window of set-points as a function of time, for the thread or process that plays it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -115,72 +115,6 @@ class StreamedArm:
         begin_ns = steady_now_ns() - (node_now_ns(self._node) - stamp_ns)
         self._window = played(window, begin_ns)
 
-    def close(self) -> None:
-        """Take the endpoint down."""
-
-
-class StreamedArm:
-    """An ArmLink that streams to `sender`; keeps the vendor's step rule and gap rule.
-
-    It sends from the first window after arming until the robot is disarmed and at rest; while the
-    arm holds, that is the same set-point over and over.
-    """
-
-    def __init__(self, node: Node, spec: RobotSpec, command: CommandSpec, sender: Sender) -> None:
-        assert command.stream is not None
-        self._node = node
-        self._stream = command.stream
-        self._sender = sender
-        self._joints = len(spec.joint_names)
-        self._columns = [spec.joint_names.index(joint) for joint in command.joints]
-        self._endpoint = command.endpoint
-        self._window: PlayedWindow | None = None
-        self._measured_J: Floats | None = None
-        self._armed = False
-        self._gap = ""
-        self._sent_ns: int | None = None
-        self._begun_ns = 0
-        self._left = REPEATS
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name=f"stream {command.name}")
-        self.held_back = 0  # set-points that the step rule moved towards the arm
-
-    def start(self) -> None:
-        self._sender.start()
-        self._thread.daemon = True
-        self._thread.start()
-
-    def refresh(self) -> None:
-        """Nothing is asked: what the robot's side is doing shows in its answers."""
-
-    def ready(self) -> Readiness:
-        fault = self.fault()
-        return not_ready(fault) if fault else self._sender.ready()
-
-    def fault(self) -> str:
-        window, sent_ns = self._window, self._sent_ns
-        if window is None:
-            return ""
-        silent_ns = steady_now_ns() - (sent_ns or self._begun_ns)
-        if silent_ns > STALLED_PERIODS / self._stream.rate_hz * NS_PER_S:
-            return f"the stream to {self._endpoint} has stood still for {silent_ns / 1e6:.0f} ms"
-        return self._gap or self._sender.fault()
-
-    def update(self, *, armed: bool, measured_D: Floats | None) -> None:
-        self._armed = armed
-        self._measured_J = None if measured_D is None else measured_D[self._columns]
-
-    def command(self, window: Sequence[Setpoint], *, stamp_ns: int) -> None:
-        if self._window is None:
-            self._gap, self._sent_ns, self._begun_ns = "", None, steady_now_ns()
-            self._sender.begin()
-        self._window = PlayedWindow(
-            begin_ns=steady_now_ns() - (node_now_ns(self._node) - stamp_ns),
-            times_K=np.array([(point.time_ns - start_ns) / NS_PER_S for point in window]),
-            q_KD=np.array([point.q_D for point in window]),
-            qd_KD=np.array([point.qd_D for point in window]),
-        )
-
     def recover(self) -> None:
         """Nothing is to be done from here: the next stream begins without a past."""
 
@@ -194,7 +128,7 @@ class StreamedArm:
             self._stopping.wait(max(left_ns, 0) / NS_PER_S + period_s)
         self._stopping.set()
         if self._thread.is_alive():
-            self._thread.join(timeout=1.0)
+            self._thread.join()
         self._sender.close()
 
     def _run(self) -> None:
@@ -238,7 +172,7 @@ class StreamedArm:
             return
         self._gap = (
             f"{(now_ns - before_ns) / 1e6:.0f} ms between two set-points on {self._endpoint}, "
-            f"the robot allows {most_s * 1e3:.0f} ms: give this process a computer that is less busy"
+            f"the robot allows {most_s * 1e3:.0f} ms: give this process a less busy computer"
         )
 
 

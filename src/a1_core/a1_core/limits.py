@@ -26,6 +26,9 @@ START_STEPS = 2.0
 # Between rows that are inside the workspace the tip may bulge out this far (m).
 BULGE_M = 0.02
 RELATIVE_TOLERANCE = 1e-3
+# A longer chunk is no chunk, and would keep the control loop waiting while it is judged.
+MOST_ROWS = 256
+LONGEST_S = 30.0
 JOINT_SPACES = (ActionSpace.JOINT_POSITION, ActionSpace.JOINT_DELTA)
 
 OK = Verdict(code=VerdictCode.ACCEPTED)
@@ -92,6 +95,13 @@ class SafetyGate:
             )
         if chunk.horizon < 2:
             return _no(VerdictCode.WRONG_SHAPE, "one row is no motion; send at least 2")
+        lasts_s = chunk.horizon * chunk.period_ns / 1e9
+        if chunk.horizon > MOST_ROWS or lasts_s > LONGEST_S:
+            return _no(
+                VerdictCode.WRONG_SHAPE,
+                f"{chunk.horizon} rows over {lasts_s:.3g} s; send at most {MOST_ROWS} rows over "
+                f"{LONGEST_S:g} s",
+            )
         if not np.isfinite(chunk.actions_HD).all():
             row, column = np.argwhere(~np.isfinite(chunk.actions_HD))[0]
             return _no(VerdictCode.NON_FINITE, f"row {row}, {chunk.names[column]} is not finite")

@@ -96,9 +96,7 @@ def splice(
             period_s=rows.period_s * needed * more,
         )
         for fade, fade_t_s, blend_s in fades:
-            controls_KJ = _controls(
-                fade, fade_t_s, rows, clock, blend_s, spacing_s, limits.joints
-            )
+            controls_KJ = _controls(fade, fade_t_s, rows, clock, blend_s, spacing_s, limits.joints)
             if keeps_limits(controls_KJ, spacing_s, limits):
                 openings_KG = _grippers(
                     old, old_t_s, rows, clock, spacing_s, len(controls_KJ) - 2, limits

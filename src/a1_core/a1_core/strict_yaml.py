@@ -143,7 +143,9 @@ class Fields:
         value = self.raw(key)
         if not isinstance(value, list) or len(value) != count:
             raise self.fail(key, value, f"write {count} rows of {size} numbers")
-        rows = Fields({str(i): row for i, row in enumerate(value)}, f"{self.where}.{key}", self._error)
+        rows = Fields(
+            {str(i): row for i, row in enumerate(value)}, f"{self.where}.{key}", self._error
+        )
         return frozen_array([rows.numbers(str(i), size) for i in range(count)], np.float64)
 
     def mapping(self, key: str) -> dict[str, Any]:

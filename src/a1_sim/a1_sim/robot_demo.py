@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from a1_msgs.msg import ChunkVerdict, ControllerState
 from rclpy.client import Client
+from rclpy.task import Future
 from rich.console import Console
 from std_srvs.srv import SetBool
 
@@ -78,8 +79,10 @@ def _demo(options: argparse.Namespace, console: Console) -> None:
 
 
 def _shipped(robot: str) -> Path:
-    return Path(robot) if Path(robot).is_file() else assets.find(
-        f"config/robots/{robot}.yaml", f"spec of robot '{robot}'"
+    return (
+        Path(robot)
+        if Path(robot).is_file()
+        else assets.find(f"config/robots/{robot}.yaml", f"spec of robot '{robot}'")
     )
 
 
@@ -89,15 +92,19 @@ def _arm(script: ScriptSource, client: Client, system: LaunchedSystem) -> None:
     while time.monotonic() < end_s:
         system.check()
         if client.wait_for_service(timeout_sec=0.2):
-            done = threading.Event()
             future = client.call_async(SetBool.Request(data=True))
-            future.add_done_callback(lambda _: done.set())
-            if done.wait(2.0):
+            if _done(future, 2.0):
                 said = future.result().message
                 if future.result().success:
                     return
         time.sleep(0.2)
     raise A1Error(f"not armed within {READY_S:.0f} s: {said}")
+
+
+def _done(future: Future, timeout_s: float) -> bool:
+    done = threading.Event()
+    future.add_done_callback(lambda _: done.set())
+    return done.wait(timeout_s)
 
 
 def _watch(system: LaunchedSystem, seconds: float) -> None:
@@ -126,6 +133,8 @@ def summarise(spec: RobotSpec, script: ScriptSource) -> dict[str, Any]:
         "least_share_of_swing": float(shares_J.min()),
         "span_rad": dict(zip(spec.joint_names, span_D[:arm].round(4).tolist(), strict=True)),
         "span_of_grippers": grippers,
-        "moved": bool(armed and accepted and (shares_J > DONE).all() and (span_D[arm:] > 0.5).all()),
+        "moved": bool(
+            armed and accepted and (shares_J > DONE).all() and (span_D[arm:] > 0.5).all()
+        ),
         "last_words": script.refusals[-1] if script.refusals else script.reason,
     }

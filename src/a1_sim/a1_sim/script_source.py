@@ -1,4 +1,4 @@
-"""A scripted policy for any robot: every joint goes away from home and back, grippers close and open.
+"""A scripted policy for any robot: joints go away from home and back, grippers close and open.
 
 It looks at nothing and is no measure of anything but the loop: chunks of the policy's own period,
 horizon and form, sent as a policy sends them.
@@ -52,9 +52,10 @@ class ScriptSource(Node):
     """Sends chunks from `begin` on; remembers verdicts and where the robot has been.
 
     Attributes:
+        swing_J: how far every joint is sent from home (rad).
         codes: verdicts by code.
         refusals: what was said with those that were not ACCEPTED.
-        measured: [D] of every controller state heard since the begin.
+        measured: [D] of every controller state heard, since the last begin.
         mode, reason: of the newest controller state; -1 before the first.
     """
 
@@ -62,6 +63,7 @@ class ScriptSource(Node):
         super().__init__("script", start_parameter_services=False, **node_kwargs)
         self._spec = spec
         self._motion = Motion(spec)
+        self.swing_J = self._motion.swing_J
         self._session, self._seq = str(uuid.uuid4()), 0
         self._begin_ns: int | None = None
         self.codes: dict[int, int] = {}
@@ -72,11 +74,6 @@ class ScriptSource(Node):
         self.create_subscription(ChunkVerdict, "a1/chunk_verdict", self._on_verdict, RELIABLE)
         self.create_subscription(ControllerState, "a1/controller_state", self._on_state, STATUS)
         self.create_timer(REPLAN_S, self._send)
-
-    @property
-    def swing_J(self) -> NDArray[np.float64]:
-        """How far every joint is sent from home (rad)."""
-        return self._motion.swing_J
 
     def begin(self) -> None:
         """Start from home, at rest, with the next chunk."""

@@ -1,4 +1,4 @@
-"""What moves in a stand-in: joints that go to their set-points, and the rules a vendor's arm has."""
+"""What moves in a stand-in: joints that go to their set-points, and the rules of vendors' arms."""
 
 from __future__ import annotations
 

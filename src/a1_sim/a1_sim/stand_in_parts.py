@@ -38,16 +38,12 @@ class StandInJtc(Node):
         self, spec: RobotSpec, command: CommandSpec, joints: Joints, period_ns: int, **kwargs: Any
     ) -> None:
         namespace, name = split_name(command.controller)
-        super().__init__(
-            name, **{**kwargs, "namespace": namespace, "use_global_arguments": False}
-        )
+        super().__init__(name, **{**kwargs, "namespace": namespace, "use_global_arguments": False})
         for key, value in DEFAULTS.items():
             self.declare_parameter(key, value)
         self._columns = [spec.joint_names.index(joint) for joint in command.joints]
         self._joints = joints
-        parameters = JtcParameters(
-            joints=command.wire_names, interpolate_from_desired_state=True
-        )
+        parameters = JtcParameters(joints=command.wire_names, interpolate_from_desired_state=True)
         self.controller = TrajectoryController(parameters, period_ns)
         self.controller.activate(joints.q_D[self._columns])
         self._state = self.create_publisher(
@@ -218,9 +214,7 @@ def state_publisher(
     return known[made_from.type]
 
 
-def _read(
-    spec: RobotSpec, source: StateSpec, joints: Joints
-) -> tuple[list[float], list[float]]:
+def _read(spec: RobotSpec, source: StateSpec, joints: Joints) -> tuple[list[float], list[float]]:
     """Positions and velocities of a source, in the robot's own units."""
     place = {joint: column for column, joint in enumerate(spec.joint_names)}
     hands = {gripper.joint: index for index, gripper in enumerate(spec.grippers)}
