@@ -63,7 +63,7 @@ class Inbox:
             self.recover.set()
         else:
             with self.hand:
-                self.hand_wish = rest if kind == "hand" else None  # type: ignore[assignment]
+                self.hand_wish = rest if kind == "hand" else None
                 self.hand.notify()
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from rclpy.node import Node
 
-from a1_controllers.adapter import READY, ArmLink, Floats, GripperLink, Readiness
+from a1_controllers.adapter import ArmLink, Floats, GripperLink, Readiness
 from a1_controllers.error_state import ErrorStates
 from a1_controllers.made_state import MadeStates
 from a1_core.player import Setpoint
@@ -23,6 +23,7 @@ class Robot:
     ) -> None:
         self._arms = arms
         self._grippers = grippers
+        self._links: list[ArmLink | GripperLink] = [*arms, *grippers]
         self._joints = len(spec.joint_names)
         self._states = MadeStates(node, spec)
         self._errors = ErrorStates(node, spec)
@@ -31,23 +32,25 @@ class Robot:
         """Make the endpoints and begin to ask the robot's side about itself."""
         self._states.start()
         self._errors.start()
-        for link in (*self._arms, *self._grippers):
+        for link in self._links:
             link.start()
 
     def refresh(self) -> None:
         """Ask the robot's side again; called about once a second."""
-        for link in (*self._arms, *self._grippers):
+        for link in self._links:
             link.refresh()
 
     def ready(self) -> Readiness:
         """The first refusal, in the order of the spec; ready when there is none."""
-        refusals = (link.ready() for link in (*self._arms, *self._grippers, self._errors))
-        return next((refusal for refusal in refusals if not refusal.ok), READY)
+        for link in self._links:
+            if not (answer := link.ready()).ok:
+                return answer
+        return self._errors.ready()
 
     def fault(self) -> str:
         """Why the robot cannot follow now; empty when it can."""
-        found = (part.fault() for part in (*self._arms, self._errors))
-        return next((reason for reason in found if reason), "")
+        found = (arm.fault() for arm in self._arms)
+        return next((reason for reason in found if reason), "") or self._errors.fault()
 
     def update(self, *, armed: bool, measured_D: Floats | None) -> None:
         """Once a tick: whether the robot is ours, and where it is."""
@@ -81,5 +84,7 @@ class Robot:
 
     def close(self) -> None:
         """Take the endpoints down."""
-        for part in (*self._arms, *self._grippers, self._errors, self._states):
-            part.close()
+        for link in self._links:
+            link.close()
+        self._errors.close()
+        self._states.close()

@@ -39,7 +39,7 @@ class Motion:
         self._home = spec.home
         self._grippers = len(spec.grippers)
 
-    def rows(self, times_H: NDArray[np.float64]) -> NDArray[np.float64]:
+    def rows(self, times_H: NDArray[np.floating]) -> NDArray[np.float64]:
         """Positions [H, D] at times since the begin (s)."""
         phase_H = 2.0 * np.pi * np.maximum(times_H, 0.0) / ROUND_S
         away_H = (1.0 - np.cos(phase_H)) / 2.0

@@ -59,7 +59,7 @@ class StreamedSetpoints:
         self.taken, self.refused, self.gaps = 0, 0, 0
         self.log: list[tuple[float, Floats]] = []
 
-    def offer(self, q_J: Sequence[float], now_s: float) -> bool:
+    def offer(self, q_J: Sequence[float] | Floats, now_s: float) -> bool:
         """One set-point, in rad; whether it was taken."""
         last_s, self._last_s = self._last_s, now_s
         most_s, most = self._stream.max_gap_s, self._stream.max_step

@@ -74,14 +74,14 @@ def listen_to_stream(
     assert command.stream is not None
     columns = [spec.joint_names.index(joint) for joint in command.joints]
     setpoints = StreamedSetpoints(joints, columns, command.stream)
-    scale = UNITS_PER_RAD[command.stream.unit]
+    scale, arguments = UNITS_PER_RAD[command.stream.unit], command.stream.arguments
     kind = load_interface(command.type, where=f"{spec.path}: command {command.name}")
 
     def offer(numbers: Sequence[float]) -> bool:
         return setpoints.offer(np.asarray(numbers, np.float64) / scale, time.monotonic())
 
     def on_robot_cmd(msg: Any) -> None:
-        if msg.mode == command.stream.arguments["mode"] and offer(msg.joint_pos):
+        if msg.mode == arguments["mode"] and offer(msg.joint_pos):
             gripper = spec.gripper.command
             unit = (msg.gripper - gripper.closed) / (gripper.open - gripper.closed)
             joints.goal_D[-1] = min(max(unit, 0.0), 1.0)
