@@ -61,8 +61,13 @@ class Rig:
             )
             self.controller.trigger_configure()
             self.controller.trigger_activate()
-        self._thread = threading.Thread(target=self._executor.spin, daemon=True)
+        self._ending = threading.Event()
+        self._thread = threading.Thread(target=self._spin, daemon=True)
         self._thread.start()
+
+    def _spin(self) -> None:
+        while not self._ending.is_set():
+            self._executor.spin_once(timeout_sec=0.05)
 
     def add(self, node: Node) -> Node:
         """Spin a node."""
@@ -72,8 +77,9 @@ class Rig:
     def close(self) -> None:
         """Take everything down."""
         nodes = self._executor.get_nodes()
-        self._executor.shutdown()
+        self._ending.set()
         self._thread.join()
+        self._executor.shutdown()
         own = [node for node in nodes if node not in self.stand_in.controllers]
         for node in reversed(own):
             node.destroy_node()

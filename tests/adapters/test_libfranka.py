@@ -96,12 +96,18 @@ class Bench:
             name: self.script.create_client(kind, f"a1/{name}")
             for name, kind in (("arm", SetBool), ("reset", Trigger), ("go_home", GoHome))
         }
-        self._thread = threading.Thread(target=self.executor.spin, daemon=True)
+        self._ending = threading.Event()
+        self._thread = threading.Thread(target=self._spin, daemon=True)
         self._thread.start()
 
+    def _spin(self) -> None:
+        while not self._ending.is_set():
+            self.executor.spin_once(timeout_sec=0.05)
+
     def close(self) -> None:
-        self.executor.shutdown()
+        self._ending.set()
         self._thread.join()
+        self.executor.shutdown()
         for node in reversed(self._nodes):
             node.destroy_node()
         rclpy.try_shutdown()
