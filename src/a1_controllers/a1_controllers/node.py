@@ -106,7 +106,8 @@ class ControllerNode(A1LifecycleNode):
         if self._controller is not None:
             _, output = self._controller.disarm(self._now())
             self._send(output, self._now())
-            self._tell_adapter()
+        if self._adapter is not None:
+            self._adapter.update(armed=False, measured_D=None)
         for destroy, entity in self._active:
             destroy(entity)
         self._active = []
@@ -143,20 +144,15 @@ class ControllerNode(A1LifecycleNode):
         self._acknowledge()
 
     def _on_timer(self) -> None:
-        assert self._controller is not None and self._adapter is not None
+        controller, adapter = self._controller, self._adapter
+        assert controller is not None and adapter is not None
         now = self._now()
-        fault = self._adapter.fault()
+        fault = adapter.fault()
         if fault:
-            self._controller.robot_fault(fault, now)
-        self._send(self._controller.tick(now), now)
-        self._tell_adapter()
+            controller.robot_fault(fault, now)
+        self._send(controller.tick(now), now)
+        adapter.update(armed=controller.mode.armed, measured_D=controller.sensing.measured_D)
         self._states.publish(self._reporter.state(now))
-
-    def _tell_adapter(self) -> None:
-        assert self._controller is not None and self._adapter is not None
-        self._adapter.update(
-            armed=self._controller.mode.armed, measured_D=self._controller.sensing.measured_D
-        )
 
     def _send(self, output: Output, now: Now) -> None:
         assert self._adapter is not None
