@@ -43,7 +43,10 @@ class Rig:
         self._executor = make_executor()
         self.stand_in = self.add(
             StandIn(
-                parameter_overrides=[Parameter("robot", value=str(spec.path))],
+                parameter_overrides=[
+                    Parameter("robot", value=str(spec.path)),
+                    Parameter("settle_s", value=0.0),
+                ],
                 use_global_arguments=False,
             )
         )

@@ -30,7 +30,8 @@ CONTROLLER = "controller"
 
 
 class StandIn(Node):
-    """Parameter `robot`: file of the spec, without gaps.
+    """Parameters `robot`: file of the spec, without gaps; `settle_s`: time (s) in which to find out
+    whether somebody else is on the command topics.
 
     Attributes:
         joints: where everything is.
@@ -54,7 +55,8 @@ class StandIn(Node):
         self.spec = spec
         endpoints = [c.endpoint for c in spec.commands if c.adapter != "servo_j"]
         names = [c.controller.rpartition("/")[2] for c in spec.commands if c.controller]
-        refuse_foreign_endpoints(self, endpoints, allowed=(CONTROLLER, *names), settle_s=0.0)
+        settle_s = float(self.declare_parameter("settle_s", 1.0).value)
+        refuse_foreign_endpoints(self, endpoints, allowed=(CONTROLLER, *names), settle_s=settle_s)
         self.joints = Joints(spec)
         self.streams: list[StreamedSetpoints] = []
         self.controllers: list[StandInJtc] = []
