@@ -19,7 +19,7 @@ demo: setup  ## tasks with the simulated Franka, headless; writes out/demo. ROBO
 ifeq ($(ROBOT),franka)
 	@./a1 run a1_sim demo $(ARGS)
 else
-	@$(IN_ENV) python tests/interfaces/build.py ./a1 run a1_sim robot_demo --robot $(ROBOT) $(ARGS)
+	@$(IN_ENV) python tests/interfaces/interface_builder.py ./a1 run a1_sim robot_demo --robot $(ROBOT) $(ARGS)
 endif
 
 test: setup  ## every test

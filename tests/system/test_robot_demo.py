@@ -9,7 +9,7 @@ def test_two_arms_do_their_motion(tmp_path):
     code = "import sys; from a1_sim.robot_demo import main; main(sys.argv[1:])"
     options = ["--robot", "openarm", "--seconds", "6", "--out", str(tmp_path)]
     done = subprocess.run(
-        [sys.executable, "-c", code, *options], capture_output=True, text=True, timeout=200
+        [sys.executable, "-c", code, *options], capture_output=True, text=True, timeout=280
     )
     log = tmp_path / "openarm" / "system.log"
     assert done.returncode == 0, f"{done.stdout}\n{log.read_text() if log.is_file() else ''}"

@@ -29,7 +29,7 @@ from a1_sim.stage import spinning
 from a1_sim.system import LaunchedSystem, isolate
 
 LAUNCH_FILE = "stand_in.launch.xml"
-READY_S = 60.0
+READY_S = 180.0
 # Of its swing, what a joint has to have done for the motion to count.
 DONE = 0.8
 

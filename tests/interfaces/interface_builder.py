@@ -3,7 +3,9 @@
 The adapters find them as they find the vendors' own: by the variables of the environment. Of a
 package that the environment has already, no stand-in is built.
 
-    python tests/interfaces/build.py COMMAND...    builds, then runs a command that finds them
+    python tests/interfaces/interface_builder.py COMMAND...
+
+builds, then runs a command that finds them.
 """
 
 import ctypes
