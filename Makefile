@@ -4,6 +4,7 @@ SHELL := /bin/bash
 .PHONY: help setup demo test lint eval train-tiny check-lerobot screenshots bench clean clean-all
 ARGS ?=
 EPISODES ?= 50
+ROBOT ?= franka
 IN_ENV := source setup/env.sh &&
 BENCHES := $(patsubst bench/%.py,bench-%,$(wildcard bench/[a-z]*.py))
 
@@ -14,8 +15,12 @@ help:  ## what there is
 setup:  ## environment and workspace; done by every target below, within a second when nothing changed
 	@setup/setup.sh
 
-demo: setup  ## tasks with the simulated Franka, headless; writes out/demo
+demo: setup  ## tasks with the simulated Franka, headless; writes out/demo. ROBOT=openarm and others: a motion with a stand-in
+ifeq ($(ROBOT),franka)
 	@./a1 run a1_sim demo $(ARGS)
+else
+	@$(IN_ENV) python tests/interfaces/interface_builder.py ./a1 run a1_sim robot_demo --robot $(ROBOT) $(ARGS)
+endif
 
 test: setup  ## every test
 	@$(IN_ENV) python -m pytest $(ARGS)

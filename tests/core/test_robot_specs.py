@@ -32,6 +32,7 @@ def test_the_robots_that_were_promised() -> None:
     found = {(spec.robot, spec.variant) for spec in SPECS.values()}
     assert found == {
         ("franka", "fr3-hand"),
+        ("franka", "fr3-libfranka"),
         ("agibot", "g1"),
         ("agibot", "a2"),
         ("openarm", "v1-bimanual"),

@@ -15,6 +15,7 @@ SPECS = {path.stem: load_spec(path) for path in sorted(ROOT.glob("config/robots/
 # File of the launch, its arguments, and the spec that they lead to.
 VARIANTS = [
     ("franka", {}, "franka"),
+    ("franka", {"driver": "libfranka"}, "franka_libfranka"),
     ("agibot", {}, "agibot"),
     ("agibot", {"variant": "a2", "domain": "232"}, "agibot_a2"),
     ("openarm", {}, "openarm"),
@@ -80,10 +81,9 @@ def test_it_leads_to_its_spec_and_nothing_is_armed(bringup_share, file, argument
 
 
 @each_variant
-def test_only_the_franka_has_kinematics_here(bringup_share, file, arguments, name):
+def test_kinematics_are_those_of_the_spec(bringup_share, file, arguments, name):
     nodes = nodes_of(bringup_share, file, arguments)
-    given = values_of(nodes["controller"])["forward_kinematics"]
-    assert given == ("a1_world.kinematics:forward_kinematics" if file == "franka" else "")
+    assert values_of(nodes["controller"])["forward_kinematics"] == ""
 
 
 @each_variant

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import rclpy
 from rclpy.executors import SingleThreadedExecutor
@@ -9,6 +10,7 @@ from sensor_msgs.msg import JointState
 from std_msgs.msg import String
 
 from a1_controllers.check_robot import Listener, find_spec, main
+from a1_controllers.kinematics_check import check_kinematics
 from a1_controllers.robot_check import (
     Level,
     check_description,
@@ -64,6 +66,50 @@ def test_a_joint_or_a_description_that_is_not_there():
     assert (bad.what, "idx21_arm_l_joint1" in bad.found) == ("joint left_arm_joint1", True)
     assert levels(check_description(spec, None)) == {Level.OPEN}
     assert "no XML" in check_description(spec, "<robot")[0].found
+
+
+def chain_urdf(spec, *, longer_m: float = 0.0, turned: str = "") -> str:
+    """A description with the chains of the spec, between a fixed joint and the tips'."""
+    text = []
+    for arm in spec.arms:
+        names = dict(zip(spec.joint_names, spec.urdf_names, strict=True))
+        link = arm.base_frame
+        for index, origin in enumerate(arm.chain.origins_N6):
+            last = index == len(arm.joints)
+            child = arm.tip_frame if last else f"{arm.name}_{index}"
+            name = f"{arm.name}_tip" if last else names[arm.joints[index]]
+            x, y, z, *rpy = origin + [0.0, 0.0, longer_m * last, 0.0, 0.0, 0.0]
+            axis = np.zeros(3) if last else arm.chain.axes_J3[index]
+            if name == turned:
+                axis = -axis
+            text.append(
+                f'<joint name="{name}"><parent link="{link}"/><child link="{child}"/>'
+                f'<origin xyz="{x} {y} {z}" rpy="{rpy[0]} {rpy[1]} {rpy[2]}"/>'
+                f'<axis xyz="{axis[0]} {axis[1]} {axis[2]}"/></joint>'
+            )
+            link = child
+    return f"<robot name='r'>{''.join(text)}</robot>"
+
+
+@pytest.mark.parametrize("name", sorted(set(SPECS) - {"agibot_a2"}))
+def test_kinematics_are_compared_with_the_description(name):
+    spec = SPECS[name]
+    assert levels(check_kinematics(spec, chain_urdf(spec))) == {Level.GOOD}
+    assert len(check_kinematics(spec, chain_urdf(spec))) == len(spec.arms)
+    assert levels(check_kinematics(spec, chain_urdf(spec, longer_m=0.005))) == {Level.OPEN}
+    assert levels(check_kinematics(spec, chain_urdf(spec, longer_m=0.1))) == {Level.BAD}
+
+
+def test_a_joint_that_turns_the_other_way_is_seen():
+    spec = SPECS["openarm"]
+    found = check_kinematics(spec, chain_urdf(spec, turned="openarm_right_joint4"))
+    assert [f.level for f in found] == [Level.GOOD, Level.BAD]
+
+
+def test_a_description_without_the_chain_is_for_a_person():
+    spec = SPECS["ur5e"]
+    assert levels(check_kinematics(spec, urdf(spec))) == {Level.OPEN}
+    assert check_kinematics(spec, None) == []
 
 
 def test_states_by_the_names_on_the_wire():

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 
@@ -29,15 +30,21 @@ def test_jtc_yaml_holds_what_the_spec_requires():
     assert {name: shipped[name] for name in required} == required
 
 
-def test_kinematics_are_found_by_name():
-    assert load_kinematics("", hardware=False) is None
-    with pytest.raises(A1Error, match="workspace"):
-        load_kinematics("", hardware=True)
-    with pytest.raises(A1Error, match="nowhere"):
-        load_kinematics("nowhere:f", hardware=False)
-    tip = load_kinematics("a1_world.kinematics:forward_kinematics", hardware=True)
+def test_kinematics_come_from_the_spec_or_by_name():
     spec = load_spec(CONFIG / "robots/franka.yaml")
-    box = spec.operating_limits.workspace
-    home = tip(spec.home)
-    assert all(box.lower <= home)
-    assert all(home <= box.upper)
+    own = load_kinematics("", spec, hardware=True)
+    named = load_kinematics("a1_world.kinematics:forward_kinematics", spec, hardware=True)
+    limits = spec.operating_limits
+    for q_J in np.random.default_rng(0).uniform(
+        limits.position_lower, limits.position_upper, (20, 7)
+    ):
+        np.testing.assert_allclose(own(q_J)[0], named(q_J), atol=1e-9)
+    with pytest.raises(A1Error, match="nowhere"):
+        load_kinematics("nowhere:f", spec, hardware=False)
+
+
+def test_without_kinematics_there_is_no_hardware():
+    spec = load_spec(CONFIG / "robots/agibot_a2.yaml")
+    assert load_kinematics("", spec, hardware=False) is None
+    with pytest.raises(A1Error, match=r"agibot_a2\.yaml: kinematics are GAP"):
+        load_kinematics("", spec, hardware=True)

@@ -169,7 +169,7 @@ def test_a_bad_chunk_gets_its_verdict_and_moves_nothing(changes, code):
     bench.outputs.clear()
     bench.step(10)
     assert bench.mode is Mode.HOLD
-    assert all(output.window is None and output.gripper is None for output in bench.outputs)
+    assert all(output.window is None and output.grippers == () for output in bench.outputs)
     assert bench.controller.counters.chunks_refused == 1
 
 
@@ -218,7 +218,7 @@ def test_stop_brakes_at_once_latches_and_only_reset_leads_out():
     assert speed > 0.02
     output = bench.controller.stop("test", bench.now)
     assert output.braking
-    assert output.gripper is None
+    assert output.grippers in ((), (None,))
     assert np.all(output.window[-1].qd_D == 0.0)
     braked_s = (output.window[-1].time_ns - output.window[0].time_ns) * 1e-9
     assert braked_s < speed / 6.0 + 2 * 6.0 / 600.0 + 0.03
@@ -236,7 +236,7 @@ def test_disarm_sends_one_last_window_and_nothing_after():
     answer, output = bench.controller.disarm(bench.now)
     assert answer.ok
     assert output.braking
-    assert output.gripper is None
+    assert output.grippers in ((), (None,))
     bench.outputs.clear()
     bench.step(20)
     assert all(output == Output() or output.window is None for output in bench.outputs)
@@ -338,7 +338,7 @@ def test_gripper_goals_only_on_change():
     actions_HD[:8, 7] = 0.95
     bench.judge(actions_HD=actions_HD)
     bench.step(100)
-    wishes = [output.gripper for output in bench.outputs if output.gripper is not None]
+    wishes = [wish for output in bench.outputs for wish in output.grippers if wish is not None]
     assert wishes == [0.0]
 
 

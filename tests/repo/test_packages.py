@@ -36,6 +36,7 @@ LOCKED = {
     "mink": "mink",
     "mujoco": "mujoco",
     "pyarrow": "pyarrow",
+    "pylibfranka": "pylibfranka",
     "rosbags": "rosbags",
     "ruckig": "ruckig",
     "safetensors": "safetensors",
@@ -46,7 +47,7 @@ LOCKED = {
     "zstandard": "zstandard",
 }
 # Found by a name in a parameter, not by an import.
-BY_NAME = {"a1_calibration": {"a1_world"}, "a1_controllers": {"a1_world"}}
+BY_NAME = {"a1_calibration": {"a1_world"}}
 
 
 def manifest(package: str) -> ElementTree.Element:

@@ -15,6 +15,7 @@ from rclpy.utilities import remove_ros_args
 from sensor_msgs.msg import JointState
 from std_msgs.msg import String
 
+from a1_controllers.kinematics_check import check_kinematics
 from a1_controllers.robot_check import (
     Finding,
     Level,
@@ -48,6 +49,7 @@ class Listener(Node):
         return [
             *check_gaps(self._spec),
             *check_description(self._spec, self.urdf),
+            *check_kinematics(self._spec, self.urdf),
             *check_states(self._spec, self.states),
             *check_endpoints(self._spec, types),
         ]

@@ -43,11 +43,15 @@ class Answer:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Output:
-    """What one tick asks of the adapter; both None at rest."""
+    """What one tick asks of the adapter; nothing at rest.
+
+    `grippers` are the openings to bring about (0 closed .. 1 open), by gripper in the spec's order;
+    None for a gripper that stays.
+    """
 
     window: Sequence[Setpoint] | None = None
     braking: bool = False
-    gripper: float | None = None
+    grippers: tuple[float | None, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -60,7 +64,7 @@ class Plan:
 
 
 class Controller:
-    """State machine, player, gate and watchdogs of one arm; every call is given the time.
+    """State machine, player, gate and watchdogs of one robot; every call is given the time.
 
     The player lives on a time of its own, the node's clock minus its jumps, so that a jump of the
     clock is no jump of the arm; whatever uses that time looks for a jump first.
@@ -81,15 +85,17 @@ class Controller:
         self.plan: Plan | None = None
         self.admission = Admission()
         self.sensing = Sensing(spec, settings)
-        self.player = ChunkPlayer(spec.operating_limits)
+        self.player = ChunkPlayer(spec.operating_limits, grippers=len(spec.grippers))
         self.setpoint: Setpoint | None = None
         self._gate = gate
         self._jumped_ns = 0
         self._braking = False
         self._lost: str | None = None
-        self._grip = GripperGoal(
-            deadband=settings.gripper_deadband, interval_s=settings.gripper_interval_s
-        )
+        self._joints = len(spec.joint_names)
+        self._grips = [
+            GripperGoal(deadband=settings.gripper_deadband, interval_s=settings.gripper_interval_s)
+            for _ in spec.grippers
+        ]
 
     # Chunks
 
@@ -163,7 +169,8 @@ class Controller:
         self.plan, self._braking, self._lost = None, False, None
         self.setpoint = self.player.sample(now.node_ns)
         self.admission.arm(now.node_ns)
-        self._grip.start(float(measured_D[-1]), now.node_ns)
+        for grip, opening in zip(self._grips, measured_D[self._joints :], strict=True):
+            grip.start(float(opening), now.node_ns)
         self._change(Event.ARM, "armed, waiting for a chunk", now)
         return Answer(ok=True, message="armed")
 
@@ -230,7 +237,7 @@ class Controller:
             return Answer(ok=False, message=self._lost)
         spec, period_ns = self.spec, self.spec.policy.period_ns
         start_D = self.player.sample(motion_ns).q_D
-        goal_D = np.append(spec.home, start_D[-1])
+        goal_D = np.append(spec.home, start_D[self._joints :])
         try:
             rows_HD = go_to_rows(
                 start_D,
@@ -250,6 +257,11 @@ class Controller:
         self.admission.release()
         self._change(Event.PLAN, "going home", now)
         return Answer(ok=True, message=f"going home in {len(rows_HD) * period_ns * 1e-9:.1f} s")
+
+    def robot_fault(self, reason: str, now: Now) -> None:
+        """The robot's side cannot follow: brake with what still gets through, and latch."""
+        self._watch_clock(now)
+        self._brake(Event.FAULT, reason, now)
 
     # The tick
 
@@ -275,7 +287,7 @@ class Controller:
         if setpoint.done or not (self.mode.armed or self.mode.latched):
             return Output()
         return Output(
-            window=self._window(now), braking=self._braking, gripper=self._gripper_wish(now)
+            window=self._window(now), braking=self._braking, grippers=self._gripper_wishes(now)
         )
 
     def _held_too_long(self, now: Now) -> bool:
@@ -313,7 +325,7 @@ class Controller:
         if error > self.settings.max_following_error_rad:
             reason = (
                 f"the arm is {error:.2f} rad from its command: the robot stopped by itself, or "
-                f"{self.spec.command.controller} is not active"
+                f"{self._receivers} takes no commands"
             )
             self._brake(Event.FAULT, reason, now)
             return
@@ -330,7 +342,7 @@ class Controller:
         measured_D = self.sensing.measured_D
         if self.setpoint is None or measured_D is None or not self.mode.armed:
             return 0.0
-        return float(np.abs(self.setpoint.q_D - measured_D)[:-1].max())
+        return float(np.abs(self.setpoint.q_D - measured_D)[: self._joints].max())
 
     def _brake(self, event: Event, reason: str, now: Now) -> None:
         """Stop as fast as the limits allow, when there is a motion to stop."""
@@ -353,12 +365,21 @@ class Controller:
         settings = self.settings
         return self.player.window(self._motion_ns(now), settings.window_s, settings.point_spacing_s)
 
-    def _gripper_wish(self, now: Now) -> float | None:
+    def _gripper_wishes(self, now: Now) -> tuple[float | None, ...]:
         if self.mode.mode is not Mode.TRACKING or self.plan is None or self.plan.chunk is None:
-            return None
+            return ()
         assert self.setpoint is not None
         row = min(max(self.setpoint.row, 0), len(self.plan.rows_HD) - 1)
-        return self._grip.wish(float(self.plan.rows_HD[row, -1]), now.node_ns)
+        wanted_G = self.plan.rows_HD[row, self._joints :]
+        return tuple(
+            grip.wish(float(opening), now.node_ns)
+            for grip, opening in zip(self._grips, wanted_G, strict=True)
+        )
+
+    @property
+    def _receivers(self) -> str:
+        """Who takes the arm's commands, for the operator."""
+        return ", ".join(command.controller or command.endpoint for command in self.spec.commands)
 
     def _plan_is_chunk(self) -> bool:
         return self.plan is not None and self.plan.chunk is not None

@@ -1,16 +1,45 @@
-"""Gripper through a control_msgs/GripperCommand action server."""
+"""Gripper through an action server: control_msgs/GripperCommand or ParallelGripperCommand."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from action_msgs.msg import GoalStatus
-from control_msgs.action import GripperCommand
+from control_msgs.action import GripperCommand, ParallelGripperCommand
 from rclpy.action import ActionClient
 from rclpy.action.client import ClientGoalHandle
 from rclpy.node import Node
 from rclpy.task import Future
+from sensor_msgs.msg import JointState
 
+from a1_controllers.adapter import READY, Readiness, not_ready
 from a1_core.spec import GripperSpec
 from a1_ros.times import steady_now_ns
 
 ANSWER_NS = 1_000_000_000
+
+
+def _gripper_command(spec: GripperSpec, position: float) -> Any:
+    goal = GripperCommand.Goal()
+    goal.command.position = position
+    goal.command.max_effort = float(spec.command.max_effort)
+    return goal
+
+
+def _parallel(spec: GripperSpec, position: float) -> Any:
+    """Efforts are limits of the controller's joint; it takes exactly one."""
+    goal = ParallelGripperCommand.Goal()
+    goal.command = JointState(
+        name=[(spec.command.wire_names or (spec.joint,))[0]],
+        position=[position],
+        effort=[float(spec.command.max_effort)],
+    )
+    return goal
+
+
+ACTIONS: Mapping[str, tuple[Any, Callable[[GripperSpec, float], Any]]] = {
+    "gripper_command": (GripperCommand, _gripper_command),
+    "parallel_gripper": (ParallelGripperCommand, _parallel),
+}
 
 
 class GripperCommandClient:
@@ -23,7 +52,8 @@ class GripperCommandClient:
 
     def __init__(self, node: Node, spec: GripperSpec) -> None:
         self._spec = spec
-        self._client = ActionClient(node, GripperCommand, spec.command.action)
+        kind, self._goal = ACTIONS[spec.command.interface]
+        self._client = ActionClient(node, kind, spec.command.action)
         self._wish: float | None = None
         self._unanswered: float | None = None
         self._asked_ns = 0  # when the request in flight left, steady clock; 0: none is in flight
@@ -31,9 +61,17 @@ class GripperCommandClient:
         self.goals_sent = 0
         self.goals_failed = 0
 
-    def ready(self) -> bool:
+    def start(self) -> None:
+        """The client looks for its server from the beginning."""
+
+    def ready(self) -> Readiness:
         """Whether an action server is there."""
-        return self._client.server_is_ready()
+        if self._client.server_is_ready():
+            return READY
+        return not_ready(f"no action server on {self._spec.command.action}: start the gripper")
+
+    def update(self, unit: float) -> None:
+        """The present opening is no matter."""
 
     def command(self, unit: float) -> None:
         """Bring the hand to `unit` (0 closed .. 1 open) as soon as the driver is free."""
@@ -67,9 +105,7 @@ class GripperCommandClient:
                 lambda future: self._on_cancel(asked_ns, future)
             )
             return
-        goal = GripperCommand.Goal()
-        goal.command.position = self._spec.command.from_unit(self._wish)
-        goal.command.max_effort = float(self._spec.command.max_effort)
+        goal = self._goal(self._spec, self._spec.command.from_unit(self._wish))
         self._wish, self._unanswered = None, self._wish
         self.goals_sent += 1
         self._client.send_goal_async(goal).add_done_callback(

@@ -17,10 +17,9 @@ from rclpy.parameter import parameter_value_to_python
 from rclpy.task import Future
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
-from a1_controllers.adapter import Readiness
-from a1_controllers.gripper_command import GripperCommandClient
+from a1_controllers.adapter import READY, Floats, Readiness, not_ready
 from a1_core.player import Setpoint
-from a1_core.spec import RobotSpec
+from a1_core.spec import CommandSpec, RobotSpec
 from a1_ros.messages import floats
 from a1_ros.qos import RELIABLE, SENSOR
 from a1_ros.times import ns_to_duration, ns_to_stamp, steady_now_ns
@@ -31,19 +30,19 @@ ANSWER_NS = 900_000_000
 SHORTEST_NS = 200_000_000
 
 
-class JointTrajectoryAdapter:
-    """Windows to `spec.command.topic`, gripper wishes to the gripper's action."""
+class JointTrajectoryLink:
+    """Windows to the topic of one command."""
 
-    def __init__(self, node: Node, spec: RobotSpec) -> None:
+    def __init__(self, node: Node, spec: RobotSpec, command: CommandSpec) -> None:
         self._node = node
-        self._spec = spec
-        self._joints = len(spec.joint_names)
+        self._command = command
+        self._columns = [spec.joint_names.index(joint) for joint in command.joints]
         self._answer: dict[str, Any] | None = None
         self._asked_ns = 0
         self._updated_ns: int | None = None
 
     def start(self) -> None:
-        command = self._spec.command
+        command = self._command
         self._publisher = self._node.create_publisher(JointTrajectory, command.topic, RELIABLE)
         # Published while the controller is active; only that it comes counts, so it stays raw.
         self._activity = self._node.create_subscription(
@@ -56,18 +55,16 @@ class JointTrajectoryAdapter:
         self._parameters = self._node.create_client(
             GetParameters, f"{command.controller}/get_parameters"
         )
-        self._gripper = GripperCommandClient(self._node, self._spec.gripper)
         self.refresh()
 
     def refresh(self) -> None:
-        self._gripper.refresh()
         if not self._parameters.service_is_ready():
             self._answer, self._asked_ns = None, 0
             return
         if steady_now_ns() - self._asked_ns < ANSWER_NS:
             return
         self._asked_ns = steady_now_ns()
-        names = list(self._spec.command.required_parameters)
+        names = list(self._command.required_parameters)
         request = GetParameters.Request(names=names)
         self._parameters.call_async(request).add_done_callback(self._on_parameters)
 
@@ -79,50 +76,48 @@ class JointTrajectoryAdapter:
         if response is None:
             return
         values = [parameter_value_to_python(value) for value in response.values]
-        self._answer = dict(zip(self._spec.command.required_parameters, values, strict=False))
+        self._answer = dict(zip(self._command.required_parameters, values, strict=False))
 
     def ready(self) -> Readiness:
-        command = self._spec.command
+        command = self._command
         if self._publisher.get_subscription_count() == 0:
-            return _no(f"nobody listens on {command.topic}: load and activate {command.controller}")
+            return not_ready(
+                f"nobody listens on {command.topic}: load and activate {command.controller}"
+            )
         if self._answer is None:
-            return _no(
+            return not_ready(
                 f"{command.controller} has not told its parameters yet: is it up, and is "
                 "command.controller in the robot's spec its name?"
             )
         for name, wanted in command.required_parameters.items():
             found = self._answer.get(name)
             if not _equal(found, wanted):
-                return _no(
+                return not_ready(
                     f"{command.controller}: parameter {name} is {found}, streaming needs "
                     f"{wanted}: set it in the controller's YAML (see config/controllers) and "
                     "load the controller again"
                 )
         if self._updated_ns is None or steady_now_ns() - self._updated_ns > ACTIVE_NS:
-            return _no(
+            return not_ready(
                 f"{command.controller} publishes no controller_state, so it is not active: "
                 "activate it (ros2 control set_controller_state NAME active)"
             )
-        if not self._gripper.ready():
-            return _no(
-                f"no action server on {self._spec.gripper.command.action}: start the gripper"
-            )
-        return Readiness(ok=True, message="")
+        return READY
+
+    def fault(self) -> str:
+        """Its own answers come too seldom; the arm's distance from its command tells."""
+        return ""
+
+    def update(self, *, armed: bool, measured_D: Floats | None) -> None:
+        """Messages carry their own end: nothing follows the last one."""
 
     def command(self, window: Sequence[Setpoint], *, stamp_ns: int) -> None:
         self._publisher.publish(self.message(window, stamp_ns=stamp_ns))
 
-    def brake(self, window: Sequence[Setpoint], *, stamp_ns: int) -> None:
-        self.command(window, stamp_ns=stamp_ns)
-
-    def gripper(self, unit: float) -> None:
-        self._gripper.command(unit)
-
-    def forget_gripper(self) -> None:
-        self._gripper.forget()
+    def recover(self) -> None:
+        """Nothing is to be done from here: the robot's own tools activate the controller."""
 
     def close(self) -> None:
-        self._gripper.close()
         self._node.destroy_client(self._parameters)
         self._node.destroy_subscription(self._activity)
         self._node.destroy_publisher(self._publisher)
@@ -133,14 +128,14 @@ class JointTrajectoryAdapter:
         The first set-point is left out: the arm is on its way there, and a point at time 0 would
         be jumped to by a controller that is late.
         """
-        arm, start_ns = self._joints, window[0].time_ns
-        msg = JointTrajectory(joint_names=list(self._spec.command.wire_names))
+        columns, start_ns = self._columns, window[0].time_ns
+        msg = JointTrajectory(joint_names=list(self._command.wire_names))
         msg.header.stamp = ns_to_stamp(stamp_ns)
         msg.points = [
             JointTrajectoryPoint(
-                positions=floats(setpoint.q_D[:arm]),
-                velocities=floats(setpoint.qd_D[:arm]),
-                accelerations=floats(setpoint.qdd_D[:arm]),
+                positions=floats(setpoint.q_D[columns]),
+                velocities=floats(setpoint.qd_D[columns]),
+                accelerations=floats(setpoint.qdd_D[columns]),
                 time_from_start=ns_to_duration(setpoint.time_ns - start_ns),
             )
             for setpoint in window[1:]
@@ -156,10 +151,6 @@ class JointTrajectoryAdapter:
                 )
             )
         return msg
-
-
-def _no(message: str) -> Readiness:
-    return Readiness(ok=False, message=message)
 
 
 def _equal(found: Any, wanted: Any) -> bool:

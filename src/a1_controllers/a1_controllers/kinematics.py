@@ -1,4 +1,4 @@
-"""The robot's forward kinematics, found by name so that this package needs no robot model."""
+"""Forward kinematics for the workspace limit: the spec's own, or a function found by name."""
 
 from collections.abc import Callable
 from importlib import import_module
@@ -7,21 +7,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 from a1_core.errors import A1Error
+from a1_core.kinematics import ChainKinematics
+from a1_core.spec import RobotSpec
 
 ForwardKinematics = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 
 
-def load_kinematics(name: str, *, hardware: bool) -> ForwardKinematics | None:
-    """What `module:function` makes: arm joints [J] (rad) to tip position [3] (m, base frame).
+def load_kinematics(name: str, spec: RobotSpec, *, hardware: bool) -> ForwardKinematics | None:
+    """Arm joints [J] (rad) to the arms' tips, each in its base frame [A, 3] (m).
 
-    None for the empty name, where the workspace is not checked. Raises A1Error when hardware would
-    go without, or when the name leads nowhere.
+    Args:
+        name: `module:function` that makes such a callable; empty for the chains of the spec.
+
+    None where the spec has a GAP and nothing moves but a simulation: the workspace is not checked.
+    Raises A1Error when hardware would go without, or when the name leads nowhere.
     """
     if not name:
+        chains = [arm.chain for arm in spec.arms if arm.chain is not None]
+        if len(chains) == len(spec.arms):
+            return ChainKinematics(chains)
         if hardware:
             raise A1Error(
-                "parameter forward_kinematics is empty: on hardware the workspace limit needs it; "
-                "give module:function"
+                f"{spec.path}: kinematics are GAP, and on hardware the workspace limit needs them: "
+                "write the chain of frames into a copy of the spec, or give the parameter "
+                "forward_kinematics a module:function"
             )
         return None
     module, _, function = name.partition(":")

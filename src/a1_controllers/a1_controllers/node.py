@@ -9,12 +9,12 @@ from rosgraph_msgs.msg import Clock as ClockMsg
 from sensor_msgs.msg import JointState
 from std_srvs.srv import SetBool, Trigger
 
-from a1_controllers.adapter import Adapter
-from a1_controllers.adapters import make_adapter, refuse_unserved
+from a1_controllers.adapters import make_robot, refuse_unserved
 from a1_controllers.controller import Controller, Counters, Output
 from a1_controllers.kinematics import load_kinematics
 from a1_controllers.parameters import SPECS, settings_from
 from a1_controllers.report import Reporter
+from a1_controllers.robot import Robot
 from a1_controllers.settings import Now
 from a1_core.errors import A1Error
 from a1_core.limits import SafetyGate
@@ -39,7 +39,7 @@ class ControllerNode(A1LifecycleNode):
 
     def __init__(self, **node_kwargs: Any) -> None:
         super().__init__("controller", SPECS, **node_kwargs)
-        self._adapter: Adapter | None = None
+        self._adapter: Robot | None = None
         self._controller: Controller | None = None
         self._active: list[tuple[Any, Any]] = []  # destroyer, what it destroys
         self._ready_message = ""
@@ -54,14 +54,21 @@ class ControllerNode(A1LifecycleNode):
         if not self._settings.hardware:
             refuse_foreign_endpoints(self, [], settle_s=0.0)
         self._spec = load_spec(values["robot"])
-        refuse_unserved(self._spec)
+        refuse_unserved(self._spec, hardware=self._settings.hardware)
         self._gate = SafetyGate(
             self._spec,
-            load_kinematics(values["forward_kinematics"], hardware=self._settings.hardware),
+            load_kinematics(
+                values["forward_kinematics"], self._spec, hardware=self._settings.hardware
+            ),
         )
         self._counters = Counters()
         self._simulated = bool(self.get_parameter("use_sim_time").value)
-        self._adapter = make_adapter(self, self._spec)
+        self._adapter = make_robot(
+            self,
+            self._spec,
+            hardware=self._settings.hardware,
+            address=values["robot_address"],
+        )
         self._adapter.start()
         self._refresh_timer = self.create_timer(
             REFRESH_S, self._refresh, clock=Clock(clock_type=ClockType.STEADY_TIME)
@@ -99,6 +106,8 @@ class ControllerNode(A1LifecycleNode):
         if self._controller is not None:
             _, output = self._controller.disarm(self._now())
             self._send(output, self._now())
+        if self._adapter is not None:
+            self._adapter.update(armed=False, measured_D=None)
         for destroy, entity in self._active:
             destroy(entity)
         self._active = []
@@ -135,20 +144,23 @@ class ControllerNode(A1LifecycleNode):
         self._acknowledge()
 
     def _on_timer(self) -> None:
-        assert self._controller is not None
+        controller, adapter = self._controller, self._adapter
+        assert controller is not None and adapter is not None
         now = self._now()
-        self._send(self._controller.tick(now), now)
+        fault = adapter.fault()
+        if fault:
+            controller.robot_fault(fault, now)
+        self._send(controller.tick(now), now)
+        adapter.update(armed=controller.mode.armed, measured_D=controller.sensing.measured_D)
         self._states.publish(self._reporter.state(now))
 
     def _send(self, output: Output, now: Now) -> None:
         assert self._adapter is not None
         if output.window is not None and output.braking:
-            self._adapter.forget_gripper()
-            self._adapter.brake(output.window, stamp_ns=now.node_ns)
-        elif output.window is not None:
+            self._adapter.forget_grippers()
+        if output.window is not None:
             self._adapter.command(output.window, stamp_ns=now.node_ns)
-        if output.gripper is not None:
-            self._adapter.gripper(output.gripper)
+        self._adapter.grippers(output.grippers)
 
     def _joint_state_callback(self, source: int) -> Any:
         def on_joint_state(msg: JointState) -> None:
@@ -202,22 +214,25 @@ class ControllerNode(A1LifecycleNode):
             answer = self._controller.arm(self._adapter.ready(), now)
         else:
             answer, output = self._controller.disarm(now)
-            self._adapter.forget_gripper()
+            self._adapter.forget_grippers()
             self._send(output, now)
         return self._answered(response, answer, "arm" if request.data else "disarm")
 
     def _on_stop(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         assert self._controller is not None and self._adapter is not None
         now = self._now()
-        self._adapter.forget_gripper()
+        self._adapter.forget_grippers()
         self._send(self._controller.stop("stop was called", now), now)
         self.get_logger().warning("stopped; reset, then arm to go on")
         response.success, response.message = True, "stopped; reset, then arm to go on"
         return response
 
     def _on_reset(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
-        assert self._controller is not None
-        return self._answered(response, self._controller.reset(self._now()), "reset")
+        assert self._controller is not None and self._adapter is not None
+        answer = self._controller.reset(self._now())
+        if answer.ok:
+            self._adapter.recover()
+        return self._answered(response, answer, "reset")
 
     def _on_go_home(self, request: GoHome.Request, response: GoHome.Response) -> GoHome.Response:
         assert self._controller is not None

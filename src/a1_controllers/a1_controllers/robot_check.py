@@ -117,6 +117,8 @@ def check_endpoints(spec: RobotSpec, types: Mapping[str, Iterable[str]]) -> list
 
 def _command_endpoints(command: CommandSpec) -> list[tuple[str, str, str]]:
     what = f"command {command.name}"
+    if command.adapter == "libfranka":
+        return []  # spoken to without ROS: the controller says whether the robot answers
     found = [(what, command.endpoint, command.type or TRAJECTORY)]
     found += [(f"{what}, errors", error.topic, error.type) for error in command.error_states]
     if command.stop is not None and command.stop.name:

@@ -26,6 +26,9 @@ START_STEPS = 2.0
 # Between rows that are inside the workspace the tip may bulge out this far (m).
 BULGE_M = 0.02
 RELATIVE_TOLERANCE = 1e-3
+# A longer chunk is no chunk, and would keep the control loop waiting while it is judged.
+MOST_ROWS = 256
+LONGEST_S = 30.0
 JOINT_SPACES = (ActionSpace.JOINT_POSITION, ActionSpace.JOINT_DELTA)
 
 OK = Verdict(code=VerdictCode.ACCEPTED)
@@ -52,14 +55,18 @@ class SafetyGate:
 
     Args:
         spec: of the robot; its operating_limits count.
-        forward_kinematics: arm joints [J] (rad) to the tip in the base frame [3] (m); None
-            leaves the workspace unchecked.
+        forward_kinematics: arm joints [J] (rad) to the arms' tips, each in its base frame [A, 3]
+            (m; [3] for a single arm); None leaves the workspace unchecked.
     """
 
     def __init__(self, spec: RobotSpec, forward_kinematics: ForwardKinematics | None) -> None:
         self._spec = spec
         self._limits = spec.operating_limits
+        self._joints = self._limits.joints
         self._tip = forward_kinematics
+        boxes = [self._limits.workspaces[arm.name] for arm in spec.arms]
+        self._box_lower_A3 = np.array([box.lower for box in boxes])
+        self._box_upper_A3 = np.array([box.upper for box in boxes])
         self._lower = self._limits.position_lower + 2.0 * POSITION_MARGIN
         self._upper = self._limits.position_upper - 2.0 * POSITION_MARGIN
 
@@ -88,6 +95,13 @@ class SafetyGate:
             )
         if chunk.horizon < 2:
             return _no(VerdictCode.WRONG_SHAPE, "one row is no motion; send at least 2")
+        lasts_s = chunk.horizon * chunk.period_ns / 1e9
+        if chunk.horizon > MOST_ROWS or lasts_s > LONGEST_S:
+            return _no(
+                VerdictCode.WRONG_SHAPE,
+                f"{chunk.horizon} rows over {lasts_s:.3g} s; send at most {MOST_ROWS} rows over "
+                f"{LONGEST_S:g} s",
+            )
         if not np.isfinite(chunk.actions_HD).all():
             row, column = np.argwhere(~np.isfinite(chunk.actions_HD))[0]
             return _no(VerdictCode.NON_FINITE, f"row {row}, {chunk.names[column]} is not finite")
@@ -130,17 +144,18 @@ class SafetyGate:
 
         `previous` is the set-point sent before, None for the first.
         """
-        q, qd, qdd = (part[:-1] for part in (setpoint.q_D, setpoint.qd_D, setpoint.qdd_D))
+        arm = slice(self._joints)
+        q, qd, qdd = (part[arm] for part in (setpoint.q_D, setpoint.qd_D, setpoint.qdd_D))
         if not (
             np.isfinite(setpoint.q_D).all() and np.isfinite(qd).all() and np.isfinite(qdd).all()
         ):
             return _no(VerdictCode.NON_FINITE, "set-point is not finite")
         limits = self._limits
         bounds = [("velocity", qd, limits.velocity), ("acceleration", qdd, limits.acceleration)]
-        before = q if previous is None else previous.q_D[:-1]
+        before = q if previous is None else previous.q_D[arm]
         if previous is not None and setpoint.time_ns > previous.time_ns:
             dt_s = (setpoint.time_ns - previous.time_ns) / 1e9
-            bounds.append(("jerk", (qdd - previous.qdd_D[:-1]) / dt_s, limits.jerk))
+            bounds.append(("jerk", (qdd - previous.qdd_D[arm]) / dt_s, limits.jerk))
             bounds.append(("step", (q - before) / dt_s, limits.velocity))
         for what, values, bound in bounds:
             share = np.abs(values) / bound
@@ -152,14 +167,16 @@ class SafetyGate:
         if (outside > allowed + 1e-6).any():
             return _no(VerdictCode.LIMIT, f"position of {self._worst(outside, 'rad outside')}")
         if self._tip is not None:
-            out_m = self._tip_outside(q)
-            if out_m > max(BULGE_M, self._tip_outside(before) + 1e-6):
-                return _no(VerdictCode.WORKSPACE, f"tip is {out_m:.3f} m outside the workspace")
+            out_A = self._tips_outside(q)
+            if (out_A > np.maximum(BULGE_M, self._tips_outside(before) + 1e-6)).any():
+                return _no(
+                    VerdictCode.WORKSPACE, f"tip is {out_A.max():.3f} m outside the workspace"
+                )
         return OK
 
     def _check_steps(self, rows_HD: Floats, commanded_D: Floats | None) -> Verdict:
         step_J = self._limits.step
-        steps_HJ = np.abs(np.diff(rows_HD[:, :-1], axis=0)) / step_J
+        steps_HJ = np.abs(np.diff(rows_HD[:, : self._joints], axis=0)) / step_J
         if steps_HJ.max() > 1.0:
             row = int(steps_HJ.max(axis=1).argmax())
             return _no(
@@ -169,7 +186,7 @@ class SafetyGate:
             )
         if commanded_D is None:
             return OK
-        away_HJ = np.abs(rows_HD[:, :-1] - commanded_D[:-1]) / step_J
+        away_HJ = np.abs(rows_HD[:, : self._joints] - commanded_D[: self._joints]) / step_J
         nearest = away_HJ[away_HJ.max(axis=1).argmin()]
         if nearest.max() > START_STEPS:
             return _no(
@@ -181,17 +198,17 @@ class SafetyGate:
     def _mend(
         self, rows_HD: NDArray[np.float64], period_s: float, commanded_D: Floats | None
     ) -> GateVerdict:
-        lower, upper = self._lower, self._upper
+        lower, upper, arm = self._lower, self._upper, self._joints
         if commanded_D is not None:
-            lower = np.minimum(lower, commanded_D[:-1])
-            upper = np.maximum(upper, commanded_D[:-1])
-        outside_HJ = self._outside(rows_HD[:, :-1], lower, upper)
+            lower = np.minimum(lower, commanded_D[:arm])
+            upper = np.maximum(upper, commanded_D[:arm])
+        outside_HJ = self._outside(rows_HD[:, :arm], lower, upper)
         if outside_HJ.max() > CLAMP_RAD:
             row = int(outside_HJ.max(axis=1).argmax())
             detail = f"row {row}: " + self._worst(outside_HJ[row], "rad outside its range")
             return GateVerdict(code=VerdictCode.LIMIT, detail=detail, rows_HD=rows_HD)
-        rows_HD[:, :-1] = np.clip(rows_HD[:, :-1], lower, upper)
-        rows_HD[:, -1] = np.clip(rows_HD[:, -1], 0.0, 1.0)
+        rows_HD[:, :arm] = np.clip(rows_HD[:, :arm], lower, upper)
+        rows_HD[:, arm:] = np.clip(rows_HD[:, arm:], 0.0, 1.0)
         clamped = int((outside_HJ > POSITION_MARGIN).any(axis=1).sum())
         inside = self._inside_rows(rows_HD, commanded_D)
         if inside < 2:
@@ -199,7 +216,7 @@ class SafetyGate:
             return GateVerdict(code=VerdictCode.WORKSPACE, detail=detail, rows_HD=rows_HD)
         clamped += len(rows_HD) - inside
         rows_HD = rows_HD[:inside]
-        slow_down = needed_slow_down(rows_HD[:, :-1], period_s, self._limits)
+        slow_down = needed_slow_down(rows_HD[:, :arm], period_s, self._limits)
         if slow_down > MAX_SLOW_DOWN:
             detail = f"needs to be played {slow_down:.1f} times slower, at most {MAX_SLOW_DOWN}"
             return GateVerdict(code=VerdictCode.LIMIT, detail=detail, rows_HD=rows_HD)
@@ -211,20 +228,24 @@ class SafetyGate:
         """Leading rows that are inside the workspace, or nearer to it than what was before."""
         if self._tip is None:
             return len(rows_HD)
-        before = 0.0 if commanded_D is None else self._tip_outside(commanded_D[:-1])
-        for row, q in enumerate(rows_HD[:, :-1]):
-            out_m = self._tip_outside(q)
-            if out_m > before + 1e-6:
+        before_A = (
+            np.zeros(len(self._box_lower_A3))
+            if commanded_D is None
+            else self._tips_outside(commanded_D[: self._joints])
+        )
+        for row, q in enumerate(rows_HD[:, : self._joints]):
+            out_A = self._tips_outside(q)
+            if (out_A > before_A + 1e-6).any():
                 return row
-            before = out_m
+            before_A = out_A
         return len(rows_HD)
 
-    def _tip_outside(self, q_J: Floats) -> float:
-        """Distance of the tip to the workspace box (m), 0 inside."""
+    def _tips_outside(self, q_J: Floats) -> Floats:
+        """Distance of every arm's tip to its workspace box (m) [A], 0 inside."""
         assert self._tip is not None
-        box = self._limits.workspace
-        tip = self._tip(np.asarray(q_J, dtype=np.float64))
-        return float(np.linalg.norm(self._outside(tip, box.lower, box.upper)))
+        tips_A3 = np.reshape(self._tip(np.asarray(q_J, dtype=np.float64)), (-1, 3))
+        outside_A3 = self._outside(tips_A3, self._box_lower_A3, self._box_upper_A3)
+        return np.asarray(np.linalg.norm(outside_A3, axis=1))
 
     @staticmethod
     def _outside(values: Floats, lower: Floats, upper: Floats) -> Floats:

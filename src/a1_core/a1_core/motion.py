@@ -1,7 +1,8 @@
 """Paths over time that end at rest: a cubic spline on an even grid, and a braking profile.
 
 Both answer `state(t_s)` and `states(t_N)` with position, velocity and acceleration, in rad and s
-(gripper column: opening 0..1), hold their end for ever and start at t = 0.
+(gripper columns: opening 0..1), hold their end for ever and start at t = 0. Columns are the arm
+joints, then the grippers, as in `RobotSpec.action_names`.
 """
 
 from __future__ import annotations
@@ -74,18 +75,19 @@ class Spline:
 class Brake:
     """The fastest stop of every joint for itself, within acceleration and jerk limits.
 
-    Three phases a joint: jerk towards braking, hold, jerk back to zero. The last column is the
-    gripper and stops at once.
+    Three phases a joint: jerk towards braking, hold, jerk back to zero. Columns behind the arm's
+    are grippers and stop at once.
 
     Args:
         q_D, qd_D, qdd_D: state at t = 0.
-        acceleration_J, jerk_J: limits of the arm joints, J = D - 1.
+        acceleration_J, jerk_J: limits of the arm joints, which are the first J columns.
     """
 
     def __init__(
         self, q_D: Floats, qd_D: Floats, qdd_D: Floats, acceleration_J: Floats, jerk_J: Floats
     ) -> None:
-        v_J, a_J = qd_D[:-1], qdd_D[:-1]
+        arm = len(acceleration_J)
+        v_J, a_J = qd_D[:arm], qdd_D[:arm]
         # Direction of the motion that is left when the acceleration is taken back first.
         sign_J = np.where(v_J + a_J * np.abs(a_J) / (2.0 * jerk_J) >= 0.0, 1.0, -1.0)
         v_J, a_J = sign_J * v_J, sign_J * a_J
@@ -96,13 +98,16 @@ class Brake:
         left_J = v_J + (a_J * a_J - 2.0 * peak_J * peak_J) / (2.0 * jerk_J)
         hold_J = np.divide(left_J, peak_J, out=np.zeros_like(v_J), where=peak_J > 0.0)
         durations_3D = np.zeros((3, len(q_D)))
-        durations_3D[:, :-1] = ramp_J, np.maximum(hold_J, 0.0), back_J
+        durations_3D[:, :arm] = ramp_J, np.maximum(hold_J, 0.0), back_J
         jerks_3D = np.zeros_like(durations_3D)
-        jerks_3D[0, :-1], jerks_3D[2, :-1] = -sign_J * jerk_J, sign_J * jerk_J
+        jerks_3D[0, :arm], jerks_3D[2, :arm] = -sign_J * jerk_J, sign_J * jerk_J
         self._starts_4D = np.zeros((4, len(q_D)))
         np.cumsum(durations_3D, axis=0, out=self._starts_4D[1:])
         self.duration_s = float(self._starts_4D[3].max())
-        self._coefficients_44D = _phases(q_D, qd_D, qdd_D, durations_3D, jerks_3D)
+        moving_D = np.arange(len(q_D)) < arm
+        self._coefficients_44D = _phases(
+            q_D, qd_D * moving_D, qdd_D * moving_D, durations_3D, jerks_3D
+        )
         self._columns = np.arange(len(q_D))
 
     def state(self, t_s: float) -> State:
@@ -123,8 +128,6 @@ class Brake:
 
 def _phases(q: Floats, qd: Floats, qdd: Floats, durations_3D: Floats, jerks_3D: Floats) -> Floats:
     """Coefficients [4 phases, 4 powers, D]; the last phase is rest."""
-    qd, qdd = qd.copy(), qdd.copy()
-    qd[-1] = qdd[-1] = 0.0
     phases = []
     for t, jerk in zip(durations_3D, jerks_3D, strict=True):
         phases.append((q, qd, qdd / 2.0, jerk / 6.0))

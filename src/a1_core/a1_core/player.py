@@ -21,7 +21,7 @@ SPACING_S = 0.025
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Setpoint:
-    """One command: position [rad; gripper 0..1], velocity and acceleration, [D] each.
+    """One command: position [rad; grippers 0..1], velocity and acceleration, [D] each.
 
     Attributes:
         time_ns: when it holds, on the clock of `now_ns`.
@@ -55,12 +55,16 @@ class ChunkPlayer:
 
     Every plan ends at rest and keeps the operating limits at every moment, not only where it is
     sampled; so does every braking. Times are int nanoseconds of one clock, given by the caller.
+    Columns are the joints of `limits`, then `grippers` openings.
     """
 
-    def __init__(self, limits: OperatingLimits, *, spacing_s: float = SPACING_S) -> None:
+    def __init__(
+        self, limits: OperatingLimits, *, grippers: int = 1, spacing_s: float = SPACING_S
+    ) -> None:
         self._limits = limits
+        self._dim = limits.joints + grippers
         self._spacing_s = spacing_s
-        self._start(Still(np.zeros(len(limits.velocity) + 1)), 0, None)
+        self._start(Still(np.zeros(self._dim)), 0, None)
 
     def start(self, state_D: NDArray[np.floating], now_ns: int = 0) -> None:
         """Forget every plan: commanded is `state_D` [D] (measured), at rest."""
@@ -93,9 +97,8 @@ class ChunkPlayer:
         when no motion within the limits was found; the plan in hand goes on then.
         """
         rows_HD = np.asarray(rows_HD, dtype=np.float64)
-        dim = len(self._limits.velocity) + 1
-        if rows_HD.ndim != 2 or rows_HD.shape[1] != dim or len(rows_HD) < 2:
-            detail = f"rows have shape {rows_HD.shape}, [H >= 2, {dim}] is wanted"
+        if rows_HD.ndim != 2 or rows_HD.shape[1] != self._dim or len(rows_HD) < 2:
+            detail = f"rows have shape {rows_HD.shape}, [H >= 2, {self._dim}] is wanted"
             return Offer(code=VerdictCode.WRONG_SHAPE, detail=detail)
         if not np.isfinite(rows_HD).all():
             return Offer(code=VerdictCode.NON_FINITE, detail="a row is not finite")
@@ -139,7 +142,7 @@ class ChunkPlayer:
         return self._seconds(now_ns) >= self._path.duration_s
 
     def brake(self, now_ns: int) -> None:
-        """Replace the plan by the quickest stop within the limits; the gripper stays."""
+        """Replace the plan by the quickest stop within the limits; grippers stay."""
         t_s = self._seconds(now_ns)
         row, applied = self._row(t_s), self._rows_applied
         path = self._braking(self._path.state(t_s))

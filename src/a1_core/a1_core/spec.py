@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from a1_core.chunk import ActionSpace, DeltaBase
 from a1_core.errors import SpecError
+from a1_core.kinematics import Chain
 from a1_core.spec_wire import (
     CameraSpec,
     CommandSpec,
@@ -30,6 +31,7 @@ from a1_core.spec_wire import (
 __all__ = [
     "ArmSpec",
     "CameraSpec",
+    "Chain",
     "CommandSpec",
     "ErrorStateSpec",
     "GripperCommandSpec",
@@ -53,12 +55,16 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, kw_only=True)
 class ArmSpec:
-    """One arm: its joints in column order, the frame its workspace is given in, and its tip."""
+    """One arm: its joints in column order, the frame its workspace is given in, and its tip.
+
+    `chain` leads from the base frame to the tip; None is a GAP.
+    """
 
     name: str
     joints: tuple[str, ...]
     base_frame: str
     tip_frame: str
+    chain: Chain | None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -108,6 +114,11 @@ class OperatingLimits:
         """That of the only arm; SpecError for a robot of several."""
         return only(tuple(self.workspaces.values()), "operating_limits.workspace")
 
+    @property
+    def joints(self) -> int:
+        """Number of arm joints: the first columns of actions and state; grippers follow."""
+        return len(self.velocity)
+
 
 @dataclass(frozen=True, kw_only=True)
 class PolicySpec:
@@ -138,7 +149,8 @@ class RobotSpec:
         joint_names: of all arms, in column order; `urdf_names` are the same in /robot_description.
         home: [J] rad.
         gaps: facts without which nothing may move; nobody published them, an operator finds out.
-        digest: SHA-256 (hex) of the facts, comments and sources left out.
+        digest: SHA-256 (hex) of the facts that chunks, checkpoints and thresholds are made for:
+            without comments, sources and kinematics.
     """
 
     robot: str

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from a1_core import wire_reader as wire
 from a1_core.arrays import frozen_array
 from a1_core.chunk import ActionSpace, DeltaBase
 from a1_core.errors import SpecError
+from a1_core.kinematics import Chain
 from a1_core.strict_yaml import Fields, read_mapping
 from a1_core.wire_reader import GAP
 
@@ -35,7 +37,7 @@ def spec_from(content: Mapping[str, Any], path: Path) -> s.RobotSpec:
     """The robot described by the content of `path`; SpecError as in `load_spec`."""
     fields = Fields(content, str(path), SpecError)
     base_frame = fields.text("base_frame")
-    arms = _arms(fields, base_frame)
+    arms = _with_chains(fields.section("kinematics"), _arms(fields, base_frame))
     joint_names = tuple(joint for arm in arms for joint in arm.joints)
     count = len(joint_names)
     vendor = _vendor_limits(fields.section("vendor_limits"), count)
@@ -57,7 +59,7 @@ def spec_from(content: Mapping[str, Any], path: Path) -> s.RobotSpec:
         home=_sourced(fields.section("home"), count)[0],
         policy=_policy(fields.section("policy")),
         gaps=_gaps(arms, operating, grippers),
-        digest=content_digest(content),
+        digest=content_digest({k: v for k, v in content.items() if k != "kinematics"}),
         path=path,
     )
     fields.done()
@@ -83,7 +85,10 @@ def _without_sources(value: Any) -> Any:
 def _arms(fields: Fields, base_frame: str) -> tuple[s.ArmSpec, ...]:
     if fields.one_of("joint_names", "arms") == "joint_names":
         joints, tip_frame = fields.texts("joint_names"), fields.text("tip_frame")
-        return (s.ArmSpec(name=ARM, joints=joints, base_frame=base_frame, tip_frame=tip_frame),)
+        arm = s.ArmSpec(
+            name=ARM, joints=joints, base_frame=base_frame, tip_frame=tip_frame, chain=None
+        )
+        return (arm,)
     arms = tuple(_arm(item) for item in fields.sections("arms"))
     names = [arm.name for arm in arms]
     if wire.repeated(names):
@@ -97,9 +102,37 @@ def _arm(fields: Fields) -> s.ArmSpec:
         joints=fields.texts("joints"),
         base_frame=fields.text("base_frame"),
         tip_frame=fields.text("tip_frame"),
+        chain=None,
     )
     fields.done()
     return arm
+
+
+def _with_chains(fields: Fields, arms: tuple[s.ArmSpec, ...]) -> tuple[s.ArmSpec, ...]:
+    if len(arms) == 1:
+        return (replace(arms[0], chain=_chain(fields, len(arms[0].joints))),)
+    found = tuple(
+        replace(arm, chain=_chain(fields.section(arm.name), len(arm.joints))) for arm in arms
+    )
+    fields.done()
+    return found
+
+
+def _chain(fields: Fields, joints: int) -> Chain | None:
+    if fields.has("value"):
+        fields.text("value", (GAP,))
+        fields.text("source")
+        fields.done()
+        return None
+    chain = Chain(
+        origins_N6=fields.rows("origins", joints + 1, 6),
+        axes_J3=fields.rows("axes", joints, 3),
+        source=fields.text("source"),
+    )
+    fields.done()
+    if (abs(np.linalg.norm(chain.axes_J3, axis=1) - 1.0) > 1e-6).any():
+        raise fields.fail("axes", chain.axes_J3.tolist(), "write axes of length 1")
+    return chain
 
 
 def _urdf_names(fields: Fields, joint_names: tuple[str, ...]) -> tuple[str, ...]:

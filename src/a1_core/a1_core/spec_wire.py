@@ -14,8 +14,11 @@ GripperInterface = Literal[
     "joint_single",
     "with_arm",
     "tool_output",
+    "libfranka",
 ]
-ArmAdapter = Literal["joint_trajectory", "joint_state", "joint_group", "servo_j", "robot_cmd"]
+ArmAdapter = Literal[
+    "joint_trajectory", "joint_state", "joint_group", "servo_j", "robot_cmd", "libfranka"
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,8 +26,9 @@ class GripperCommandSpec:
     """How the gripper is told; `closed` and `open` in units of the command, NaN for a GAP.
 
     Attributes:
-        interface: which protocol; "with_arm" travels inside the arm's own message.
-        endpoint: name of the action, topic or service; "" for "with_arm".
+        interface: which protocol; "with_arm" travels inside the arm's own message,
+            "libfranka" over the arm's connection.
+        endpoint: name of the action, topic or service; "" where the arm's is used.
         type: ROS type behind the endpoint; "" where the interface says it (the two actions).
         wire_names: names that the message carries; all get the same number.
         max_effort: N, 0 where the interface carries none.
@@ -111,8 +115,9 @@ class CameraSpec:
 class MadeFrom:
     """What an adapter turns into a sensor_msgs/JointState where the robot publishes none.
 
-    `type` is the vendor's message on `topic`, or "commanded" (topic None) where the robot tells
-    nothing at all and the last command stands for the state.
+    `type` is the vendor's message on `topic`; or, with topic None, "commanded" where the robot
+    tells nothing at all and the last command stands for the state, or "libfranka" where it is read
+    over the connection that commands it.
     """
 
     type: str
@@ -206,7 +211,8 @@ class CommandSpec:
     Attributes:
         name: "arm" where the spec has one command.
         joints, wire_names: in the order of the message, by this project's and by its names.
-        endpoint: topic, or service where the adapter calls one.
+        endpoint: topic, service where the adapter calls one, or the address of a robot that is
+            spoken to without ROS.
         type, qos: of the endpoint; "" where the adapter says them (joint_trajectory).
         controller: ros2_control's node, whose parameters must equal `required_parameters`; ""
             where there is none.

@@ -35,7 +35,7 @@ class Rows:
     """Rows to go over to.
 
     Attributes:
-        rows_HD: positions, the gripper last.
+        rows_HD: positions of the arm joints, then the grippers.
         first_phase: row phase that is due at the splice.
         committed_s: time after the splice over which the old motion is kept.
         period_s: time between rows.
@@ -81,7 +81,7 @@ def splice(
 
     Returns None when no fading and slow-down tried keeps the limits.
     """
-    coming_HJ = rows.rows_HD[max(0, int(rows.first_phase)) :, :-1]
+    coming_HJ = rows.rows_HD[max(0, int(rows.first_phase)) :, : limits.joints]
     needed = needed_slow_down(coming_HJ, rows.period_s, limits)
     soft = Brake(
         *old.state(old_t_s), SOFT_ACCELERATION * limits.acceleration, SOFT_JERK * limits.jerk
@@ -96,32 +96,38 @@ def splice(
             period_s=rows.period_s * needed * more,
         )
         for fade, fade_t_s, blend_s in fades:
-            controls_KJ = _controls(fade, fade_t_s, rows, clock, blend_s, spacing_s)
+            controls_KJ = _controls(fade, fade_t_s, rows, clock, blend_s, spacing_s, limits.joints)
             if keeps_limits(controls_KJ, spacing_s, limits):
-                opening_K = _gripper(
+                openings_KG = _grippers(
                     old, old_t_s, rows, clock, spacing_s, len(controls_KJ) - 2, limits
                 )
-                spline = _spline(controls_KJ, opening_K, spacing_s)
+                spline = _spline(controls_KJ, openings_KG, spacing_s)
                 return Splice(spline=spline, clock=clock, slow_down=needed * more)
     return None
 
 
 def _controls(
-    old: Path, old_t_s: float, rows: Rows, clock: RowClock, blend_s: float, spacing_s: float
+    old: Path,
+    old_t_s: float,
+    rows: Rows,
+    clock: RowClock,
+    blend_s: float,
+    spacing_s: float,
+    arm: int,
 ) -> Floats:
-    """Control points [K, J]; point k belongs to the time (k - 1) * spacing."""
+    """Control points [K, J] of the first `arm` columns; point k is at (k - 1) * spacing."""
     h = spacing_s
     end_s = max(clock.duration_s, rows.committed_s + blend_s)
     t_K = h * np.arange(int(np.ceil(end_s / h)) + 5)
     u_K = np.clip((t_K - rows.committed_s) / blend_s, 0.0, 1.0)
     new_K1 = (u_K**3 * (10.0 + u_K * (6.0 * u_K - 15.0)))[:, None]
-    wanted_KJ = read_rows(rows.rows_HD[:, :-1], clock.phases(t_K))
-    old_KJ = old.states(old_t_s + t_K)[0][:, :-1]
+    wanted_KJ = read_rows(rows.rows_HD[:, :arm], clock.phases(t_K))
+    old_KJ = old.states(old_t_s + t_K)[0][:, :arm]
     path_KJ = old_KJ + new_K1 * (wanted_KJ - old_KJ)
     # Control points whose spline passes through the path (to fourth order in the spacing).
     bend_KJ = np.zeros_like(path_KJ)
     bend_KJ[1:-1] = path_KJ[2:] - 2.0 * path_KJ[1:-1] + path_KJ[:-2]
-    q, qd, qdd = (part[:-1] for part in old.state(old_t_s))
+    q, qd, qdd = (part[:arm] for part in old.state(old_t_s))
     before = q - qd * h + qdd * h * h / 3.0
     at = q - qdd * h * h / 6.0
     after = q + qd * h + qdd * h * h / 3.0
@@ -177,23 +183,24 @@ def _exceeds(values_KJ: Floats, bound_J: Floats) -> bool:
     return not bool((np.abs(values_KJ) <= bound_J * (1.0 + TOLERANCE)).all())
 
 
-def _spline(controls_KJ: Floats, opening_K: Floats, spacing_s: float) -> Spline:
-    """Segments of the arm's spline and of the gripper's lines between its knots."""
+def _spline(controls_KJ: Floats, openings_KG: Floats, spacing_s: float) -> Spline:
+    """Segments of the arm's spline and of the grippers' lines between its knots."""
     h = spacing_s
-    rest = np.repeat(controls_KJ[-1:], len(opening_K) + 2 - len(controls_KJ), axis=0)
+    arm = controls_KJ.shape[1]
+    rest = np.repeat(controls_KJ[-1:], len(openings_KG) + 2 - len(controls_KJ), axis=0)
     c = np.concatenate([controls_KJ, rest])
     c0, c1, c2, c3 = c[:-3], c[1:-2], c[2:-1], c[3:]
-    coefficients = np.zeros((len(c0), 4, c.shape[1] + 1))
-    coefficients[:, 0, :-1] = (c0 + 4.0 * c1 + c2) / 6.0
-    coefficients[:, 1, :-1] = (c2 - c0) / (2.0 * h)
-    coefficients[:, 2, :-1] = (c0 - 2.0 * c1 + c2) / (2.0 * h**2)
-    coefficients[:, 3, :-1] = (c3 - c0 + 3.0 * (c1 - c2)) / (6.0 * h**3)
-    coefficients[:, 0, -1] = opening_K[:-1]
-    coefficients[:, 1, -1] = np.diff(opening_K) / h
+    coefficients = np.zeros((len(c0), 4, arm + openings_KG.shape[1]))
+    coefficients[:, 0, :arm] = (c0 + 4.0 * c1 + c2) / 6.0
+    coefficients[:, 1, :arm] = (c2 - c0) / (2.0 * h)
+    coefficients[:, 2, :arm] = (c0 - 2.0 * c1 + c2) / (2.0 * h**2)
+    coefficients[:, 3, :arm] = (c3 - c0 + 3.0 * (c1 - c2)) / (6.0 * h**3)
+    coefficients[:, 0, arm:] = openings_KG[:-1]
+    coefficients[:, 1, arm:] = np.diff(openings_KG, axis=0) / h
     return Spline(h, coefficients)
 
 
-def _gripper(
+def _grippers(
     old: Path,
     old_t_s: float,
     rows: Rows,
@@ -202,18 +209,21 @@ def _gripper(
     knots: int,
     limits: OperatingLimits,
 ) -> Floats:
-    """Openings at `knots` knots, or at as many more as it takes to arrive at its own pace."""
-    column_H = rows.rows_HD[:, -1]
+    """Openings [K, G] at `knots` knots, or at as many more as all take to arrive at their pace."""
+    column_HG = np.clip(rows.rows_HD[:, limits.joints :], 0.0, 1.0)
     most = limits.gripper_velocity * spacing_s
     t_K = spacing_s * np.arange(knots + int(np.ceil(1.0 / most)) + 1)
-    asked_K = np.interp(clock.phases(t_K), np.arange(len(column_H)), np.clip(column_H, 0.0, 1.0))
-    kept_K = old.states(old_t_s + t_K)[0][:, -1]
+    phases_K, rows_H = clock.phases(t_K), np.arange(len(column_HG))
+    asked_KG = np.empty((len(t_K), column_HG.shape[1]))
+    for gripper, column_H in enumerate(column_HG.T):
+        asked_KG[:, gripper] = np.interp(phases_K, rows_H, column_H)
+    kept_KG = old.states(old_t_s + t_K)[0][:, limits.joints :]
     # A line to a knot begins one knot before it, and not while rows are committed.
-    kept = (t_K < rows.committed_s + spacing_s - 1e-9) & (rows.committed_s > 0.0)
-    asked = np.where(kept, kept_K, asked_K).tolist()
-    openings = [float(kept_K[0])]
-    for index, wish in enumerate(asked[1:], start=1):
-        if index >= knots and openings[-1] == wish:
+    kept_K = (t_K < rows.committed_s + spacing_s - 1e-9) & (rows.committed_s > 0.0)
+    asked_KG[kept_K] = kept_KG[kept_K]
+    openings = [kept_KG[0]]
+    for index, wish_G in enumerate(asked_KG[1:], start=1):
+        if index >= knots and (openings[-1] == wish_G).all():
             break
-        openings.append(openings[-1] + min(max(wish - openings[-1], -most), most))
+        openings.append(openings[-1] + np.clip(wish_G - openings[-1], -most, most))
     return np.array(openings)

@@ -151,6 +151,16 @@ class Fields:
             raise self.fail(key, value, "write finite numbers")
         return frozen_array(value, np.float64)
 
+    def rows(self, key: str, count: int, size: int) -> NDArray[np.float64]:
+        """`count` rows of `size` finite numbers each, read-only."""
+        value = self.raw(key)
+        if not isinstance(value, list) or len(value) != count:
+            raise self.fail(key, value, f"write {count} rows of {size} numbers")
+        rows = Fields(
+            {str(i): row for i, row in enumerate(value)}, f"{self.where}.{key}", self._error
+        )
+        return frozen_array([rows.numbers(str(i), size) for i in range(count)], np.float64)
+
     def mapping(self, key: str) -> dict[str, Any]:
         value = self.raw(key)
         if not isinstance(value, Mapping) or not all(isinstance(name, str) for name in value):

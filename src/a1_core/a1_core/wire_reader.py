@@ -23,6 +23,7 @@ GRIPPER_ENDPOINTS = {
     "joint_single": "topic",
     "with_arm": None,
     "tool_output": "service",
+    "libfranka": None,
 }
 # Key that names the endpoint of each adapter.
 ARM_ENDPOINTS = {
@@ -31,7 +32,9 @@ ARM_ENDPOINTS = {
     "joint_group": "topic",
     "servo_j": "service",
     "robot_cmd": "topic",
+    "libfranka": "address",
 }
+NO_TOPIC = ("commanded", "libfranka")
 UNITS = ("rad", "m", "count", "on_off", GAP)
 
 
@@ -129,10 +132,10 @@ def state(fields: Fields) -> w.StateSpec:
 
 def _made_from(fields: Fields) -> w.MadeFrom:
     made_of = fields.text("type")
-    commanded = made_of == "commanded"
-    if commanded and fields.has("topic"):
+    silent = made_of in NO_TOPIC
+    if silent and fields.has("topic"):
         raise fields.fail("topic", fields.raw("topic"), "leave it out: nothing is heard")
-    spec = w.MadeFrom(type=made_of, topic=None if commanded else fields.text("topic"))
+    spec = w.MadeFrom(type=made_of, topic=None if silent else fields.text("topic"))
     fields.done()
     return spec
 
@@ -153,14 +156,15 @@ def command(fields: Fields, joint_names: tuple[str, ...], *, named: bool) -> w.C
     adapter = fields.text("adapter", tuple(ARM_ENDPOINTS))
     key = ARM_ENDPOINTS[adapter]
     trajectories = adapter == "joint_trajectory"
+    untyped = trajectories or key == "address"
     spec = w.CommandSpec(
         name=name,
         adapter=cast(Any, adapter),
         joints=joints,
         wire_names=_wire_names(fields, joints),
         endpoint=fields.text(key),
-        type="" if trajectories else fields.text("type"),
-        qos="" if trajectories or key == "service" else fields.text("qos", QOS),
+        type="" if untyped else fields.text("type"),
+        qos="" if untyped or key == "service" else fields.text("qos", QOS),
         controller=fields.text("controller") if trajectories else "",
         required_parameters=fields.mapping("required_parameters") if trajectories else {},
         stream=None if trajectories else _stream(fields.section("stream")),

@@ -9,6 +9,7 @@ from rclpy.node import Node
 from a1_core.errors import A1Error
 
 POLL_S = 0.05
+UNNAMED = "_NODE_NAME_UNKNOWN_"  # rcl, for an endpoint whose node was not discovered yet
 
 
 def refuse_foreign_endpoints(
@@ -31,9 +32,11 @@ def refuse_foreign_endpoints(
     names = [node.resolve_topic_name(topic) for topic in topics]
     until_s = time.monotonic() + settle_s
     while True:
+        last = time.monotonic() >= until_s
         for topic in names:
-            _check_topic(node, topic, known)
-        if time.monotonic() >= until_s:
+            # Who was just discovered may have no name yet; who has none in the end is foreign.
+            _check_topic(node, topic, known if last else {*known, UNNAMED})
+        if last:
             return
         time.sleep(POLL_S)
 

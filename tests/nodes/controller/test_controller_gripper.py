@@ -67,7 +67,7 @@ def test_a_forgotten_wish_is_never_sent(ros, wait_for):
     client.command(1.0)
     client.forget()
     hand = SlowHand(ros.node("hand"))
-    assert wait_for(client.ready)
+    assert wait_for(lambda: client.ready().ok)
     client.command(0.0)
     assert wait_for(lambda: hand.positions)
     assert hand.positions == [SPEC.gripper.command.closed]

@@ -1,0 +1,140 @@
+"""Console script `robot_demo`: any robot's loop with a stand-in in its place and a scripted policy.
+
+The controller is the real one and speaks the robot's own topics; the stand-in answers on them. What
+nobody has published of a robot, the stand-in makes up, in a copy of the spec beside the results.
+"""
+
+import argparse
+import json
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from a1_msgs.msg import ChunkVerdict, ControllerState
+from rclpy.client import Client
+from rclpy.task import Future
+from rich.console import Console
+from std_srvs.srv import SetBool
+
+from a1_core.errors import A1Error
+from a1_core.spec import RobotSpec, load_spec
+from a1_sim import assets
+from a1_sim.command import run_command
+from a1_sim.filled_spec import write_filled
+from a1_sim.script_source import ROUND_S, ScriptSource
+from a1_sim.stage import spinning
+from a1_sim.system import LaunchedSystem, isolate
+
+LAUNCH_FILE = "stand_in.launch.xml"
+READY_S = 180.0
+# Of its swing, what a joint has to have done for the motion to count.
+DONE = 0.8
+
+
+def parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Command line."""
+    parser = argparse.ArgumentParser(prog="robot_demo", description=__doc__)
+    parser.add_argument("--robot", required=True, help="name of a shipped spec, or a file")
+    parser.add_argument("--seconds", type=float, default=3.0 * ROUND_S, help="of motion")
+    parser.add_argument("--out", type=Path, default=Path("out/demo"))
+    parser.add_argument("--domain", type=int, help="ROS domain; one of its own by default")
+    return parser.parse_args(argv)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Move the robot and write a summary; exits with 1 and one line when it did not move."""
+    options = parse(argv)
+    run_command(
+        "robot_demo",
+        lambda console: _demo(options, console),
+        interrupted="interrupted; every node is ended",
+    )
+
+
+def _demo(options: argparse.Namespace, console: Console) -> None:
+    domain = isolate(options.domain)
+    out = options.out / Path(options.robot).stem
+    spec = load_spec(write_filled(_shipped(options.robot), out / "spec.yaml"))
+    arguments = {"robot": spec.robot, "spec": str(spec.path.resolve()), "domain": str(domain)}
+    with LaunchedSystem(LAUNCH_FILE, arguments, out / "system.log") as system, spinning() as spin:
+        script = spin(ScriptSource(spec))
+        with console.status("starting stand-in and controller"):
+            _arm(script, script.create_client(SetBool, "a1/arm"), system)
+        script.begin()
+        with console.status(f"{options.seconds:.0f} s of motion"):
+            _watch(system, options.seconds)
+        script.end()
+        summary = summarise(spec, script)
+    (out / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
+    console.print(
+        f"{spec.robot} {spec.variant}: {summary['chunks_accepted']} chunks accepted, "
+        f"{summary['chunks_refused']} refused; the least of the joints did "
+        f"{summary['least_share_of_swing']:.0%} of its swing; written: {out}/summary.json"
+    )
+    if not summary["moved"]:
+        raise A1Error(f"the robot did not do its motion: {summary['last_words']}")
+
+
+def _shipped(robot: str) -> Path:
+    return (
+        Path(robot)
+        if Path(robot).is_file()
+        else assets.find(f"config/robots/{robot}.yaml", f"spec of robot '{robot}'")
+    )
+
+
+def _arm(script: ScriptSource, client: Client, system: LaunchedSystem) -> None:
+    end_s = time.monotonic() + READY_S
+    said = "the controller (a1/arm) is not there"
+    while time.monotonic() < end_s:
+        system.check()
+        if client.wait_for_service(timeout_sec=0.2):
+            future = client.call_async(SetBool.Request(data=True))
+            if _done(future, 2.0):
+                said = future.result().message
+                if future.result().success:
+                    return
+        time.sleep(0.2)
+    raise A1Error(f"not armed within {READY_S:.0f} s: {said}")
+
+
+def _done(future: Future, timeout_s: float) -> bool:
+    done = threading.Event()
+    future.add_done_callback(lambda _: done.set())
+    return done.wait(timeout_s)
+
+
+def _watch(system: LaunchedSystem, seconds: float) -> None:
+    end_s = time.monotonic() + seconds
+    while time.monotonic() < end_s:
+        system.check()
+        time.sleep(0.1)
+
+
+def summarise(spec: RobotSpec, script: ScriptSource) -> dict[str, Any]:
+    """The figures of a motion; `moved` when every joint and gripper did what it was sent to do."""
+    arm = len(spec.joint_names)
+    measured_KD = np.array(script.measured) if script.measured else np.zeros((1, spec.dim))
+    span_D = np.ptp(measured_KD, axis=0)
+    shares_J = span_D[:arm] / np.abs(script.swing_J)
+    accepted = script.codes.get(ChunkVerdict.ACCEPTED, 0)
+    refused = sum(script.codes.values()) - accepted
+    grippers = dict(zip(spec.action_names[arm:], span_D[arm:].round(3).tolist(), strict=True))
+    armed = script.mode in (ControllerState.HOLD, ControllerState.TRACKING)
+    return {
+        "robot": spec.robot,
+        "variant": spec.variant,
+        "stand_in": "kinematic",
+        "chunks_accepted": accepted,
+        "chunks_refused": refused,
+        "least_share_of_swing": float(shares_J.min()),
+        "span_rad": dict(zip(spec.joint_names, span_D[:arm].round(4).tolist(), strict=True)),
+        "span_of_grippers": grippers,
+        "moved": bool(
+            armed and accepted and (shares_J > DONE).all() and (span_D[arm:] > 0.5).all()
+        ),
+        "last_words": script.refusals[-1] if script.refusals else script.reason,
+    }
