@@ -15,6 +15,7 @@ from a1_policy_node.mining import (
     computed_ticks,
     mark_deepest,
     merged,
+    moments,
     recorded_ticks,
 )
 from a1_policy_node.open_loop import run_open_loop
@@ -67,6 +68,17 @@ def test_where_all_are_equally_deep_depth_says_nothing():
     ]
     mark_deepest(ticks, 0.2)
     assert not any(tick.reasons for tick in ticks)
+
+
+def test_neighbours_of_a_better_tick_are_one_moment_with_it():
+    def tick(at_ms: int, episode: int = 0) -> MinedTick:
+        stamp_ns = at_ms * MS
+        return MinedTick(
+            bag="b", episode=episode, instruction="", stamp_ns=stamp_ns, exit_layer=1, depth=1.0
+        )
+
+    found = [tick(3000), tick(3900), tick(4000), tick(3100, episode=1), tick(2500)]
+    assert [each.stamp_ns // MS for each in moments(found)] == [3000, 4000, 3100]
 
 
 def test_the_audit_disagrees_where_full_depth_says_otherwise(driven, spec):

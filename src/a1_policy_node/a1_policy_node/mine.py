@@ -38,6 +38,7 @@ from a1_policy_node.mining import (
     computed_ticks,
     mark_deepest,
     merged,
+    moments,
     recorded_ticks,
 )
 from a1_policy_node.open_loop import run_open_loop
@@ -54,7 +55,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--checkpoint", type=Path, help="run this policy over the bags")
     add("--thresholds", type=Path, help="its thresholds; without, it goes to full depth")
     add("--deepest", type=float, default=0.1, help="share of the ticks that counts as deepest")
-    add("--top", type=int, default=20, help="ticks to print; the files hold all")
+    add("--top", type=int, default=20, help="moments to print; the files hold all ticks")
     add(
         "--tolerance", type=float,
         help="deviation from full depth that is a disagreement (m with --forward-kinematics, "
@@ -134,7 +135,7 @@ def _write(
         table.writerow(told[0])
         table.writerows([*tick.values()][:-1] + [" ".join(tick["reasons"])] for tick in told)
     write(options.out / "mine.csv", lines.getvalue().encode())
-    picture = sheet(bags, found[:PICTURES])
+    picture = sheet(bags, moments(found)[:PICTURES])
     if picture is not None:
         write(options.out / "mine.png", picture)
 
@@ -146,12 +147,12 @@ def counts(found: Sequence[MinedTick]) -> dict[str, int]:
 
 
 def show(found: Sequence[MinedTick], top: int, console: Console) -> None:
-    """The best ticks as a table."""
+    """The best moments as a table."""
     table = Table()
-    for heading in ("why", "bag", "episode", "at [s]", "layer", "deviation", "instruction"):
+    for heading in ("why", "bag", "episode", "at (s)", "layer", "of tolerance", "instruction"):
         table.add_column(heading)
-    for tick in found[:top]:
-        deviation = "" if tick.deviation is None else f"{tick.deviation:.1f} x"
+    for tick in moments(found)[:top]:
+        deviation = "" if tick.deviation is None else f"{tick.deviation:.2f}"
         table.add_row(
             " ".join(tick.reasons),
             Path(tick.bag).name,

@@ -29,6 +29,8 @@ KINDS = {EXIT_TOPIC: EXIT_STATE, CONTROLLER_TOPIC: CONTROLLER_STATE}
 DEEP, CORRECTED, AUDIT = "deep", "corrected", "audit"
 # The chunk that was corrected is the one of this time before the person took over, at most.
 BEFORE_NS = 1_000_000_000
+# Ticks of one episode nearer to each other are one moment.
+MOMENT_NS = 1_000_000_000
 
 
 @dataclass(kw_only=True)
@@ -151,6 +153,16 @@ def mark_deepest(ticks: Sequence[MinedTick], share: float) -> None:
     for tick, key in zip(ticks, keys, strict=True):
         if key >= least and key > shallowest:
             tick.reasons.append(DEEP)
+
+
+def moments(found: Sequence[MinedTick]) -> list[MinedTick]:
+    """The ticks without those beside a better one: neighbours show the same."""
+    kept: list[MinedTick] = []
+    for tick in found:
+        same = [each for each in kept if (each.bag, each.episode) == (tick.bag, tick.episode)]
+        if all(abs(each.stamp_ns - tick.stamp_ns) >= MOMENT_NS for each in same):
+            kept.append(tick)
+    return kept
 
 
 def _messages(bag: Bag) -> Iterable[tuple[str, int, Any]]:

@@ -91,12 +91,12 @@ def show(told: dict[str, Any], console: Console) -> None:
     """The table: joint error in mrad, a row an exit layer."""
     due_s = told["row_due_s"]
     rows = sorted({round(k * (len(due_s) - 1) / (SHOWN_ROWS - 1)) for k in range(SHOWN_ROWS)})
-    table = Table(title=f"mean joint error [mrad] from what was {told['compared_with']}")
+    table = Table(title=f"mean joint error (mrad) from what was {told['compared_with']}")
     for heading in (
         "exit layer",
         *(f"{due_s[row]:.1f} s" for row in rows),
         "all rows",
-        "leave [%]",
+        "leave (%)",
     ):
         table.add_column(heading, justify="right")
 
