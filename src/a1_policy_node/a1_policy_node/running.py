@@ -29,6 +29,8 @@ from a1_ros.messages import msg_to_uuid
 from a1_ros.times import NS_PER_MS, NS_PER_S, node_now_ns, steady_now_ns
 
 SILENCE_NS = 300_000_000
+# The instruction is repeated, so that a recorder that comes late, or asks for no old text, has it.
+REPEAT_NS = 1_000_000_000
 
 
 class Run:
@@ -61,6 +63,7 @@ class Run:
         self._refusal = ""
         self.failure = ""
         self._last_task: Task | None = None
+        self._told = ("", 0)
         self._submitted_ns: int | None = None
         self._ticked_ns = steady_now_ns()
         self.last = LastChunk()
@@ -94,6 +97,7 @@ class Run:
         self.end(self.inference.task, Outcome.CANCELED, "the node was deactivated")
         self._worker.stop()
         self.drain()
+        self._tell_instruction()
 
     # -- tasks
 
@@ -114,12 +118,22 @@ class Run:
         self._last_task = task
         self._blocking = BlockWatch()
         self.inference.begin(task)
+        self._tell_instruction()
         return task
 
     def end(self, task: Task | None, outcome: Outcome, message: str) -> None:
         """End a task unless it is over; nothing happens for None."""
         if task is not None:
             self.inference.end(task, outcome, message)
+
+    def _tell_instruction(self) -> None:
+        """Publish what is to be done when it changed, and now and then; not the worker's."""
+        task, now_ns = self.inference.task, steady_now_ns()
+        text = task.instruction if task is not None else ""
+        before, told_ns = self._told
+        if text != before or (text and now_ns - told_ns > REPEAT_NS):
+            self._told = (text, now_ns)
+            self._publications.instruction(text)
 
     # -- observations, in the executor's thread
 
@@ -161,6 +175,7 @@ class Run:
     def watch(self) -> None:
         """Ten times a second: what must be noticed although no observation comes."""
         self.inference.check_time()
+        self._tell_instruction()
         task = self.inference.task
         blocked_after_ns = round(self._settings().blocked_after * NS_PER_S)
         if task is not None and self._blocking.blocked(blocked_after_ns):
@@ -237,6 +252,7 @@ class Run:
             else:
                 self._note_chunk(event)
                 published = True
+        self._tell_instruction()
         return published
 
     def _note_chunk(self, done: Done) -> None:
