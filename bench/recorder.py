@@ -63,7 +63,7 @@ CAMERA_HZ, STATE_HZ = 30, 200
 HEADER = struct.Struct("<iII")
 COUNTER = 8
 AT_ONCE = 4
-PATIENCE_S = 15.0
+PATIENCE_S = 30.0
 
 
 def write_spec(path: Path, kind: str, qos: str) -> RobotSpec:
@@ -102,12 +102,39 @@ def pictures(kind: str) -> list:
     return made
 
 
-def stamped(data: bytearray, count: int) -> bytes:
-    """A serialised message with the time in its stamp and a counter in its frame_id."""
-    sec, nanosec = divmod(time.time_ns(), 1_000_000_000)
-    HEADER.pack_into(data, 4, sec, nanosec, COUNTER + 1)
-    data[16 : 16 + COUNTER] = b"%08d" % count
-    return bytes(data)
+def sent_file(folder: Path, topic: str) -> Path:
+    """When the messages of a topic were sent: ns since the epoch, int64, in order."""
+    return folder / f"sent_{topic.strip('/').replace('/', '_')}"
+
+
+class Outlet:
+    """A publisher whose messages carry time and counter, and which remembers when it sent them."""
+
+    def __init__(self, publisher, topic: str, folder: Path) -> None:
+        self._publisher = publisher
+        self._sent = sent_file(folder, topic).open("wb", buffering=0)
+        self._count = 0
+
+    def send(self, data: bytearray) -> None:
+        """Publish serialised bytes with the time in their stamp, a counter in their frame_id."""
+        now_ns = time.time_ns()
+        sec, nanosec = divmod(now_ns, 1_000_000_000)
+        HEADER.pack_into(data, 4, sec, nanosec, COUNTER + 1)
+        data[16 : 16 + COUNTER] = b"%08d" % self._count
+        self._count += 1
+        self._sent.write(struct.pack("<q", now_ns))
+        self._publisher.publish(bytes(data))
+
+
+def missing_since(folder: Path, topic: str, newest: int | None, began_ns: int) -> int:
+    """When the first message was sent that a bag lacks at its end (ns); far away where none was.
+
+    `newest` is the counter of the newest message in the bag. A robot that stood still, as one does
+    on a machine with too much to do, has sent nothing that could be missing.
+    """
+    times = np.fromfile(sent_file(folder, topic), "<i8")
+    first = int(np.searchsorted(times, began_ns)) if newest is None else newest + 1
+    return int(times[first]) if first < len(times) else 2**63 - 1
 
 
 def profile(qos: str) -> QoSProfile:
@@ -122,24 +149,29 @@ def be_robot(spec: RobotSpec, kind: str) -> None:
     node = rclpy.create_node("bench_robot")
     image = Image if kind == "raw" else CompressedImage
     images = [bytearray(serialize_message(msg)) for msg in pictures(kind)]
-    cameras = [node.create_publisher(image, c.topic, profile(c.qos)) for c in spec.cameras]
+    folder = spec.path.parent
+    cameras = [
+        Outlet(node.create_publisher(image, c.topic, profile(c.qos)), c.topic, folder)
+        for c in spec.cameras
+    ]
     joints = []
     for source in spec.state_sources:
         msg = to_joint_state(source.joints, [0.0] * len(source.joints), 0, frame_id="0" * COUNTER)
         publisher = node.create_publisher(JointState, source.topic, profile(source.qos))
-        joints.append((publisher, bytearray(serialize_message(msg))))
+        outlet = Outlet(publisher, source.topic, folder)
+        joints.append((outlet, bytearray(serialize_message(msg))))
     began_s, ticks, frames = time.monotonic(), 0, 0
     while True:
         elapsed_s = time.monotonic() - began_s
         if elapsed_s * STATE_HZ < ticks:
             time.sleep(ticks / STATE_HZ - elapsed_s)
             continue
-        for publisher, data in joints:
-            publisher.publish(stamped(data, ticks))
+        for outlet, data in joints:
+            outlet.send(data)
         ticks += 1
         if elapsed_s * CAMERA_HZ >= frames:
-            for publisher in cameras:
-                publisher.publish(stamped(images[frames % len(images)], frames))
+            for outlet in cameras:
+                outlet.send(images[frames % len(images)])
             frames += 1
 
 
@@ -268,6 +300,7 @@ def kill_recorders(kills: int, folder: Path) -> tuple[int, int, float]:
     killed, unreadable, missing_s = 0, 0, 0.0
     rng = random.Random(0)
     try:
+        wait_for_robot(robot, folder, wanted)
         for begin in range(0, kills, AT_ONCE):
             folders = [folder / f"bag{k}" for k in range(begin, min(kills, begin + AT_ONCE))]
             children = [(fork_recorder(spec, path), path) for path in folders]
@@ -284,13 +317,23 @@ def kill_recorders(kills: int, folder: Path) -> tuple[int, int, float]:
                 # What was killed within its first second may hold nothing yet.
                 unreadable += good is None or (late and not good)
                 for topic in wanted:
-                    newest_ns = found[topic][-1][0] if found.get(topic) else began_ns
-                    missing_s = max(missing_s, (killed_ns - newest_ns) / 1e9)
+                    newest = found[topic][-1][1] if found.get(topic) else None
+                    since_ns = missing_since(folder, topic, newest, began_ns)
+                    missing_s = max(missing_s, (killed_ns - since_ns) / 1e9)
                 shutil.rmtree(path)
     finally:
         robot.kill()
         robot.wait()
     return killed, unreadable, missing_s
+
+
+def wait_for_robot(robot: subprocess.Popen, folder: Path, topics: set[str]) -> None:
+    """Wait until it sends on all topics, so that no recorder waits for its start."""
+    files = [sent_file(folder, topic) for topic in topics]
+    while not all(file.exists() and file.stat().st_size for file in files):
+        if robot.poll() is not None:
+            raise SystemExit(f"the robot ended with {robot.returncode}; its output says why")
+        time.sleep(0.05)
 
 
 def end_of(child: int, folder: Path, after_s: float) -> tuple[int, int] | None:
