@@ -9,7 +9,8 @@ messages_sent, messages_dropped: of the recorder's episodes, by the counters in 
 headers. cpu_over_bare_writer: CPU time of the recorder's process over that of the bare one while
 both record; on raw images, and `_compressed` on compressed ones. kills, bags_unreadable,
 missing_s_max: recorders killed (SIGKILL) at random moments, bags of them that `a1_data` gives no
-observation of, and the longest time between the newest message in a bag and its recorder's end.
+observation of, and the longest time between the first message that was sent and is not in a bag and
+its recorder's end.
 """
 
 import argparse
@@ -18,7 +19,6 @@ import os
 import random
 import shutil
 import signal
-import struct
 import subprocess
 import sys
 import tempfile
@@ -26,19 +26,22 @@ import time
 from collections import defaultdict
 from pathlib import Path
 
-import cv2
-import numpy as np
-import yaml
-
 os.environ.setdefault("ROS_DOMAIN_ID", str(1 + os.getpid() % 100))
 os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
 
 import rclpy
+from _recorder_robot import (
+    COUNTER,
+    HEADER,
+    be_robot,
+    missing_since,
+    profile,
+    sent_file,
+    streams,
+    write_spec,
+)
 from rclpy.parameter import Parameter
-from rclpy.qos import QoSProfile
-from rclpy.serialization import serialize_message
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
-from sensor_msgs.msg import CompressedImage, Image, JointState
 
 from a1_core.errors import BagError
 from a1_core.spec import RobotSpec, load_spec
@@ -48,131 +51,13 @@ from a1_data.storage import look, read
 from a1_recorder.definitions import Definitions
 from a1_recorder.node import RecorderNode
 from a1_recorder.session import left_drafts
-from a1_recorder.subscriptions import IMAGE_DEPTH, message_class
-from a1_recorder.topics import Topic, recorded_topics
+from a1_recorder.subscriptions import message_class
 from a1_ros.executor import make_executor
-from a1_ros.images import to_image
-from a1_ros.messages import to_joint_state
-from a1_ros.qos import qos_from_spec
 
 ROOT = Path(__file__).parents[1]
-SPEC = ROOT / "config/robots/franka.yaml"
 OUT = ROOT / "out/bench/recorder.json"
-WIDTH, HEIGHT, CAMERAS = 640, 480, 3
-CAMERA_HZ, STATE_HZ = 30, 200
-HEADER = struct.Struct("<iII")
-COUNTER = 8
 AT_ONCE = 4
 PATIENCE_S = 30.0
-
-
-def write_spec(path: Path, kind: str, qos: str) -> RobotSpec:
-    """The Franka's spec with three cameras of a kind, all streams with one quality of service."""
-    content = yaml.safe_load(SPEC.read_text())
-    first = content["cameras"][0]
-    content["cameras"] = [
-        {**first, "name": f"c{k}", "topic": f"/c{k}/image", "type": kind, "width": WIDTH}
-        | {"height": HEIGHT, "rate_hz": float(CAMERA_HZ), "qos": qos}
-        for k in range(CAMERAS)
-    ]
-    for source in content["state_sources"]:
-        source["qos"] = qos
-    path.write_text(yaml.safe_dump(content))
-    return load_spec(path)
-
-
-def streams(spec: RobotSpec) -> list[Topic]:
-    return [topic for topic in recorded_topics(spec, ()) if topic.max_age_s is not None]
-
-
-def pictures(kind: str) -> list:
-    """Messages of scenes with edges, shades and a sensor's noise."""
-    rng = np.random.default_rng(0)
-    made = []
-    for _ in range(4):
-        coarse = rng.integers(0, 256, (12, 16, 3), dtype=np.uint8)
-        scene = cv2.resize(coarse, (WIDTH, HEIGHT), interpolation=cv2.INTER_CUBIC).astype(int)
-        noisy = np.clip(scene + rng.normal(0, 3, scene.shape), 0, 255).astype(np.uint8)
-        if kind == "raw":
-            made.append(to_image(noisy, 0, "0" * COUNTER))
-        else:
-            data = cv2.imencode(".jpg", noisy, [cv2.IMWRITE_JPEG_QUALITY, 80])[1].tobytes()
-            made.append(CompressedImage(format="jpeg", data=data))
-            made[-1].header.frame_id = "0" * COUNTER
-    return made
-
-
-def sent_file(folder: Path, topic: str) -> Path:
-    """When the messages of a topic were sent: ns since the epoch, int64, in order."""
-    return folder / f"sent_{topic.strip('/').replace('/', '_')}"
-
-
-class Outlet:
-    """A publisher whose messages carry time and counter, and which remembers when it sent them."""
-
-    def __init__(self, publisher, topic: str, folder: Path) -> None:
-        self._publisher = publisher
-        self._sent = sent_file(folder, topic).open("wb", buffering=0)
-        self._count = 0
-
-    def send(self, data: bytearray) -> None:
-        """Publish serialised bytes with the time in their stamp, a counter in their frame_id."""
-        now_ns = time.time_ns()
-        sec, nanosec = divmod(now_ns, 1_000_000_000)
-        HEADER.pack_into(data, 4, sec, nanosec, COUNTER + 1)
-        data[16 : 16 + COUNTER] = b"%08d" % self._count
-        self._count += 1
-        self._sent.write(struct.pack("<q", now_ns))
-        self._publisher.publish(bytes(data))
-
-
-def missing_since(folder: Path, topic: str, newest: int | None, began_ns: int) -> int:
-    """When the first message was sent that a bag lacks at its end (ns); far away where none was.
-
-    `newest` is the counter of the newest message in the bag. A robot that stood still, as one does
-    on a machine with too much to do, has sent nothing that could be missing.
-    """
-    times = np.fromfile(sent_file(folder, topic), "<i8")
-    first = int(np.searchsorted(times, began_ns)) if newest is None else newest + 1
-    return int(times[first]) if first < len(times) else 2**63 - 1
-
-
-def profile(qos: str) -> QoSProfile:
-    """As the recorder subscribes."""
-    named = qos_from_spec(qos, where="bench")
-    return QoSProfile(depth=IMAGE_DEPTH, reliability=named.reliability, durability=named.durability)
-
-
-def be_robot(spec: RobotSpec, kind: str) -> None:
-    """Stream until SIGTERM."""
-    rclpy.init()
-    node = rclpy.create_node("bench_robot")
-    image = Image if kind == "raw" else CompressedImage
-    images = [bytearray(serialize_message(msg)) for msg in pictures(kind)]
-    folder = spec.path.parent
-    cameras = [
-        Outlet(node.create_publisher(image, c.topic, profile(c.qos)), c.topic, folder)
-        for c in spec.cameras
-    ]
-    joints = []
-    for source in spec.state_sources:
-        msg = to_joint_state(source.joints, [0.0] * len(source.joints), 0, frame_id="0" * COUNTER)
-        publisher = node.create_publisher(JointState, source.topic, profile(source.qos))
-        outlet = Outlet(publisher, source.topic, folder)
-        joints.append((outlet, bytearray(serialize_message(msg))))
-    began_s, ticks, frames = time.monotonic(), 0, 0
-    while True:
-        elapsed_s = time.monotonic() - began_s
-        if elapsed_s * STATE_HZ < ticks:
-            time.sleep(ticks / STATE_HZ - elapsed_s)
-            continue
-        for outlet, data in joints:
-            outlet.send(data)
-        ticks += 1
-        if elapsed_s * CAMERA_HZ >= frames:
-            for outlet in cameras:
-                outlet.send(images[frames % len(images)])
-            frames += 1
 
 
 def make_recorder(spec: RobotSpec, folder: Path) -> RecorderNode:

@@ -59,6 +59,7 @@ class Flight:
         self.ticks = 0
         self.policy_seq = 0
         self.heard_controller = True
+        self.gives_back = lambda: None
         self.fly(LET_GO, 0.1)
         assert self.controller.arm(READY, self.now).ok
         self.fly(LET_GO, 0.1)
@@ -88,12 +89,13 @@ class Flight:
             if step.chunk is not None:
                 self.judge(step.chunk)
             if step.give_back:
+                self.gives_back()
                 assert self.controller.give_back(self.now).ok
 
     def judge(self, chunk: ActionChunk) -> None:
         verdict = self.controller.judge(chunk, self.now)
         self.verdicts.append((chunk.source, verdict.code))
-        self.pilot.verdict(chunk.session_id, verdict, self.heard())
+        self.pilot.verdict(chunk.session_id, chunk.seq, verdict, self.heard())
 
     def heard(self) -> Heard:
         lock, setpoint = self.controller.admission.lock, self.controller.setpoint

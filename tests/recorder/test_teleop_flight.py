@@ -86,6 +86,16 @@ def test_a_take_over_corrects_a_policy_in_motion_and_gives_back_on_release():
         assert (np.abs(after.qdd_D - before.qdd_D)[:7] <= LIMITS.jerk * 0.02 * 1.001).all()
 
 
+def test_a_take_over_of_a_moment_is_given_back_once_its_chunk_was_judged():
+    flight = Flight(tip_steering()).fly(LET_GO, 0.5, policy=True)
+    given_back_at: list[int] = []
+    flight.gives_back = lambda: given_back_at.append(len(flight.told_by(Source.TAKEOVER)))
+    flight.fly(held(take_over=True), 0.06).fly(LET_GO, 1.5, policy=True)
+    assert given_back_at == [len(flight.told_by(Source.TAKEOVER))]
+    assert given_back_at[0] > 0
+    assert flight.told_by(Source.POLICY)[-1] is VerdictCode.ACCEPTED
+
+
 def test_a_silent_joystick_stops_the_arm_and_keeps_it_taken_over():
     flight = Flight(tip_steering()).fly(LET_GO, 0.5, policy=True)
     flight.fly(held(x=1.0, take_over=True), 0.5, policy=True)

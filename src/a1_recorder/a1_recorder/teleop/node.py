@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from a1_msgs.msg import ActionChunk, ChunkVerdict, ControllerState
 from rclpy.subscription import Subscription
+from rclpy.task import Future
 from rclpy.timer import Timer
 from sensor_msgs.msg import JointState, Joy
 from std_srvs.srv import Trigger
@@ -135,7 +136,8 @@ class TeleopNode(A1LifecycleNode):
 
     def _on_verdict(self, msg: ChunkVerdict) -> None:
         assert self._pilot is not None
-        self._pilot.verdict(msg_to_uuid(msg.session_id), msg_to_verdict(msg), self._heard())
+        session_id = msg_to_uuid(msg.session_id)
+        self._pilot.verdict(session_id, msg.seq, msg_to_verdict(msg), self._heard())
 
     def _tick(self) -> None:
         pilot, now_ns = self._pilot, steady_now_ns()
@@ -146,11 +148,16 @@ class TeleopNode(A1LifecycleNode):
         if step.chunk is not None:
             self._chunks.publish(chunk_to_msg(step.chunk))
         if step.give_back:
-            self._give_back.call_async(Trigger.Request())
+            self._give_back.call_async(Trigger.Request()).add_done_callback(self._given_back)
         if pilot.message != self._told:
             self._told = pilot.message
             self.get_logger().info(pilot.message)
             self.diagnostics.publish()
+
+    def _given_back(self, future: Future) -> None:
+        answer = future.result()
+        if answer is not None and not answer.success:
+            self.get_logger().warning(f"a1/give_back: {answer.message}")
 
     def _controls(self, now_ns: int) -> Controls | None:
         """Of the joystick that drives; while none does, of the first that is held."""

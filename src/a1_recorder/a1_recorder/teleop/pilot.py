@@ -6,7 +6,6 @@ Pure: the node gives the time, the controls and what the controller says, and se
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
@@ -69,6 +68,7 @@ class Step:
 
 
 NOTHING = Step()
+KEPT = "; the arm stays taken over: call a1/give_back, or take over and let go"
 
 UNHEARD = "no joystick or keyboard is heard"
 HELD_DOWN = "a button is held that was not pressed here; let go first"
@@ -91,14 +91,12 @@ class Pilot:
         spec: RobotSpec,
         target: Target,
         steering: Steering,
-        new_session: Callable[[], str] = lambda: str(uuid.uuid4()),
     ) -> None:
         self._spec = spec
         self._target = target
         self._steering = steering
-        self._new_session = new_session
         self._lead_J = LEAD_S * spec.operating_limits.velocity + LEAD_RAD
-        self._session, self._seq = "", 0
+        self._session, self._seq, self._judged = "", 0, 0
         self._opening = 1.0
         self._down: set[str] | None = None
         self._fresh: set[str] = set()
@@ -127,8 +125,8 @@ class Pilot:
             if self.phase is Phase.IDLE:
                 return NOTHING
         if heard is None or not heard.armed:
-            mode = "silent" if heard is None else heard.mode
-            self._leave(f"the controller is {mode}; arm it, let go, and press again")
+            kept = KEPT * (heard is None and self.source is Source.TAKEOVER)
+            self._leave(_unarmed(heard) + kept)
             return NOTHING
         self._hold_or_let_go(controls)
         if self.phase is Phase.STOPPING:
@@ -136,10 +134,11 @@ class Pilot:
         assert controls is not None
         return self._drive(dt_s, controls, heard)
 
-    def verdict(self, session_id: str, verdict: Verdict, heard: Heard | None) -> None:
+    def verdict(self, session_id: str, seq: int, verdict: Verdict, heard: Heard | None) -> None:
         """The controller's answer to a chunk, whoever sent it."""
         if session_id != self._session or self.phase is Phase.IDLE:
             return
+        self._judged = max(self._judged, seq)
         if verdict.code in HELD:
             self._leave(f"{verdict.code.name}: {verdict.detail}; let go, and press again")
         elif verdict.accepted:
@@ -162,8 +161,7 @@ class Pilot:
     def _begin(self, now_ns: int, controls: Controls, heard: Heard | None) -> None:
         """Take the arm up where it is commanded to be."""
         if heard is None or not heard.armed:
-            mode = "silent" if heard is None else heard.mode
-            self.message = f"the controller is {mode}; arm it, let go, and press again"
+            self.message = _unarmed(heard)
             return
         if heard.tracking and heard.session_id and not controls.take_over:
             self.message = f"{heard.source.name} moves the arm; press take-over to correct it"
@@ -172,14 +170,14 @@ class Pilot:
         self._take_up(heard, now_ns)
         if not self._steer():
             return
-        self._session, self._seq = self._new_session(), 0
+        self._session, self._seq, self._judged = str(uuid.uuid4()), 0, 0
         self._opening = float(heard.position_D[-1])
         self._gives_back = self.source is Source.TAKEOVER
 
     def _steer(self) -> bool:
         """Drive from where the target is; False where the steering cannot, and says why."""
         try:
-            self._steering.start(self._target.q_J)
+            self._steering.start(self._target.stopping_place)
         except A1Error as error:
             self.message = str(error)
             return False
@@ -202,8 +200,7 @@ class Pilot:
         if self.phase is Phase.DRIVING and (lost or not holds):
             self.phase = Phase.STOPPING
             self._gives_back = self._gives_back and not lost
-            kept = "; the arm stays taken over: call a1/give_back, or take over and let go"
-            self.message = (lost or "let go") + "; stopping" + kept * self._keeps
+            self.message = (lost or "let go") + "; stopping" + KEPT * self._keeps
         elif self.phase is Phase.STOPPING and holds and not lost and self._same_button(controls):
             self._gives_back = self._steer() and self.source is Source.TAKEOVER
 
@@ -234,7 +231,8 @@ class Pilot:
         ours = heard.tracking and heard.session_id == self._session
         if ours and not (slow and (away_J < NEAR_RAD).all()):
             return Step(chunk=self._chunk(self._still, heard))
-        if ours and heard.session_id == self._session:
+        # A chunk that is judged after the arm was given back would take it over again.
+        if ours or self._judged < self._seq:
             return NOTHING
         self.phase = Phase.IDLE
         if not self._keeps:
@@ -274,3 +272,8 @@ class Pilot:
             names=spec.action_names,
             actions_HD=np.concatenate([rows_HJ, opening_H1], axis=1).astype(np.float32),
         )
+
+
+def _unarmed(heard: Heard | None) -> str:
+    mode = "silent" if heard is None else heard.mode
+    return f"the controller is {mode}; arm it, let go, and press again"

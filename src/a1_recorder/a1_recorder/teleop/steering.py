@@ -19,6 +19,8 @@ Floats = NDArray[np.float64]
 SOLVING_STEPS = 4
 # A redundant arm drifts towards its posture at so small a share of the way a step.
 POSTURE_GAIN = 0.002
+# From rest to full deflection's speed, and back (s): the joints can follow that.
+RAMP_S = 0.3
 # How far the pose that is asked for may run ahead of the target (m, rad).
 TIP_LEAD_M, TIP_LEAD_RAD = 0.03, 0.15
 # Kept from the walls of the workspace (m).
@@ -109,6 +111,7 @@ class TipSteering:
         self._lower = workspace.lower + WALL_M
         self._upper = workspace.upper - WALL_M
         self._scale_6 = np.repeat([speed_m_s, turn_rad_s], 3)
+        self._twist_6 = np.zeros(6)
         self._goal_J: Floats | None = None
 
     def start(self, q_J: Floats) -> None:
@@ -116,14 +119,17 @@ class TipSteering:
         self._position, matrix = self._arm.tip_pose(q_J)
         self._rotation = Rotation.from_matrix(matrix)
         self._goal_J = np.array(q_J)
+        self._twist_6 = np.zeros(6)
 
     def wish(self, q_J: Floats, controls: Controls, dt_s: float) -> Wish:
-        twist_6 = self._scale_6 * controls.tip_6
+        most_6 = self._scale_6 * dt_s / RAMP_S
+        change_6 = self._scale_6 * controls.tip_6 - self._twist_6
+        self._twist_6 = self._twist_6 + np.clip(change_6, -most_6, most_6)
         assert self._goal_J is not None
-        if not twist_6.any():
+        if not self._twist_6.any():
             return Wish(feed_J=np.zeros_like(q_J), goal_J=self._goal_J)
         before_J, pose = self._goal_J, (self._position, self._rotation)
-        self._move(twist_6 * dt_s, q_J)
+        self._move(self._twist_6 * dt_s, q_J)
         goal_J = before_J
         for _ in range(SOLVING_STEPS):
             goal_J, missed_m = self._arm.step_towards(
@@ -131,6 +137,7 @@ class TipSteering:
             )
         if missed_m > REACH_M:
             self._position, self._rotation = pose
+            self._twist_6 = np.zeros(6)
             return Wish(feed_J=np.zeros_like(q_J), goal_J=before_J)
         self._goal_J = goal_J
         return Wish(feed_J=(goal_J - before_J) / dt_s, goal_J=goal_J)

@@ -25,6 +25,8 @@ REST_RAD_S = 0.01
 RANGE_MARGIN = 5e-3
 # Share of the acceleration that a goal is approached with; the rest is for corrections.
 APPROACH = 0.7
+# How soon the target is at a goal, and the arm at the target (s): a lag is made up for gently.
+GOAL_S, FOLLOW_S = 0.1, 0.3
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -34,10 +36,12 @@ class Wish:
     Attributes:
         feed_J: velocity (rad/s).
         goal_J: position to be at (rad), moving with `feed_J`; None where only velocity counts.
+        soon_s: time constant of the approach to it.
     """
 
     feed_J: Floats
     goal_J: Floats | None = None
+    soon_s: float = GOAL_S
 
 
 class Target:
@@ -62,6 +66,11 @@ class Target:
         self.q_J = np.array(q_J, np.float64)
         self.qd_J = np.array(qd_J, np.float64)
 
+    @property
+    def stopping_place(self) -> Floats:
+        """Where it would come to rest, were nothing wished any more (rad)."""
+        return self.q_J + self.qd_J * np.abs(self.qd_J) / (2.0 * self._acceleration_J)
+
     def advance(self, wish: Wish, dt_s: float) -> None:
         """Follow a wish for `dt_s`."""
         if dt_s > 0.0:
@@ -82,7 +91,8 @@ class Target:
         rows = [arm[0]]
         for row in range(MOST_ROWS):
             ahead = row < LOOKAHEAD_ROWS
-            arm = self._step(*arm, Wish(feed_J=target[1], goal_J=target[0]), 0.0, ROW_S)
+            follow = Wish(feed_J=target[1], goal_J=target[0], soon_s=FOLLOW_S)
+            arm = self._step(*arm, follow, 0.0, ROW_S)
             target = self._step(*target, wish if ahead else stop, row * ROW_S, ROW_S)
             rows.append(arm[0])
             if not ahead and (np.abs(arm[1]) < REST_RAD_S).all() and not target[1].any():
@@ -93,7 +103,7 @@ class Target:
         self, q_J: Floats, qd_J: Floats, wish: Wish, after_s: float, dt_s: float
     ) -> tuple[Floats, Floats]:
         most_J = self._acceleration_J * dt_s
-        change_J = self._wanted(q_J, wish, after_s, dt_s) - qd_J
+        change_J = self._wanted(q_J, wish, after_s) - qd_J
         # All joints alike, so that the direction stays.
         change_J = change_J / max(1.0, float((np.abs(change_J) / most_J).max()))
         after_J = qd_J + change_J
@@ -103,11 +113,12 @@ class Target:
         kept_J = np.clip(moved_J, lower_J, upper_J)
         return kept_J, np.where(kept_J == moved_J, after_J, 0.0)
 
-    def _wanted(self, q_J: Floats, wish: Wish, after_s: float, dt_s: float) -> Floats:
+    def _wanted(self, q_J: Floats, wish: Wish, after_s: float) -> Floats:
         """The velocity of a wish, `after_s` after it was made, slow enough to stop in time."""
         wanted_J = wish.feed_J
         if wish.goal_J is not None:
-            wanted_J = wanted_J + self._approach(wish.goal_J + after_s * wish.feed_J - q_J, dt_s)
+            away_J = wish.goal_J + after_s * wish.feed_J - q_J
+            wanted_J = wanted_J + self._approach(away_J, wish.soon_s)
         share = float((np.abs(wanted_J) / self._velocity_J).max())
         wanted_J = wanted_J / max(1.0, share)
         brake_J = 2.0 * APPROACH * self._acceleration_J
@@ -115,8 +126,8 @@ class Target:
         up_J = np.sqrt(brake_J * np.maximum(self._upper_J - q_J, 0.0))
         return np.clip(wanted_J, -down_J, up_J)
 
-    def _approach(self, away_J: Floats, dt_s: float) -> Floats:
+    def _approach(self, away_J: Floats, soon_s: float) -> Floats:
         """Velocity towards a goal from which it can still stop there."""
         far_J = np.abs(away_J)
         soon_J = np.sqrt(2.0 * APPROACH * self._acceleration_J * far_J)
-        return np.sign(away_J) * np.minimum(soon_J, far_J / (2.0 * dt_s))
+        return np.sign(away_J) * np.minimum(soon_J, far_J / soon_s)
