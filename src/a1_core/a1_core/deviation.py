@@ -22,6 +22,7 @@ class DeviationMeter:
         names: what is measured, with units: `tool_tip_m` (with a tip function) or `joint_rad`
             (the joint that is farthest off), then `gripper` for a robot that has one.
         rows: rows of a chunk that count.
+        spec: of the robot.
     """
 
     def __init__(
@@ -39,7 +40,7 @@ class DeviationMeter:
             )
         horizon = spec.policy.horizon
         self.rows = min(horizon, math.ceil(executed_s / spec.policy.period_s - 1e-9)) or horizon
-        self._spec, self._tip = spec, tip
+        self.spec, self._tip = spec, tip
         grippers = np.array([is_gripper(name) for name in spec.action_names])
         self._arm, self._gripper = np.flatnonzero(~grippers), np.flatnonzero(grippers)
         first = "joint_rad" if tip is None else "tool_tip_m"
@@ -81,9 +82,9 @@ class DeviationMeter:
         self, arm: NDArray[np.float64], state_ND: NDArray[np.floating]
     ) -> NDArray[np.float64]:
         """Joint positions of rows [..., N, H, J]."""
-        if self._spec.policy.action_space is ActionSpace.JOINT_POSITION:
+        if self.spec.policy.action_space is ActionSpace.JOINT_POSITION:
             return arm
-        if self._spec.policy.delta_base is DeltaBase.PREVIOUS_ROW:
+        if self.spec.policy.delta_base is DeltaBase.PREVIOUS_ROW:
             arm = np.cumsum(arm, axis=-2)
         return np.asarray(state_ND, dtype=np.float64)[:, None, self._arm] + arm
 
