@@ -175,7 +175,6 @@ class Run:
     def watch(self) -> None:
         """Ten times a second: what must be noticed although no observation comes."""
         self.inference.check_time()
-        self._tell_instruction()
         task = self.inference.task
         blocked_after_ns = round(self._settings().blocked_after * NS_PER_S)
         if task is not None and self._blocking.blocked(blocked_after_ns):
@@ -183,6 +182,7 @@ class Run:
             self.end(task, Outcome.BLOCKED, reason)
         elif steady_now_ns() - self._ticked_ns > SILENCE_NS and not self._worker.busy:
             self._look_into_silence(task)
+        self._tell_instruction()
 
     def _look_into_silence(self, task: Task | None) -> None:
         """No tick has become complete for a while: say why, and let a lock-stepped clock go on."""
