@@ -110,6 +110,17 @@ def test_a_silent_joystick_stops_the_arm_and_keeps_it_taken_over():
     assert flight.told_by(Source.POLICY)[-1] is VerdictCode.ACCEPTED
 
 
+def test_a_moment_of_silence_needs_another_press():
+    flight = Flight(tip_steering()).fly(held(x=1.0), 0.5).fly(None, 0.06)
+    flight.fly(held(x=1.0), 1.5)
+    assert flight.rests()
+    assert "press again" in flight.pilot.message
+    # Let go and pressed again while the arm still stops: it goes on.
+    flight.fly(LET_GO, 0.06).fly(held(x=1.0), 0.5).fly(LET_GO, 0.06).fly(held(x=1.0), 0.3)
+    assert flight.pilot.phase is Phase.DRIVING
+    assert len({source for source, _ in flight.verdicts}) == 1
+
+
 def test_a_button_that_is_held_when_the_arm_is_armed_moves_nothing():
     flight = Flight(tip_steering())
     flight.controller.disarm(flight.now)

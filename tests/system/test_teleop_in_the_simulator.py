@@ -130,7 +130,7 @@ def desk(robot: Path, tmp_path: Path) -> Iterator[Desk]:
     parameters = {
         SIMULATOR: {"robot": str(robot), "image_size": 64},
         CONTROLLER: {**common, "hardware": False},
-        TELEOP: {**common, "keyboard": True, "joy.topic": ""},
+        TELEOP: {**common, "keyboard": True, "joy.topic": "", "joy.timeout": 2.0},
         RECORDER: {**common, "folder": str(tmp_path), "reserve_mb": 0},
     }
     rclpy.init()

@@ -19,6 +19,8 @@ from a1_ros.qos import RELIABLE
 from a1_ros.times import node_now_ns
 
 DEADMAN, TAKE_OVER = 4, 5
+# A busy machine must not pass for a person who let go.
+PATIENT = {"joy.timeout": 2.0, "leader.timeout": 2.0}
 HOLD, TRACKING = ControllerState.HOLD, ControllerState.TRACKING
 
 
@@ -73,7 +75,7 @@ def person(ros) -> Person:
 @pytest.fixture
 def make_teleop(ros, parts):
     def make(**parameters) -> TeleopNode:
-        node = teleop_node(parts.parameters["robot"], **parameters)
+        node = teleop_node(parts.parameters["robot"], **PATIENT | parameters)
         node.trigger_configure()
         node.trigger_activate()
         assert node.state_label == "active"
@@ -128,7 +130,7 @@ def test_a_correction_takes_the_arm_from_a_policy_and_gives_it_back(rig, person,
 
 
 def test_a_joystick_that_is_switched_off_stops_the_arm_and_keeps_it(rig, person, make_teleop):
-    make_teleop()
+    make_teleop(**{"joy.timeout": 0.5})
     operator = rig.tracking().operator
     assert rig.wait_for(lambda: WAITING in person.told)
     person.hold(TAKE_OVER, axis1=1.0)

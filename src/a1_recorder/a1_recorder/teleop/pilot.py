@@ -200,8 +200,11 @@ class Pilot:
         if self.phase is Phase.DRIVING and (lost or not holds):
             self.phase = Phase.STOPPING
             self._gives_back = self._gives_back and not lost
-            self.message = (lost or "let go") + "; stopping" + KEPT * self._keeps
-        elif self.phase is Phase.STOPPING and holds and not lost and self._same_button(controls):
+            self.message = (f"{lost}; stopped, press again to go on" if lost else "let go") + (
+                KEPT * self._keeps
+            )
+        elif self.phase is Phase.STOPPING and not lost and self._button in self._fresh:
+            self._fresh = set()
             self._gives_back = self._steer() and self.source is Source.TAKEOVER
 
     @property
@@ -209,9 +212,10 @@ class Pilot:
         """Whether the arm stays taken over although nobody drives."""
         return self.source is Source.TAKEOVER and not self._gives_back
 
-    def _same_button(self, controls: Controls | None) -> bool:
-        assert controls is not None
-        return controls.take_over == (self.source is Source.TAKEOVER)
+    @property
+    def _button(self) -> str:
+        """The one that drives as the session does."""
+        return "take_over" if self.source is Source.TAKEOVER else "deadman"
 
     def _drive(self, dt_s: float, controls: Controls, heard: Heard) -> Step:
         target = self._target
@@ -235,8 +239,8 @@ class Pilot:
         if ours or self._judged < self._seq:
             return NOTHING
         self.phase = Phase.IDLE
-        if not self._keeps:
-            self.message = "given back" if self._gives_back else "let go"
+        if self._gives_back:
+            self.message = "given back"
         return Step(give_back=self._gives_back)
 
     def _leave(self, message: str) -> None:
