@@ -1,5 +1,6 @@
 """Keyboard, teleop, controller, simulator and recorder: a correction ends up in the bag as one."""
 
+import gc
 import threading
 import time
 import uuid
@@ -89,6 +90,11 @@ class Desk:
             composition.executor.add_node(node)
         self.driver.create_timer(PERIOD_S, self.driver.send)
 
+    def leave(self) -> None:
+        """Once no executor spins any more."""
+        for node in (self.driver, self.policy):
+            node.destroy_node()
+
     def wait(self, condition: Callable[[], object], timeout_s: float = 30.0) -> bool:
         until_s = time.monotonic() + timeout_s
         while not condition():
@@ -137,9 +143,13 @@ def desk(robot: Path, tmp_path: Path) -> Iterator[Desk]:
     try:
         with Composition(list(parameters), parameters=parameters) as composition:
             composition.bring_up()
-            yield Desk(composition, robot)
+            sitting = Desk(composition, robot)
+            yield sitting
+        sitting.leave()
     finally:
         rclpy.try_shutdown()
+        # Nodes hang in reference cycles, and the DDS participant with them.
+        gc.collect()
 
 
 def sources_of(path: Path, topic: str, kind: type, keep: Callable[[object], bool]) -> list[int]:
