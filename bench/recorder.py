@@ -9,8 +9,8 @@ messages_sent, messages_dropped: of the recorder's episodes, by the counters in 
 headers. cpu_over_bare_writer: CPU time of the recorder's process over that of the bare one while
 both record; on raw images, and `_compressed` on compressed ones. kills, bags_unreadable,
 missing_s_max: recorders killed (SIGKILL) at random moments, bags of them that `a1_data` gives no
-observation of, and the longest time between the newest message in a bag and its recorder's end.
-round_trip_*: bag to LeRobot data set to bag, see `_round_trip`.
+observation of, and the longest time between the first message that was sent and is not in a bag and
+its recorder's end. round_trip_*: bag to LeRobot data set to bag, see `_round_trip`.
 """
 
 import argparse
@@ -19,7 +19,6 @@ import os
 import random
 import shutil
 import signal
-import struct
 import subprocess
 import sys
 import tempfile
@@ -27,20 +26,24 @@ import time
 from collections import defaultdict
 from pathlib import Path
 
-import cv2
-import numpy as np
-import yaml
-
 os.environ.setdefault("ROS_DOMAIN_ID", str(1 + os.getpid() % 100))
 os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
 
 import rclpy
+from _recorder_robot import (
+    COUNTER,
+    HEADER,
+    SPEC,
+    be_robot,
+    missing_since,
+    profile,
+    sent_file,
+    streams,
+    write_spec,
+)
 from _round_trip import round_trip
 from rclpy.parameter import Parameter
-from rclpy.qos import QoSProfile
-from rclpy.serialization import serialize_message
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
-from sensor_msgs.msg import CompressedImage, Image, JointState
 
 from a1_core.errors import BagError
 from a1_core.spec import RobotSpec, load_spec
@@ -50,99 +53,13 @@ from a1_data.reader import ReadSettings, open_bags
 from a1_data.storage import look, read
 from a1_recorder.node import RecorderNode
 from a1_recorder.session import left_drafts
-from a1_recorder.subscriptions import IMAGE_DEPTH, message_class
-from a1_recorder.topics import Topic, recorded_topics
+from a1_recorder.subscriptions import message_class
 from a1_ros.executor import make_executor
-from a1_ros.images import to_image
-from a1_ros.messages import to_joint_state
-from a1_ros.qos import qos_from_spec
 
 ROOT = Path(__file__).parents[1]
-SPEC = ROOT / "config/robots/franka.yaml"
 OUT = ROOT / "out/bench/recorder.json"
-WIDTH, HEIGHT, CAMERAS = 640, 480, 3
-CAMERA_HZ, STATE_HZ = 30, 200
-HEADER = struct.Struct("<iII")
-COUNTER = 8
 AT_ONCE = 4
-PATIENCE_S = 15.0
-
-
-def write_spec(path: Path, kind: str, qos: str) -> RobotSpec:
-    """The Franka's spec with three cameras of a kind, all streams with one quality of service."""
-    content = yaml.safe_load(SPEC.read_text())
-    first = content["cameras"][0]
-    content["cameras"] = [
-        {**first, "name": f"c{k}", "topic": f"/c{k}/image", "type": kind, "width": WIDTH}
-        | {"height": HEIGHT, "rate_hz": float(CAMERA_HZ), "qos": qos}
-        for k in range(CAMERAS)
-    ]
-    for source in content["state_sources"]:
-        source["qos"] = qos
-    path.write_text(yaml.safe_dump(content))
-    return load_spec(path)
-
-
-def streams(spec: RobotSpec) -> list[Topic]:
-    return [topic for topic in recorded_topics(spec, ()) if topic.max_age_s is not None]
-
-
-def pictures(kind: str) -> list:
-    """Messages of scenes with edges, shades and a sensor's noise."""
-    rng = np.random.default_rng(0)
-    made = []
-    for _ in range(4):
-        coarse = rng.integers(0, 256, (12, 16, 3), dtype=np.uint8)
-        scene = cv2.resize(coarse, (WIDTH, HEIGHT), interpolation=cv2.INTER_CUBIC).astype(int)
-        noisy = np.clip(scene + rng.normal(0, 3, scene.shape), 0, 255).astype(np.uint8)
-        if kind == "raw":
-            made.append(to_image(noisy, 0, "0" * COUNTER))
-        else:
-            data = cv2.imencode(".jpg", noisy, [cv2.IMWRITE_JPEG_QUALITY, 80])[1].tobytes()
-            made.append(CompressedImage(format="jpeg", data=data))
-            made[-1].header.frame_id = "0" * COUNTER
-    return made
-
-
-def stamped(data: bytearray, count: int) -> bytes:
-    """A serialised message with the time in its stamp and a counter in its frame_id."""
-    sec, nanosec = divmod(time.time_ns(), 1_000_000_000)
-    HEADER.pack_into(data, 4, sec, nanosec, COUNTER + 1)
-    data[16 : 16 + COUNTER] = b"%08d" % count
-    return bytes(data)
-
-
-def profile(qos: str) -> QoSProfile:
-    """As the recorder subscribes."""
-    named = qos_from_spec(qos, where="bench")
-    return QoSProfile(depth=IMAGE_DEPTH, reliability=named.reliability, durability=named.durability)
-
-
-def be_robot(spec: RobotSpec, kind: str) -> None:
-    """Stream until SIGTERM."""
-    rclpy.init()
-    node = rclpy.create_node("bench_robot")
-    image = Image if kind == "raw" else CompressedImage
-    images = [bytearray(serialize_message(msg)) for msg in pictures(kind)]
-    cameras = [node.create_publisher(image, c.topic, profile(c.qos)) for c in spec.cameras]
-    joints = []
-    for source in spec.state_sources:
-        msg = to_joint_state(source.joints, [0.0] * len(source.joints), 0, frame_id="0" * COUNTER)
-        publisher = node.create_publisher(JointState, source.topic, profile(source.qos))
-        joints.append((publisher, bytearray(serialize_message(msg))))
-    began_s, ticks, frames = time.monotonic(), 0, 0
-    while True:
-        elapsed_s = time.monotonic() - began_s
-        if elapsed_s * STATE_HZ < ticks:
-            time.sleep(ticks / STATE_HZ - elapsed_s)
-            continue
-        for publisher, data in joints:
-            publisher.publish(stamped(data, ticks))
-        ticks += 1
-        if elapsed_s * CAMERA_HZ >= frames:
-            for publisher in cameras:
-                publisher.publish(stamped(images[frames % len(images)], frames))
-            frames += 1
+PATIENCE_S = 30.0
 
 
 def make_recorder(spec: RobotSpec, folder: Path) -> RecorderNode:
@@ -270,6 +187,7 @@ def kill_recorders(kills: int, folder: Path) -> tuple[int, int, float]:
     killed, unreadable, missing_s = 0, 0, 0.0
     rng = random.Random(0)
     try:
+        wait_for_robot(robot, folder, wanted)
         for begin in range(0, kills, AT_ONCE):
             folders = [folder / f"bag{k}" for k in range(begin, min(kills, begin + AT_ONCE))]
             children = [(fork_recorder(spec, path), path) for path in folders]
@@ -286,13 +204,23 @@ def kill_recorders(kills: int, folder: Path) -> tuple[int, int, float]:
                 # What was killed within its first second may hold nothing yet.
                 unreadable += good is None or (late and not good)
                 for topic in wanted:
-                    newest_ns = found[topic][-1][0] if found.get(topic) else began_ns
-                    missing_s = max(missing_s, (killed_ns - newest_ns) / 1e9)
+                    newest = found[topic][-1][1] if found.get(topic) else None
+                    since_ns = missing_since(folder, topic, newest, began_ns)
+                    missing_s = max(missing_s, (killed_ns - since_ns) / 1e9)
                 shutil.rmtree(path)
     finally:
         robot.kill()
         robot.wait()
     return killed, unreadable, missing_s
+
+
+def wait_for_robot(robot: subprocess.Popen, folder: Path, topics: set[str]) -> None:
+    """Wait until it sends on all topics, so that no recorder waits for its start."""
+    files = [sent_file(folder, topic) for topic in topics]
+    while not all(file.exists() and file.stat().st_size for file in files):
+        if robot.poll() is not None:
+            raise SystemExit(f"the robot ended with {robot.returncode}; its output says why")
+        time.sleep(0.05)
 
 
 def end_of(child: int, folder: Path, after_s: float) -> tuple[int, int] | None:

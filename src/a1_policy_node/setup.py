@@ -19,7 +19,9 @@ setup(
     entry_points={
         "console_scripts": [
             "ask = a1_policy_node.ask:main",
+            "mine = a1_policy_node.mine:main",
             "policy = a1_policy_node.main:main",
+            "predict = a1_policy_node.predict:main",
         ],
         "a1_ros.nodes": ["policy = a1_policy_node.node:PolicyNode"],
     },

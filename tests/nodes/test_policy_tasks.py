@@ -1,10 +1,13 @@
 """Instructions and tasks of the policy node over DDS."""
 
+from itertools import groupby
+
 from a1_msgs.action import RunTask
 from a1_msgs.msg import ChunkVerdict
 from action_msgs.msg import GoalStatus
 from policy_rig import result_of
 from rclpy.parameter import Parameter
+from std_msgs.msg import String
 
 from a1_ros.qos import RELIABLE
 
@@ -55,6 +58,27 @@ def test_a_task_succeeds_substep_by_substep(active, wait_for):
     frames = len(robot.sent_ns)
     assert wait_for(lambda: len(robot.sent_ns) >= frames + 5)
     assert len(policy.observations) == 4
+
+
+def test_whoever_comes_when_ever_hears_what_is_to_be_done(active, ros, wait_for):
+    _, robot, policy = active
+    texts = []
+    ear = ros.node("ear")
+    ear.create_subscription(String, "a1/instruction", lambda msg: texts.append(msg.data), RELIABLE)
+    assert wait_for(lambda: ear.count_publishers("a1/instruction"))
+    assert robot.ask("touch the red cube").success
+    assert wait_for(lambda: set(texts) == {"touch the red cube"})
+    late = []
+    other = ros.node("late")
+    other.create_subscription(String, "a1/instruction", lambda msg: late.append(msg.data), RELIABLE)
+    assert wait_for(lambda: late and late[-1] == "touch the red cube")
+    assert robot.ask("").success
+    assert wait_for(lambda: texts[-1] == "" and late[-1] == "")
+    policy.end = 0.9
+    texts.clear()
+    outcome(robot.run_task(substeps=["reach", "grasp"])[0])
+    changes = ["reach", "grasp", ""]
+    assert wait_for(lambda: [text for text, _ in groupby(texts)] == changes)
 
 
 def test_a_task_times_out(active):

@@ -244,9 +244,14 @@ def holds_in_a_row(whole: list[bytes], part: list[bytes]) -> bool:
 
 
 def missing_s(robot: Robot, topic: str, found: list[bytes], until_ns: int) -> float:
-    """Time between the newest message of a topic in the bag and the newest that was sent."""
-    newest = len(robot.sent[topic]) - 1 - robot.sent[topic][::-1].index(found[-1])
-    return max(0.0, (until_ns - robot.times_ns[topic][newest]) / 1e9)
+    """How long before `until_ns` the first message was sent that the bag lacks at its end.
+
+    A robot that stood still on a busy machine has sent nothing that could be missing.
+    """
+    sent = list(robot.sent[topic])
+    first = len(sent) - sent[::-1].index(found[-1])
+    times_ns = robot.times_ns[topic]
+    return max(0.0, (until_ns - times_ns[first]) / 1e9) if first < len(times_ns) else 0.0
 
 
 def domain() -> None:

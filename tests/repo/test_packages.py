@@ -47,7 +47,11 @@ LOCKED = {
     "zstandard": "zstandard",
 }
 # Found by a name in a parameter, not by an import.
-BY_NAME = {"a1_calibration": {"a1_world"}}
+BY_NAME = {
+    "a1_calibration": {"a1_world"},
+    "a1_controllers": {"a1_world"},
+    "a1_recorder": {"a1_world"},
+}
 
 
 def manifest(package: str) -> ElementTree.Element:

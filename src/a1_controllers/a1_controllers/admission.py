@@ -26,21 +26,47 @@ class Lock:
 
 
 class Admission:
-    """Decides by mode, sender, order and age; what the rows say is the safety gate's matter."""
+    """Decides by mode, sender, order and age; what the rows say is the safety gate's matter.
+
+    A chunk whose source is TAKEOVER takes the arm from any other source, in motion too, and keeps
+    it at rest until it is given back: a pause of the person who corrects is no invitation.
+
+    Attributes:
+        lock: who has the arm; None where nobody does.
+        taken_over: the lock is a take-over's that was not given back.
+    """
 
     def __init__(self) -> None:
         self.lock: Lock | None = None
-        self._armed_ns = 0
+        self.taken_over = False
+        self._begin_ns = 0
+        self._begin = ""
         self._newest_seq: dict[str, int] = {}
 
     def arm(self, now_ns: int) -> None:
         """Forget the lock; chunks observed before `now_ns` no longer count."""
-        self.lock = None
-        self._armed_ns = now_ns
+        self.lock, self.taken_over = None, False
+        self._begin_ns, self._begin = now_ns, "arming"
+
+    def renew(self, now_ns: int) -> None:
+        """After a clock jump: nothing observed before counts; only a take-over keeps its lock."""
+        self.release()
+        self._begin_ns, self._begin = now_ns, "the clock jumped"
+
+    def give_back(self, now_ns: int) -> bool:
+        """End the take-over: at rest any session may begin, with what it observes from now on.
+
+        False where nobody has taken over.
+        """
+        given, self.taken_over = self.taken_over, False
+        if given:
+            self._begin_ns, self._begin = now_ns, "the arm was given back"
+        return given
 
     def release(self) -> None:
-        """Let any session take over: the arm is at rest and nobody's."""
-        self.lock = None
+        """Let any session begin: the arm is at rest and nobody's, unless it is taken over."""
+        if not self.taken_over:
+            self.lock = None
 
     def judge(
         self, chunk: ActionChunk, *, mode: ModeState, at_rest: bool, now_ns: int
@@ -55,6 +81,7 @@ class Admission:
     def admit(self, chunk: ActionChunk) -> None:
         """Remember an accepted chunk: its session holds the lock from now on."""
         self._newest_seq[chunk.session_id] = chunk.seq
+        self.taken_over = chunk.source is Source.TAKEOVER
         self.lock = Lock(
             session_id=chunk.session_id,
             source=chunk.source,
@@ -64,16 +91,18 @@ class Admission:
 
     def _sender(self, chunk: ActionChunk, at_rest: bool) -> Verdict | None:
         lock = self.lock
-        if lock is None or at_rest:
+        if lock is None or (chunk.session_id, chunk.source) == (lock.session_id, lock.source):
             return None
-        if (chunk.session_id, chunk.source) == (lock.session_id, lock.source):
+        takes_over = chunk.source is Source.TAKEOVER
+        if takes_over and lock.source is not Source.TAKEOVER:
             return None
-        if chunk.source is Source.TAKEOVER and lock.source is not Source.TAKEOVER:
+        if at_rest and (takes_over or not self.taken_over):
             return None
+        until = "is given back (a1/give_back)" if self.taken_over else "rests"
         return Verdict(
             code=VerdictCode.NOT_SOURCE,
-            detail=f"session {lock.session_id} ({lock.source.name}) holds the arm until it rests; "
-            f"this is {chunk.session_id} ({chunk.source.name})",
+            detail=f"session {lock.session_id} ({lock.source.name}) holds the arm until it {until};"
+            f" this is {chunk.session_id} ({chunk.source.name})",
         )
 
     def _order(self, chunk: ActionChunk) -> Verdict | None:
@@ -87,8 +116,9 @@ class Admission:
 
     def _age(self, chunk: ActionChunk, now_ns: int) -> Verdict | None:
         age_ns = now_ns - chunk.stamp_ns
-        if chunk.stamp_ns < self._armed_ns:
-            text = f"observed {(self._armed_ns - chunk.stamp_ns) / 1e6:.0f} ms before arming"
+        if chunk.stamp_ns < self._begin_ns:
+            before_ms = (self._begin_ns - chunk.stamp_ns) / 1e6
+            text = f"observed {before_ms:.0f} ms before {self._begin}"
         elif age_ns > chunk.valid_for_ns:
             text = f"{age_ns / 1e6:.0f} ms old, valid for {chunk.valid_for_ns / 1e6:.0f} ms"
         elif age_ns < -FUTURE_TOLERANCE_NS:

@@ -227,6 +227,12 @@ class Controller:
             self.mode = initial(shadow=True, now_ns=now.node_ns)
         return Answer(ok=True, message=self.mode.mode.name)
 
+    def give_back(self, now: Now) -> Answer:
+        """End a take-over; once the arm rests the others may move it again."""
+        if not self.admission.give_back(now.node_ns):
+            return Answer(ok=False, message="nobody has taken the arm over; nothing to give back")
+        return Answer(ok=True, message="given back; at rest any source may move the arm")
+
     def go_home(self, velocity_scale: float, now: Now) -> Answer:
         """Start the way home, slowly, from rest."""
         self._watch_clock(now)
@@ -301,7 +307,7 @@ class Controller:
             return
         self._jumped_ns += jump_ns
         self.sensing.forget()
-        self.admission.arm(now.node_ns)
+        self.admission.renew(now.node_ns)
         reason = f"the clock jumped by {jump_ns / 1e9:.3f} s"
         self._lost = reason
         self._brake(self._trouble, reason, now)

@@ -98,6 +98,7 @@ class ControllerNode(A1LifecycleNode):
         self._serve(Trigger, "a1/stop", self._on_stop)
         self._serve(Trigger, "a1/reset", self._on_reset)
         self._serve(GoHome, "a1/go_home", self._on_go_home)
+        self._serve(Trigger, "a1/give_back", self._on_give_back)
         self.diagnostics.set_source("controller", self._status)
 
     def on_deactivated(self) -> None:
@@ -238,6 +239,12 @@ class ControllerNode(A1LifecycleNode):
         assert self._controller is not None
         answer = self._controller.go_home(request.velocity_scale, self._now())
         return self._answered(response, answer, "go_home")
+
+    def _on_give_back(
+        self, request: Trigger.Request, response: Trigger.Response
+    ) -> Trigger.Response:
+        assert self._controller is not None
+        return self._answered(response, self._controller.give_back(self._now()), "give_back")
 
     def _answered(self, response: Any, answer: Any, what: str) -> Any:
         response.success, response.message = answer.ok, answer.message

@@ -7,7 +7,7 @@ from a1_msgs.msg import ActionChunk, ExitState, LockstepAck, ObservationRefusal,
 from numpy.typing import NDArray
 from rclpy.node import Node
 from sensor_msgs.msg import CompressedImage
-from std_msgs.msg import Header
+from std_msgs.msg import Header, String
 
 from a1_policy_node.inference import Done
 from a1_ros.images import shrink, to_jpeg
@@ -27,12 +27,14 @@ class Publications:
         self._exit_state = node.create_publisher(ExitState, "a1/exit_state", RELIABLE)
         self._refusals = node.create_publisher(ObservationRefusal, "a1/refusal", RELIABLE)
         self._thresholds = node.create_publisher(ThresholdsInfo, "a1/thresholds_info", LATCHED)
+        self._instruction = node.create_publisher(String, "a1/instruction", LATCHED)
         self._thumbnails = node.create_publisher(CompressedImage, "a1/thumbnails", STATUS)
         self._publishers = [
             self._chunk,
             self._exit_state,
             self._refusals,
             self._thresholds,
+            self._instruction,
             self._thumbnails,
         ]
         self._acks = None
@@ -75,6 +77,10 @@ class Publications:
     def thresholds(self, msg: ThresholdsInfo) -> None:
         """What decides the exits from now on."""
         self._thresholds.publish(msg)
+
+    def instruction(self, text: str) -> None:
+        """What is to be done from now on; empty: nothing."""
+        self._instruction.publish(String(data=text))
 
     def thumbnails(self, images: Sequence[NDArray[np.uint8]], stamp_ns: int, frame: str) -> None:
         """Cameras side by side, scaled down, when anyone looks."""

@@ -33,6 +33,8 @@ from a1_ros.messages import msg_to_uuid
 from a1_ros.times import NS_PER_MS, NS_PER_S, node_now_ns, steady_now_ns
 
 SILENCE_NS = 300_000_000
+# The instruction is repeated, so that a recorder that comes late, or asks for no old text, has it.
+REPEAT_NS = 1_000_000_000
 
 
 class Run:
@@ -76,6 +78,7 @@ class Run:
         self._refusal = ""
         self.failure = ""
         self._last_task: Task | None = None
+        self._told = ("", 0)
         self._submitted_ns: int | None = None
         self._ticked_ns = steady_now_ns()
         self.last = LastChunk()
@@ -114,6 +117,7 @@ class Run:
         self._worker.stop()
         self.passes.stop()
         self.drain()
+        self._tell_instruction()
 
     # -- tasks
 
@@ -135,12 +139,22 @@ class Run:
         self._seen = None
         self._blocking = BlockWatch()
         self.inference.begin(task)
+        self._tell_instruction()
         return task
 
     def end(self, task: Task | None, outcome: Outcome, message: str) -> None:
         """End a task unless it is over; nothing happens for None."""
         if task is not None:
             self.inference.end(task, outcome, message)
+
+    def _tell_instruction(self) -> None:
+        """Publish what is to be done when it changed, and now and then; not the worker's."""
+        task, now_ns = self.inference.task, steady_now_ns()
+        text = task.instruction if task is not None else ""
+        before, told_ns = self._told
+        if text != before or (text and now_ns - told_ns > REPEAT_NS):
+            self._told = (text, now_ns)
+            self._publications.instruction(text)
 
     # -- observations, in the executor's thread
 
@@ -201,6 +215,7 @@ class Run:
             self.end(task, Outcome.BLOCKED, reason)
         elif steady_now_ns() - self._ticked_ns > SILENCE_NS and not self._worker.busy:
             self._look_into_silence(task)
+        self._tell_instruction()
 
     def _look_into_silence(self, task: Task | None) -> None:
         """No tick has become complete for a while: say why, and let a lock-stepped clock go on."""
@@ -276,6 +291,7 @@ class Run:
             else:
                 self._note_chunk(event)
                 published = True
+        self._tell_instruction()
         return published
 
     def _note_chunk(self, done: Done) -> None:

@@ -131,6 +131,7 @@ class Operator(Node):
                 ("stop", Trigger),
                 ("reset", Trigger),
                 ("go_home", GoHome),
+                ("give_back", Trigger),
             )
         }
         self._driver = None
@@ -229,7 +230,7 @@ def controller_node(**parameters) -> ControllerNode:
 
 class Rig:
     def __init__(self, ros, wait_for) -> None:
-        self.wait_for = wait_for
+        self.ros, self.wait_for = ros, wait_for
         self.robot = ros.add(RobotSide())
         self.operator = ros.add(Operator(wait_for))
         self.controller = ros.add(controller_node())

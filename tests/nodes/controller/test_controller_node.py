@@ -16,6 +16,7 @@ from a1_msgs.msg import ChunkVerdict, ControllerState
 from a1_msgs.srv import GoHome
 from std_srvs.srv import SetBool
 
+from a1_core.chunk import Source
 from a1_core.spec import load_spec
 from a1_ros.times import node_now_ns, stamp_to_ns
 from a1_sim.jtc_node import from_message
@@ -179,6 +180,30 @@ def test_silent_policy_then_lost_joint_state_then_resume(rig):
     assert rig.wait_for(lambda: rig.robot.speed > 0.05), operator.reason
     assert operator.mode == ControllerState.TRACKING
     assert rig.robot.refusals == []
+
+
+def test_a_take_over_in_motion_is_smooth_and_lasts_until_it_is_given_back(rig, parts):
+    operator = rig.tracking().operator
+    person = rig.ros.add(parts.Operator(rig.wait_for))
+    person.reach = -0.1
+    taken = operator.verdicts
+    person.send(source=Source.TAKEOVER)
+    assert rig.wait_for(lambda: taken[-1].code == ChunkVerdict.NOT_SOURCE)
+    assert rig.wait_for(lambda: operator.states[-1].source == Source.TAKEOVER)
+    session = str(person.session)
+    assert rig.wait_for(lambda: operator.mode == ControllerState.HOLD, 5.0)
+    refused = len(taken)
+    assert rig.wait_for(lambda: len(taken) > refused)
+    assert operator.mode == ControllerState.HOLD
+    assert taken[-1].code == ChunkVerdict.NOT_SOURCE
+    assert session in taken[-1].detail
+    assert person.call("give_back").success
+    assert not person.call("give_back").success
+    assert rig.wait_for(lambda: operator.states[-1].source == Source.POLICY)
+    assert rig.wait_for(lambda: rig.robot.speed > 0.05)
+    operator.drive(False)
+    assert rig.robot.refusals == []
+    assert played_within_limits([from_message(msg) for msg in rig.robot.windows])
 
 
 def test_gripper_closes_on_change_and_disarming_never_opens_it(rig):

@@ -1,0 +1,1 @@
+"""A person drives the arm: joystick, keyboard or a leader arm in, chunks of actions out."""
