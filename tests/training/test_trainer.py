@@ -8,6 +8,7 @@ import torch
 
 from a1_core.normaliser import Normaliser
 from a1_model.config import tiny
+from a1_model.losses import training_losses
 from a1_model.network import A1Network
 from a1_model.tokenizer import InstructionTokenizer
 from a1_training.recipe import Recipe, Stage
@@ -110,7 +111,7 @@ def test_samples_without_actions_leave_the_action_losses_alone(parts):
     batch = sampler.draw({"scenes": 1.0}, 6)
     assert not batch.action_valid_B.any()
     assert not batch.action_valid_B.any()
-    losses = trainer.network.losses(batch, trainer.generator, wanted=("fm", "mlp", "point"))
+    losses = training_losses(trainer.network, batch, trainer.generator, ("fm", "mlp", "point"))
     assert float(losses["fm"].detach()) == 0.0
     assert float(losses["mlp"].detach()) == 0.0
     assert float(losses["point"].detach()) > 0.0

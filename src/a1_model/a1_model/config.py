@@ -13,6 +13,7 @@ from a1_model.released_config import AttentionConnector, ReleasedExpert, Release
 HEADS = ("fm", "mlp")
 PREDICTIONS = ("velocity", "data")
 PARTS = ("fm", "mlp", "point", "end")
+MORE_PARTS = ("fast",)
 STARTS = ("cold", "shared", "direct", "renoise")
 VISION_KINDS = ("convnext", "clip")
 
@@ -142,8 +143,10 @@ class ModelConfig:
         mlp_queries: action query tokens of the MLP head; divides the horizon.
         flow_draws: (tau, noise) draws per sample and training pass.
         insulate: no gradient from the flow-matching loss into the backbone.
-        parts: readouts the network has: the heads "fm" and "mlp", "point", "end" of substep.
+        parts: readouts the network has: the heads "fm" and "mlp", "point", "end" of substep, and
+            "fast", the next action token (training only).
         released_mlp: the MLP head is that of the public A1 code.
+        fast_vocab: action tokens that the part "fast" knows.
     """
 
     vision: VisionConfig
@@ -164,12 +167,15 @@ class ModelConfig:
     insulate: bool
     parts: tuple[str, ...] = PARTS
     released_mlp: ReleasedQueries | None = None
+    fast_vocab: int = 0
 
     def __post_init__(self) -> None:
         _one_of("head", self.head, HEADS)
         _one_of("prediction", self.prediction, PREDICTIONS)
         for part in self.parts:
-            _one_of("parts", part, PARTS)
+            _one_of("parts", part, PARTS + MORE_PARTS)
+        if ("fast" in self.parts) is not (self.fast_vocab > 0):
+            raise ValueError(f'fast_vocab: {self.fast_vocab}; the part "fast" has tokens, no other')
         if self.expert.released is not None and self.prediction != "velocity":
             raise ValueError(f"prediction: {self.prediction}, but expert.released says velocities")
         if "point" in self.parts and self.vision.connector is not None:

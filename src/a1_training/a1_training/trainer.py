@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 from torch.optim import Optimizer
 
+from a1_model.losses import training_losses
 from a1_model.network import A1Network
 from a1_training.recipe import Recipe, Stage
 from a1_training.samples import BatchSampler
@@ -89,7 +90,7 @@ class Trainer:
             for group in optimiser.param_groups:
                 group["lr"] = rate * learning_rate(stage, step)
         wanted = tuple(name for name, weight in stage.loss_weights.items() if weight > 0)
-        losses = self.network.losses(batch, self.generator, wanted=wanted)
+        losses = training_losses(self.network, batch, self.generator, wanted)
         total = torch.stack([stage.loss_weights[name] * losses[name] for name in wanted]).sum()
         self.network.zero_grad(set_to_none=True)
         total.backward()
