@@ -20,6 +20,7 @@ setup(
         "console_scripts": [
             "calibrate_tiny = a1_training.calibrate_tiny:main",
             "convert_checkpoint = a1_training.convert_checkpoint:main",
+            "train = a1_training.train:main",
             "train_tiny = a1_training.train_tiny:main",
         ]
     },
