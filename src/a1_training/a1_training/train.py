@@ -67,12 +67,12 @@ class Request:
 def train(request: Request, workers: Workers, console: Console) -> str | None:
     """Everything that is not done yet; the digest of the checkpoint, on the first process."""
     recipe, spec = request.recipe, request.spec
+    sources = {name: open_shards(path) for name, path in request.data.items()}
+    _check_actions(sources, spec)
     if workers.first:
         request.work.mkdir(parents=True, exist_ok=True)
         _check_same(request)
     workers.wait()
-    sources = {name: open_shards(path) for name, path in request.data.items()}
-    _check_actions(sources, spec)
     normaliser = fit_normaliser(spec.action_names, *sources.values())
     fast = _fast_tokens(request, sources, normaliser)
     torch.manual_seed(recipe.seed)
