@@ -15,6 +15,7 @@ PREDICTIONS = ("velocity", "data")
 PARTS = ("fm", "mlp", "point", "end")
 MORE_PARTS = ("fast",)
 STARTS = ("cold", "shared", "direct", "renoise")
+SIGNALS = ("fm", "mlp", "probe")
 VISION_KINDS = ("convnext", "clip")
 
 
@@ -147,6 +148,8 @@ class ModelConfig:
             "fast", the next action token (training only).
         released_mlp: the MLP head is that of the public A1 code.
         fast_vocab: action tokens that the part "fast" knows.
+        signal: what is compared between exits: the chunks of the head "fm" or "mlp", or "probe",
+            the flow-matching head's one-step estimates. None: the acting head's own chunks.
     """
 
     vision: VisionConfig
@@ -168,6 +171,7 @@ class ModelConfig:
     parts: tuple[str, ...] = PARTS
     released_mlp: ReleasedQueries | None = None
     fast_vocab: int = 0
+    signal: str | None = None
 
     def __post_init__(self) -> None:
         _one_of("head", self.head, HEADS)
@@ -181,6 +185,9 @@ class ModelConfig:
         if "point" in self.parts and self.vision.connector is not None:
             raise ValueError('parts: "point" needs image tokens alone, not vision.connector')
         _one_of("start", self.start, STARTS)
+        if self.signal is not None:
+            _one_of("signal", self.signal, SIGNALS)
+            check_signal(self.signal, self.head, self.start)
         if list(self.exits) != sorted(set(self.exits)) or not self.exits:
             raise ValueError(f"exits: must ascend, got {self.exits}")
         if self.exits[0] < 0 or self.exits[-1] >= self.backbone.layers:
@@ -241,6 +248,19 @@ class ModelConfig:
             ValueError: a key is missing or unknown, or a value is impossible.
         """
         return from_plain(content, cls, _NESTED)
+
+
+def check_signal(signal: str, head: str, start: str) -> None:
+    """ValueError when exits cannot be compared by `signal` while `head` acts."""
+    if signal == head:
+        return
+    if head != "fm":
+        raise ValueError(f"signal: {signal}, but the head {head} is compared by its own chunks")
+    if start != "shared":
+        raise ValueError(
+            f"signal: {signal}, but with the start {start} a chunk depends on its exit's noise or "
+            'on the chunk before; choose the start "shared"'
+        )
 
 
 def _one_of(field: str, value: str, allowed: tuple[str, ...]) -> None:

@@ -179,6 +179,7 @@ def _with_parts(config: ModelConfig, recipe: Recipe, changes: dict[str, Any]) ->
         config,
         parts=(*config.parts, *sorted(parts - set(config.parts))),
         head=heads[0] if heads else config.head,
+        signal=config.signal if heads[:1] == [config.head] else None,
         **changes,
     )
 
