@@ -13,7 +13,6 @@ from a1_training.samples import Augmentation, BatchSampler, fit_normaliser
 from a1_world.shards import open_shards, write_shards
 
 
-
 @pytest.fixture(autouse=True)
 def one_thread():
     torch.set_num_threads(1)

@@ -16,6 +16,7 @@ from torch import Tensor
 from a1_model.batch import TrainBatch
 from a1_model.config import ModelConfig
 from a1_model.flow import sample_tau
+from a1_model.plain import one_of
 
 OBJECTIVES = ("all_exits", "random_exit")
 
@@ -119,8 +120,7 @@ def make_draws(
     Raises:
         ValueError: the objective is unknown.
     """
-    if objective not in OBJECTIVES:
-        raise ValueError(f"objective: {objective!r} is not one of {', '.join(OBJECTIVES)}")
+    one_of("objective", objective, OBJECTIVES)
     exits = tuple(range(len(config.exits)))
     if objective == "random_exit":
         exits = (int(torch.randint(len(exits), (), generator=generator)),)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from a1_model.draws import OBJECTIVES
+from a1_model.plain import one_of
 from a1_training.augment import ImageAugmentation
 
 PARTS = ("tower", "vlm", "head")
@@ -44,9 +45,9 @@ class Stage:
     frozen_steps: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        _one_of("objective", self.objective, OBJECTIVES)
+        one_of("objective", self.objective, OBJECTIVES)
         for part in (*self.rates, *self.frozen_steps):
-            _one_of("rates, frozen_steps", part, PARTS)
+            one_of("rates, frozen_steps", part, PARTS)
 
     def share(self, part: str, step: int) -> float:
         """Of the learning rate that a part has at a step."""
@@ -113,8 +114,8 @@ class Recipe:
     fast_vocab: int = 0
 
     def __post_init__(self) -> None:
-        _one_of("optimiser", self.optimiser, OPTIMISERS)
-        _one_of("precision", self.precision, PRECISIONS)
+        one_of("optimiser", self.optimiser, OPTIMISERS)
+        one_of("precision", self.precision, PRECISIONS)
         if "fast" in self.losses and not self.fast_vocab:
             raise ValueError("fast_vocab: 0, but a stage has the loss fast; give it tokens")
 
@@ -132,11 +133,6 @@ class Recipe:
             for name, weight in stage.loss_weights.items()
             if weight > 0
         }
-
-
-def _one_of(field_name: str, value: str, allowed: tuple[str, ...]) -> None:
-    if value not in allowed:
-        raise ValueError(f"{field_name}: {value!r} is not one of {', '.join(allowed)}")
 
 
 _ACT = {"fm": 1.0, "mlp": 0.5, "end": 0.05, "match": 0.2, "point": 0.2}
