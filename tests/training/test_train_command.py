@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -84,19 +85,41 @@ def test_a_killed_process_goes_on_to_the_same_weights(trained, folders, tmp_path
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
 
 
-def test_two_processes_give_the_weights_of_one(trained, folders, tmp_path):
-    """torchrun, gloo, two ranks; every rank in two passes. Compared by how far weights moved."""
-    call = arguments(folders, tmp_path, "spread", "--images-per-pass", "1")
+def together(call):
+    """The command of two processes on this machine."""
     run = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
-    done = subprocess.run(
+    return subprocess.Popen(
         [*run, "-m", "a1_training.train", *call],
-        env=environment,
-        capture_output=True,
+        env=os.environ | {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
         text=True,
-        timeout=240,
     )
-    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("more", [(), ("--shard",)], ids=["whole", "sharded"])
+def test_two_processes_give_the_weights_of_one(trained, folders, tmp_path, more):
+    """torchrun, gloo, two ranks; every rank in two passes. Compared by how far weights moved.
+
+    The sharded ones are killed on the way and go on.
+    """
+    call = arguments(folders, tmp_path, "spread", "--images-per-pass", "1", *more)
+    state = tmp_path / "spread.work" / "state.pt"
+    if more:
+        killed = together(call)
+        while not state.exists():
+            assert killed.poll() is None, killed.communicate()[0]
+            time.sleep(0.01)
+        # Each rank leads a session of its own; torchrun ends when they do.
+        children = Path(f"/proc/{killed.pid}/task/{killed.pid}/children").read_text().split()
+        for child in children:
+            os.kill(int(child), signal.SIGKILL)
+        assert len(children) == 2 and killed.communicate(timeout=60) and killed.returncode != 0
+        assert 1 <= torch.load(state, weights_only=True)["progress"]["step"] < 4
+    done = together(call)
+    said, _ = done.communicate(timeout=240)
+    assert done.returncode == 0, said
+    assert ("resuming" in said) is bool(more)
     assert main(arguments(folders, tmp_path, "start", "--steps", "0")) == 0
     start, ours, theirs = (weights(x) for x in (tmp_path / "start", tmp_path / "spread", trained))
     apart = sum(float((ours[name] - theirs[name]).square().sum()) for name in theirs) ** 0.5

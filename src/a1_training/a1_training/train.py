@@ -20,7 +20,7 @@ from rich.console import Console
 from a1_core.errors import A1Error
 from a1_core.normaliser import Normaliser
 from a1_core.spec import RobotSpec, load_spec
-from a1_model.checkpoint import grow_network, read_without_weights, save_checkpoint
+from a1_model.checkpoint import grow_network, read_without_weights, write_checkpoint
 from a1_model.config import CameraTokens, ModelConfig, small, tiny
 from a1_model.fast_tokens import FastTokenizer
 from a1_model.network import A1Network
@@ -69,6 +69,11 @@ def train(request: Request, workers: Workers, console: Console) -> str | None:
     recipe, spec = request.recipe, request.spec
     sources = {name: open_shards(path) for name, path in request.data.items()}
     _check_actions(sources, spec)
+    if recipe.images_per_step < workers.ranks:
+        raise A1Error(
+            f"--images-per-step: {recipe.images_per_step} for {workers.ranks} processes; give each "
+            "at least one"
+        )
     if workers.first:
         request.work.mkdir(parents=True, exist_ok=True)
         _check_same(request)
@@ -99,12 +104,14 @@ def train(request: Request, workers: Workers, console: Console) -> str | None:
         first = done["step"] if index == done["stage"] else 0
         log.followed(trainer, stage, sampler, first, save, request.save_every)
     log.close()
+    weights = trainer.weights()
     if not workers.first:
         return None
     accounts = {name: source_account([request.data[name]], sources[name]) for name in sources}
-    return save_checkpoint(
+    return write_checkpoint(
         request.out,
-        network=trainer.average,
+        config=network.config,
+        weights=weights,
         tokenizer=tokenizer,
         normaliser=normaliser,
         spec=spec,
@@ -214,7 +221,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     torch.set_num_threads(arguments.threads)
     try:
         request = _request(arguments)
-        with Workers.gathered() as workers:
+        with Workers.gathered(sharded=arguments.shard) as workers:
             digest = train(request, workers, console)
     except (A1Error, ValueError, FloatingPointError) as error:
         console.print(f"train: {error}", markup=False)
@@ -285,6 +292,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--size", choices=SIZES, default="tiny", help="without --start")
     parser.add_argument("--work", type=Path, required=True, metavar="DIR", help="state and logs")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="checkpoint")
+    parser.add_argument(
+        "--shard",
+        action="store_true",
+        help="under torchrun: each process keeps a share of the weights, not all of them",
+    )
     parser.add_argument("--threads", type=int, default=1, help="of torch, a process")
     parser.add_argument("--save-every", type=int, default=250, help="optimiser steps")
     changes = parser.add_argument_group("instead of what the recipe says")

@@ -8,11 +8,14 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
 from torch.optim import Optimizer
 
+from a1_core.errors import A1Error
 from a1_model.batch import TrainBatch
 from a1_model.draws import Draws, Totals, make_draws
 from a1_model.fast_tokens import FastTokenizer
@@ -120,6 +123,9 @@ class Trainer:
         network: to train; it is moved to the workers' device.
         fast: of the loss `fast`.
         workers: this process among those that train together; all of them make the same trainer.
+
+    Raises:
+        A1Error: the recipe needs whole matrices or a second copy, but the workers share one.
     """
 
     def __init__(
@@ -131,14 +137,20 @@ class Trainer:
         workers: Workers | None = None,
     ):
         self.workers = workers or Workers.alone(next(network.parameters()).device)
+        if self.workers.sharded and (recipe.optimiser != "adamw" or recipe.ema_decay):
+            raise A1Error(
+                f"--shard: the recipe has the optimiser {recipe.optimiser} and ema_decay "
+                f"{recipe.ema_decay}; only adamw without an average works on shares"
+            )
         self.network = network.to(self.workers.device)
         self.recipe, self._fast = recipe, fast
         _freeze(network, recipe)
         self.average = network
         if recipe.ema_decay:
             self.average = copy.deepcopy(network).requires_grad_(False).eval()
+        precision = getattr(torch, recipe.precision)
+        self._pass = self.workers.wrap(TrainingPass(network), precision)
         self._optimisers = optimisers(network, recipe)
-        self._pass = self.workers.wrap(TrainingPass(network))
         self.generator = torch.Generator().manual_seed(recipe.seed)
         self.steps_done = 0
 
@@ -166,6 +178,7 @@ class Trainer:
         for rated in self._optimisers:
             rated.set_rates(stage, step)
         norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.gradient_clip)
+        norm = norm.full_tensor() if isinstance(norm, DTensor) else norm
         if not torch.isfinite(norm):
             raise FloatingPointError(
                 f"stage {stage.name}, step {step}: the gradient is not finite; "
@@ -242,33 +255,42 @@ class Trainer:
 
         All processes call it, the first writes.
         """
-        if self.workers.first:
-            state = {
-                "network": self.network.state_dict(),
-                "average": self.average.state_dict(),
-                "optimisers": [rated.optimiser.state_dict() for rated in self._optimisers],
-                "generator": self.generator.get_state(),
-                "sampler": sampler.rng.bit_generator.state,
-                "steps_done": self.steps_done,
-                "progress": progress,
-            }
+        workers, network = self.workers, self.network
+        state = {
+            "network": workers.weights(network),
+            "optimisers": [workers.moments(network, r.optimiser) for r in self._optimisers],
+            "generator": self.generator.get_state(),
+            "sampler": sampler.rng.bit_generator.state,
+            "steps_done": self.steps_done,
+            "progress": progress,
+        }
+        if self.average is not network:
+            state["average"] = self.average.state_dict()
+        if workers.first:
             path.parent.mkdir(parents=True, exist_ok=True)
             partial = path.with_suffix(".partial")
             torch.save(state, partial)
             os.replace(partial, path)
-        self.workers.wait()
+        workers.wait()
 
     def load(self, path: Path, sampler: BatchSampler) -> dict[str, int]:
         """Restores what `save` wrote and returns its `progress`."""
         state = torch.load(path, weights_only=True, map_location="cpu")
-        self.network.load_state_dict(state["network"])
-        self.average.load_state_dict(state["average"])
+        self.workers.set_weights(self.network, state["network"])
+        if self.average is not self.network:
+            self.average.load_state_dict(state["average"])
         for rated, kept in zip(self._optimisers, state["optimisers"], strict=True):
-            rated.optimiser.load_state_dict(kept)
+            self.workers.set_moments(self.network, rated.optimiser, kept)
         self.generator.set_state(state["generator"])
         self.steps_done = state["steps_done"]
         sampler.rng.bit_generator.state = state["sampler"]
         return state["progress"]
+
+    def weights(self) -> dict[str, Any]:
+        """Those to keep: the averaged ones if there are any; see `Workers.weights`."""
+        if self.average is not self.network:
+            return self.average.state_dict()
+        return self.workers.weights(self.network)
 
 
 def _freeze(network: A1Network, recipe: Recipe) -> None:
