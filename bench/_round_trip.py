@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from a1_core.spec import RobotSpec
+from a1_data.definitions import Definitions
 from a1_data.lerobot.columns import Naming
 from a1_data.lerobot.dataset import Dataset
 from a1_data.lerobot.episode_filters import Dropped, Wanted
@@ -18,7 +19,6 @@ from a1_data.lerobot.from_bags import ExportSettings, policy_fps
 from a1_data.lerobot.writer import DatasetWriter
 from a1_data.reader import Bag, ReadSettings, open_bags
 from a1_recorder.bag_writer import BagWriter
-from a1_data.definitions import Definitions
 from a1_recorder.export import export_bags
 from a1_recorder.import_dataset import import_dataset
 from a1_recorder.robot_messages import RobotMessages

@@ -66,7 +66,7 @@ def normaliser():
 
 @pytest.fixture
 def make_policy(network, tokenizer, normaliser):
-    def make(**changes):
+    def make(network=network, **changes):
         return AdaptivePolicy(
             network, tokenizer, normaliser, digest="d", spec_digest="s", **changes
         )

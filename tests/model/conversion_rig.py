@@ -6,6 +6,7 @@ import torch
 
 from a1_core.observation import Observation
 from a1_core.policy import ExitSetting
+from a1_model.batch import TrainBatch
 
 STAMP = 1_000_000_000
 TEXT = "touch the red cube"
@@ -64,3 +65,22 @@ def denormalised(actions):
 
 def act(policy, observation, block):
     return policy.act(observation, setting=ExitSetting(mode="fixed", fixed_exit=block)).actions_HD
+
+
+def one_sample(given, actions_BHD):
+    """One prepared observation as training sees it, with these actions."""
+    yes = torch.ones(1, dtype=torch.bool)
+    return TrainBatch(
+        images_UVHWC=torch.stack(list(given.images_VNHWC), dim=1),
+        image_of_B=torch.zeros(1, dtype=torch.int64),
+        text_ids_BT=given.text_ids_BT,
+        text_mask_BT=given.text_mask_BT,
+        state_BD=given.state_BD,
+        actions_BHD=actions_BHD,
+        action_valid_B=yes,
+        row_weight_BH=torch.ones(actions_BHD.shape[:2]),
+        end_B=torch.zeros(1),
+        end_valid_B=yes,
+        points_BV2=torch.zeros(1, 1, 2),
+        points_valid_BV=torch.zeros(1, 1, dtype=torch.bool),
+    )

@@ -21,12 +21,15 @@ from conversion_rig import (
     image,
     normalised_state,
     observe,
+    one_sample,
 )
 
 from a1_core.errors import A1Error, CheckpointError
 from a1_core.policy import ExitSetting
 from a1_model.a1_layout import A1Choices, convert_a1
-from a1_model.checkpoint import load_checkpoint
+from a1_model.checkpoint import grow_network, load_checkpoint
+from a1_model.draws import Totals, make_draws
+from a1_model.losses import losses_of
 from a1_model.noise import tick_noise
 from a1_model.weights import WeightFiles
 
@@ -176,13 +179,42 @@ def test_an_instruction_longer_than_their_sequence_is_refused(converted, tmp_pat
         act(policy, observe(), 3)
 
 
-def test_converted_heads_do_not_train(converted, tmp_path, flow, make_batch):
+def test_a_converted_flow_head_learns_as_it_did(converted, tmp_path, flow):
+    """Their loss: noise minus data, time running down; ours also leaves out what is padding."""
     source = pub.write_a1(tmp_path / "a1", flow, statistics=STATISTICS)
-    network = converted("a1", source, pub.robot(), A1Choices()).network
+    policy, observation = converted("a1", source, pub.robot(), A1Choices()), observe()
+    config = policy.network.config
+    batch = one_sample(policy.prepare([observation]), torch.randn(1, config.horizon, 4))
+    network = grow_network(tmp_path / "ours", config)
+    draws = make_draws(config, 1, Totals.of(batch), torch.Generator().manual_seed(2), ["fm"])
+    losses = losses_of(network, batch, draws, ["fm"])
+
+    x = eq.prefix_inputs(
+        [eq.image_tokens(image(observation), flow, "")], [*TEXT_IDS, ACTION], flow, ""
+    )
+    valid = len(x)
+    x, seen = eq.padded(x, pub.SEQUENCE)
+    _, cache = eq.decode(x, seen, flow, "")
+    state = torch.zeros(pub.STATES)
+    state[:4] = torch.from_numpy(normalised_state(observation))
+    data = torch.zeros(pub.CHUNK, pub.ACTIONS)
+    data[:, :4] = batch.actions_BHD[0]
+    for number, block in enumerate(config.exits):
+        errors = []
+        for noise, tau in zip(draws.noise_BSHW[0], draws.tau_BS[0], strict=True):
+            time = 1 - float(tau)
+            noisy = time * noise + (1 - time) * data
+            field = eq.flow_field(noisy, time, state, cache[: block + 1], valid, flow)
+            errors.append((field - (noise - data))[:, :4].square().mean())
+        expected = torch.stack(errors).mean()
+        torch.testing.assert_close(losses["fm_by_exit"][number], expected, **TIGHT)
+
+    losses["fm"].backward()
+    assert network.backbone.layers[0].self_attn.k_proj.weight.grad.any()
+    readout = network.expert.readout.linear_out.weight.grad
+    assert readout[:4].any() and not readout[4:].any()
     with pytest.raises(ValueError, match=r"need the parts \['mlp'\]"):
-        network.losses(make_batch(), None, ["mlp"])
-    with pytest.raises(ValueError, match="do not train"):
-        network.losses(make_batch(), None, ["fm"])
+        losses_of(network, batch, draws, ["mlp"])
 
 
 @pytest.mark.parametrize(

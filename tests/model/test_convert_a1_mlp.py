@@ -15,10 +15,16 @@ from conversion_rig import (
     image,
     normalised_state,
     observe,
+    one_sample,
 )
 
 from a1_core.errors import CheckpointError
 from a1_model.a1_layout import A1Choices, convert_a1
+from a1_model.checkpoint import grow_network
+from a1_model.draws import Totals, make_draws
+from a1_model.exit_pass import ExitPass
+from a1_model.losses import losses_of
+from a1_model.stopwatch import Stopwatch
 
 
 @pytest.fixture(scope="module")
@@ -98,3 +104,23 @@ def test_another_mlp_is_refused(tmp_path, mlp, changes, message):
     source = write_mlp(tmp_path / "a1", mlp, **changes)
     with pytest.raises(CheckpointError, match=message):
         convert_a1(source, pub.robot(horizon=changes.get("rows", 8)), A1Choices())
+
+
+@pytest.mark.parametrize("causal", [False, True])
+def test_a_converted_mlp_head_learns_where_it_acts(converted, tmp_path, mlp, causal):
+    """Told the very actions it says at an exit, it has nothing to learn there."""
+    source = write_mlp(tmp_path / "a1", mlp, llm_causal_attention=causal)
+    policy = converted("a1", source, pub.robot(horizon=8), A1Choices())
+    given = policy.prepare([observe()])
+    going = ExitPass(policy.network, policy.settings, given, Stopwatch(torch.device("cpu")))
+    config, said = policy.network.config, [going.actions(0).detach(), going.actions(1).detach()]
+    network = grow_network(tmp_path / "ours", config)
+    for number in range(2):
+        batch = one_sample(given, said[number])
+        draws = make_draws(config, 1, Totals.of(batch), None, ["mlp"])
+        losses = losses_of(network, batch, draws, ["mlp"])
+        errors = losses["mlp_by_exit"]
+        assert float(errors[number]) < 1e-4 < float(errors[1 - number])
+    losses["mlp"].backward()
+    assert network.query_head.numbers.grad.any()
+    assert network.backbone.layers[0].mlp.down_proj.weight.grad.any()

@@ -9,6 +9,7 @@ from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Whitespace
 
 from a1_model.config import CameraTokens, VisionConfig, molmo_7b
+from a1_model.losses import training_losses
 from a1_model.network import A1Network
 from a1_model.sizes import network_outline
 from a1_model.tokenizer import InstructionTokenizer, Prompt
@@ -83,7 +84,7 @@ def test_a_clip_tower_takes_the_place_of_the_convolutions(network, make_batch):
         cameras=(CameraTokens(name="front", grid=4), CameraTokens(name="wrist", grid=2)),
     )
     with_clip = A1Network(config)
-    losses = with_clip.losses(make_batch(), torch.Generator().manual_seed(0))
+    losses = training_losses(with_clip, make_batch(), torch.Generator().manual_seed(0), ("fm",))
     losses["fm"].backward()
     assert all(p.grad is None for p in with_clip.vision.tower.parameters())
     assert with_clip.vision.connectors[0][1].weight.grad.any()

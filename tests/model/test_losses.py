@@ -5,13 +5,45 @@ import dataclasses
 import pytest
 import torch
 
+from a1_model.config import PARTS
+from a1_model.draws import Totals, make_draws
 from a1_model.heads import point_target
+from a1_model.losses import losses_of, training_losses
 
 TOUCH, BOWL = "touch the red cube", "put the green cube in the bowl"
 
 
+EVERY = ("fm", "mlp", "end", "match", "point", "fast")
+
+
+@pytest.fixture
+def with_tokens(make_batch):
+    def make(*arguments, seed=0, **named):
+        batch = make_batch(*arguments, **named)
+        generator = torch.Generator().manual_seed(seed)
+        shape = (len(batch.state_BD), 6)
+        lengths = torch.arange(len(batch.state_BD)) % 3 + 4
+        return dataclasses.replace(
+            batch,
+            fast_ids_BA=torch.randint(1, 20, shape, generator=generator),
+            fast_mask_BA=torch.arange(6) < lengths[:, None],
+        )
+
+    return make
+
+
+@pytest.fixture
+def make_insulated(make_network):
+    """A network with action tokens."""
+
+    def make(**changes):
+        return make_network(parts=(*PARTS, "fast"), fast_vocab=20, **changes)
+
+    return make
+
+
 def losses(network, batch, wanted):
-    return network.losses(batch, torch.Generator().manual_seed(5), wanted=wanted)
+    return training_losses(network, batch, torch.Generator().manual_seed(5), wanted)
 
 
 def test_gradients_reach_every_parameter(make_network, make_batch):
@@ -22,14 +54,154 @@ def test_gradients_reach_every_parameter(make_network, make_batch):
         assert parameter.grad is not None and parameter.grad.abs().sum() > 0, name
 
 
-@pytest.mark.parametrize("insulate", [False, True])
-def test_insulation_stops_the_flow_gradient_before_the_backbone(make_network, make_batch, insulate):
-    network = make_network(insulate=insulate)
-    losses(network, make_batch(), ("fm",))["fm"].backward()
+def backbone_gradients(network, batch, wanted):
+    """Of everything behind the expert, and whether the expert itself got one."""
+    network.zero_grad(set_to_none=True)
+    values = losses(network, batch, wanted)
+    torch.stack([values[name] for name in wanted]).sum().backward()
     behind = [*network.vision.parameters(), *network.backbone.parameters()]
-    reached = [p for p in behind if p.grad is not None and p.grad.any()]
-    assert bool(reached) is not insulate
-    assert all(p.grad.any() for p in network.expert.readouts.parameters())
+    return [torch.zeros_like(p) if p.grad is None else p.grad.clone() for p in behind]
+
+
+@pytest.mark.parametrize("objective", ["all_exits", "random_exit"])
+@pytest.mark.parametrize("wanted", [("fm",), ("fm", "end"), ("end",), ("fm", "end", "point")])
+def test_the_experts_loss_leaves_the_backbones_gradient_exactly_zero(
+    make_insulated, with_tokens, wanted, objective
+):
+    """With "point", only what is taught to the backbone itself may reach it."""
+    for insulate in (False, True):
+        network = make_insulated(insulate=insulate)
+        batch, generator = with_tokens(), torch.Generator().manual_seed(3)
+        values = training_losses(network, batch, generator, wanted, objective)
+        torch.stack([values[name] for name in wanted if name != "point"]).sum().backward()
+        behind = [*network.vision.parameters(), *network.backbone.parameters()]
+        reached = [p for p in behind if p.grad is not None and p.grad.any()]
+        assert bool(reached) is not insulate
+        assert any(p.grad is not None and p.grad.any() for p in network.expert.parameters())
+
+
+def test_with_insulation_the_backbone_learns_from_the_tokens_alone(make_insulated, with_tokens):
+    """Bit for bit: the flow-matching loss beside the tokens changes nothing behind the expert."""
+    network, batch = make_insulated(insulate=True), with_tokens()
+    alone = backbone_gradients(network, batch, ("fast",))
+    beside = backbone_gradients(network, batch, ("fast", "fm", "end"))
+    assert any(gradient.any() for gradient in alone)
+    assert all(torch.equal(a, b) for a, b in zip(alone, beside, strict=True))
+    open_network = make_insulated(insulate=False)
+    joint = backbone_gradients(open_network, batch, ("fast", "fm", "end"))
+    assert not all(torch.equal(a, b) for a, b in zip(alone, joint, strict=True))
+
+
+def test_action_tokens_and_continuous_actions_do_not_see_each_other(make_insulated, with_tokens):
+    network, batch = make_insulated().requires_grad_(False), with_tokens()
+    first = losses(network, batch, ("fm", "mlp", "fast"))
+    other_ids = dataclasses.replace(batch, fast_ids_BA=(batch.fast_ids_BA + 1) % 20)
+    second = losses(network, other_ids, ("fm", "mlp", "fast"))
+    for name in ("fm", "mlp"):
+        assert torch.equal(first[f"{name}_by_exit"], second[f"{name}_by_exit"])
+    assert not torch.equal(first["fast_by_exit"], second["fast_by_exit"])
+    other_actions = dataclasses.replace(batch, actions_BHD=batch.actions_BHD + 1)
+    third = losses(network, other_actions, ("fm", "mlp", "fast"))
+    assert torch.equal(first["fast_by_exit"], third["fast_by_exit"])
+    assert not torch.equal(first["fm_by_exit"], third["fm_by_exit"])
+
+
+@pytest.mark.parametrize("others", [("fm",), ("mlp",), ("fm", "mlp", "end", "match", "point")])
+def test_the_tokens_lane_changes_no_other_loss(make_insulated, with_tokens, others):
+    network, batch = make_insulated().requires_grad_(False), with_tokens((TOUCH, TOUCH))
+    alone = losses(network, batch, others)
+    beside = losses(network, batch, (*others, "fast"))
+    for name in others:
+        torch.testing.assert_close(alone[name], beside[name], rtol=1e-5, atol=1e-6, msg=name)
+
+
+def test_a_token_is_predicted_from_those_before_it(make_insulated, with_tokens):
+    """The loss of the first token, by the definition: state in, token out, later ones unseen."""
+    network = make_insulated().requires_grad_(False)
+    batch = with_tokens()
+    batch.fast_mask_BA[:] = False
+    batch.fast_mask_BA[:, 0] = True
+    first = losses(network, batch, ("fast",))["fast_by_exit"]
+    later = batch.fast_ids_BA.clone()
+    later[:, 1:] = 1
+    changed = dataclasses.replace(batch, fast_ids_BA=later)
+    assert torch.equal(losses(network, changed, ("fast",))["fast_by_exit"], first)
+    batch.fast_mask_BA[:, 0], batch.fast_mask_BA[:, 3] = False, True
+    fourth = losses(network, batch, ("fast",))["fast_by_exit"]
+    seen = dataclasses.replace(batch, fast_ids_BA=batch.fast_ids_BA.clone())
+    seen.fast_ids_BA[:, 1] = (seen.fast_ids_BA[:, 1] + 1) % 20
+    assert not torch.equal(losses(network, seen, ("fast",))["fast_by_exit"], fourth)
+
+
+def test_a_random_exit_costs_what_it_costs_among_all(make_insulated, with_tokens):
+    network, batch = make_insulated().requires_grad_(False), with_tokens()
+    everywhere = losses(network, batch, EVERY)
+    met = set()
+    for seed in range(12):
+        generator = torch.Generator().manual_seed(seed)
+        draws = make_draws(network.config, 3, Totals.of(batch), generator, EVERY, "random_exit")
+        (number,) = draws.exits
+        met.add(number)
+        same_noise = make_draws(
+            network.config, 3, Totals.of(batch), torch.Generator().manual_seed(5), EVERY
+        )
+        if seed < 3:
+            one = losses_of(network, batch, dataclasses.replace(same_noise, exits=(number,)), EVERY)
+            for name in EVERY:
+                torch.testing.assert_close(one[name], everywhere[f"{name}_by_exit"][number])
+    assert len(met) > 3
+
+
+@pytest.mark.parametrize("objective", ["all_exits", "random_exit"])
+def test_parts_of_a_batch_add_up_to_its_gradient(make_insulated, with_tokens, objective):
+    """What accumulation and several processes stand on; the parts are as unequal as can be."""
+    network = make_insulated()
+    batch = with_tokens((TOUCH, BOWL, TOUCH, BOWL, TOUCH), image_of=(0, 0, 0, 1, 2))
+    batch.action_valid_B[1] = False
+    batch.points_valid_BV[3] = False
+    batch.row_weight_BH[0] = 0.3
+    totals = Totals.of(batch)
+    draws = make_draws(
+        network.config, 5, totals, torch.Generator().manual_seed(1), EVERY, objective
+    )
+
+    def gradient(parts):
+        network.zero_grad(set_to_none=True)
+        said = dict.fromkeys(EVERY, 0.0)
+        for part, rows in parts:
+            values = losses_of(network, part, draws.of_samples(rows), EVERY)
+            torch.stack([values[name] for name in EVERY]).sum().backward()
+            said = {name: said[name] + float(values[name].detach()) for name in EVERY}
+        grads = [p.grad.flatten() for p in network.parameters() if p.grad is not None]
+        return torch.cat(grads), said
+
+    whole, said = gradient([(batch, slice(None))])
+    cut, summed = gradient([batch.of_images(0, 1), batch.of_images(1, 2), batch.of_images(2, 3)])
+    assert float((cut - whole).norm() / whole.norm()) < 1e-4
+    assert summed == pytest.approx(said, rel=1e-4)
+
+
+def test_a_backbone_that_is_not_causal_trains_the_queries_alone(make_network, make_batch):
+    backbone = dataclasses.replace(make_network().config.backbone, causal=False)
+    network = make_network(backbone=backbone)
+    batch = make_batch((TOUCH, BOWL, TOUCH), image_of=(0, 0, 1))
+    with pytest.raises(ValueError, match="only the loss mlp"):
+        losses(network, batch, ("fm", "mlp"))
+    value = losses(network, batch, ("mlp",))
+    value["mlp"].backward()
+    assert network.vision.positions[0].grad.any()
+    hidden, layout = network.prefix(
+        batch.images_UVHWC[batch.image_of_B].unbind(1),
+        batch.text_ids_BT,
+        batch.text_mask_BT,
+        state_BD=batch.state_BD,
+    )
+    for block in range(2):
+        half = network.backbone.keys_values(block, hidden, layout)
+        hidden = network.backbone.finish(block, half, layout)
+    actions = network.query_head.actions(0, hidden[:, layout.prefix :])
+    expected = (actions - batch.actions_BHD).abs().mean()
+    torch.testing.assert_close(value["mlp_by_exit"][0], expected.detach(), rtol=1e-4, atol=1e-5)
 
 
 def test_insulation_leaves_the_other_losses_alone(make_network, make_batch):

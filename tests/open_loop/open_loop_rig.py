@@ -10,9 +10,9 @@ from std_msgs.msg import String
 from a1_core.chunk import Source
 from a1_core.policy import ExitReason, ExitTrace, PolicyOutput
 from a1_core.spec import RobotSpec
+from a1_data.definitions import Definitions
 from a1_model.exit_study import ExitStudy
 from a1_recorder.bag_writer import BagWriter
-from a1_data.definitions import Definitions
 from a1_ros.images import to_image
 from a1_ros.messages import to_joint_state, trace_to_msg
 from a1_ros.times import ns_to_stamp

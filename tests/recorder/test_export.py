@@ -19,13 +19,13 @@ from lerobot_rig import CODEC_MEAN, Commanded, away, export, record
 from a1_core.errors import BagError, DatasetError, SpecError
 from a1_core.spec import load_spec
 from a1_data.bag_files import find_bags
+from a1_data.definitions import Definitions
 from a1_data.lerobot.columns import Columns
 from a1_data.lerobot.dataset import Dataset
 from a1_data.reader import ReadSettings, open_bags
 from a1_recorder import export as exporting
 from a1_recorder import import_dataset as importing
 from a1_recorder.bag_writer import BagWriter
-from a1_data.definitions import Definitions
 from a1_recorder.robot_messages import RobotMessages
 from a1_ros.qos import RELIABLE
 from a1_ros.times import stamp_to_ns

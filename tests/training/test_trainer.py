@@ -1,22 +1,25 @@
 """The training loop on a handful of made-up samples: reproducible, resumable, honest about data."""
 
+from dataclasses import fields, replace
 from itertools import pairwise
 
 import numpy as np
 import pytest
 import torch
+from training_rig import NAMES
 
 from a1_core.normaliser import Normaliser
-from a1_model.config import tiny
+from a1_model.batch import TrainBatch
+from a1_model.config import PARTS, tiny
+from a1_model.fast_tokens import FastTokenizer
+from a1_model.losses import training_losses
 from a1_model.network import A1Network
-from a1_model.tokenizer import InstructionTokenizer
+from a1_training.augment import ImageAugmentation
 from a1_training.recipe import Recipe, Stage
-from a1_training.samples import Augmentation, BatchSampler, fit_normaliser
-from a1_training.trainer import Trainer, learning_rate
-from a1_world.sample import Sample
-from a1_world.shards import open_shards, write_shards
+from a1_training.samples import BatchSampler, fit_normaliser
+from a1_training.trainer import Trainer, learning_rate, part_of
+from a1_training.workers import Workers
 
-NAMES = tuple(f"joint{i}" for i in range(7)) + ("gripper",)
 STAGE = Stage(
     name="clone",
     steps=4,
@@ -33,49 +36,45 @@ RECIPE = Recipe(
     dagger=(),
     images_per_step=4,
 )
-
-
-def made_up(count: int, seed: int, with_actions: bool):
-    rng = np.random.default_rng(seed)
-    images = {}
-    for tick in range(count):
-        if tick % 2 == 0:
-            images = {c: rng.integers(0, 255, (32, 32, 3), np.uint8) for c in ("front", "wrist")}
-        actions = rng.normal(size=(16, 8)).astype(np.float32) if with_actions else None
-        yield Sample(
-            images=images,
-            state_D=rng.normal(size=8).astype(np.float32),
-            instruction="touch the red cube" if tick % 2 else "touch the blue cube",
-            actions_HD=actions,
-            end=tick == count - 1,
-            points={"front": (0.25, 0.75), "wrist": None},
-            episode=0,
-            tick=tick,
-            seed=seed,
-        )
-
-
-@pytest.fixture(scope="module")
-def sources(tmp_path_factory):
-    root = tmp_path_factory.mktemp("shards")
-    for name, actions in (("demonstrations", True), ("scenes", False)):
-        write_shards(made_up(12, 3, actions), root / name, manifest={"source": name})
-    return {name: open_shards(root / name) for name in ("demonstrations", "scenes")}
+# Whatever draws a random number or keeps a state.
+EVERYTHING = replace(
+    RECIPE,
+    stages=(
+        replace(
+            STAGE,
+            objective="random_exit",
+            loss_weights={**STAGE.loss_weights, "fast": 1.0},
+            rates={"vlm": 0.5},
+            frozen_steps={"vlm": 1},
+        ),
+    ),
+    optimiser="adamw",
+    augmentation=ImageAugmentation(crop=0.2, brightness=0.2, erase=0.5, sharpen=0.5),
+    fast_vocab=300,
+)
 
 
 @pytest.fixture
-def parts(sources):
-    torch.manual_seed(0)
-    tokenizer = InstructionTokenizer.from_words(["touch", "the", "red", "blue", "cube"])
-    sampler = BatchSampler(
-        sources,
-        tokenizer,
-        fit_normaliser(NAMES, sources["demonstrations"]),
-        Augmentation(brightness=0.1, state_mask_probability=0.25),
-        seed=7,
-    )
-    network = A1Network(tiny(vocab_size=len(tokenizer)))
-    return Trainer(network, RECIPE), sampler
+def parts(make_sampler, make_trainer):
+    return make_trainer(RECIPE), make_sampler()
+
+
+@pytest.fixture
+def make_trainer(tokenizer, sources):
+    def make(recipe, **changes):
+        torch.manual_seed(0)
+        fast = None
+        if recipe.fast_vocab:
+            normaliser = fit_normaliser(NAMES, sources["demonstrations"])
+            chunks = normaliser.encode_actions(sources["demonstrations"].actions_NHD)
+            fast = FastTokenizer.fit(chunks, vocab=recipe.fast_vocab)
+            changes |= {"parts": (*PARTS, "fast"), "fast_vocab": fast.vocab}
+        config = tiny(vocab_size=len(tokenizer), exits=(1, 3), **changes)
+        shallow = replace(config.backbone, layers=4)
+        network = A1Network(replace(config, backbone=shallow))
+        return Trainer(network, recipe, fast=fast)
+
+    return make
 
 
 def weights(trainer: Trainer) -> torch.Tensor:
@@ -83,26 +82,130 @@ def weights(trainer: Trainer) -> torch.Tensor:
 
 
 def finish(trainer: Trainer, sampler: BatchSampler, first: int, stop: int | None = None):
-    for step, _ in trainer.run(STAGE, sampler, first):
+    (stage,) = trainer.recipe.stages
+    for step, _ in trainer.run(stage, sampler, first):
         if step + 1 == stop:
             break
 
 
-def test_a_killed_run_resumes_to_the_same_weights(parts, sources, tmp_path):
-    trainer, sampler = parts
-    start = {name: value.clone() for name, value in trainer.network.state_dict().items()}
+@pytest.mark.parametrize("recipe", [RECIPE, EVERYTHING], ids=["tiny", "everything"])
+def test_a_killed_run_resumes_to_the_same_weights(make_trainer, make_sampler, recipe, tmp_path):
+    trainer, sampler = make_trainer(recipe), make_sampler()
     finish(trainer, sampler, 0, stop=2)
     trainer.save(tmp_path / "state.pt", {"stage": 0, "step": 2}, sampler)
     finish(trainer, sampler, 2)
     uninterrupted = weights(trainer)
 
-    network = A1Network(trainer.network.config)
-    network.load_state_dict(start)
-    again = Trainer(network, RECIPE)
-    sampler.rng.random(100)
+    again, sampler = make_trainer(recipe), make_sampler(seed=8)
     progress = again.load(tmp_path / "state.pt", sampler)
     finish(again, sampler, progress["step"])
     assert torch.equal(weights(again), uninterrupted)
+
+
+@pytest.mark.parametrize("size", [1, 3])
+def test_passes_that_add_up_their_gradients_are_one_big_pass(make_trainer, make_sampler, size):
+    """Weights after three steps, measured by how far they have moved."""
+    start = weights(make_trainer(EVERYTHING))
+    whole, cut = (
+        make_trainer(replace(EVERYTHING, images_per_pass=images)) for images in (None, size)
+    )
+    for trainer in (whole, cut):
+        finish(trainer, make_sampler(), 0, stop=3)
+    moved = (weights(whole) - start).norm()
+    assert moved > 0
+    assert float((weights(cut) - weights(whole)).norm() / moved) < 1e-2
+
+
+def test_half_precision_follows_the_full_one(make_trainer, make_sampler):
+    exact, rough = (
+        [losses for _, losses in make_trainer(recipe).run(replace(STAGE, steps=2), make_sampler())]
+        for recipe in (RECIPE, replace(RECIPE, precision="bfloat16"))
+    )
+    for name in STAGE.loss_weights:
+        assert rough[1][name] == pytest.approx(exact[1][name], rel=0.1)
+        assert rough[0][name] != exact[0][name]
+
+
+def test_weights_stay_in_full_precision(make_trainer, make_sampler):
+    trainer = make_trainer(replace(RECIPE, precision="bfloat16"))
+    finish(trainer, make_sampler(), 0, stop=1)
+    assert {p.dtype for p in trainer.network.parameters()} == {torch.float32}
+    assert {p.grad.dtype for p in trainer.network.parameters() if p.grad is not None} == {
+        torch.float32
+    }
+
+
+@pytest.mark.parametrize("optimiser", ["muon", "adamw"])
+def test_parts_move_at_their_own_rates_and_from_their_own_step(
+    make_trainer, make_sampler, optimiser
+):
+    stage = replace(
+        STAGE, rates={"tower": 0.0, "vlm": 0.1}, frozen_steps={"vlm": 2}, warmup_steps=0
+    )
+    recipe = replace(RECIPE, stages=(stage,), optimiser=optimiser, weight_decay=0.0)
+    trainer, sampler = make_trainer(recipe), make_sampler()
+
+    def snapshot():
+        moved = {"tower": [], "vlm": [], "head": []}
+        for name, parameter in trainer.network.named_parameters():
+            moved[part_of(name)].append(parameter.detach().clone())
+        return moved
+
+    history = [snapshot()]
+    for _ in trainer.run(stage, sampler):
+        history.append(snapshot())
+
+    def moved(part, step):
+        pairs = zip(history[step][part], history[step + 1][part], strict=True)
+        return max(float((after - before).abs().max()) for before, after in pairs)
+
+    assert all(moved("tower", step) == 0 for step in range(4))
+    assert [moved("vlm", step) > 0 for step in range(4)] == [False, False, True, True]
+    assert all(moved("head", step) > 0 for step in range(4))
+    # AdamW's first step is about its learning rate, in every entry.
+    if optimiser == "adamw":
+        rate = learning_rate(stage, 2)
+        assert moved("vlm", 2) == pytest.approx(0.1 * rate, rel=0.05)
+        assert moved("head", 0) == pytest.approx(learning_rate(stage, 0), rel=0.05)
+    assert not any(p.requires_grad for p in trainer.network.vision.tower.parameters())
+
+
+def test_a_random_exit_trains_its_own_readout_alone(make_trainer, make_sampler):
+    stage = replace(STAGE, objective="random_exit")
+    trainer, sampler = make_trainer(replace(RECIPE, stages=(stage,))), make_sampler()
+    met = set()
+    for _ in trainer.run(stage, sampler):
+        grads = [r.weight.grad is not None for r in trainer.network.expert.readouts]
+        assert sum(grads) == 1
+        met.add(grads.index(True))
+    assert met == {0, 1}
+
+
+def test_without_an_average_the_weights_themselves_are_kept(make_trainer, make_sampler, tmp_path):
+    trainer, sampler = make_trainer(replace(RECIPE, ema_decay=0.0)), make_sampler()
+    assert trainer.average is trainer.network
+    finish(trainer, sampler, 0, stop=1)
+    trainer.save(tmp_path / "state.pt", {"stage": 0, "step": 1}, sampler)
+    again = make_trainer(replace(RECIPE, ema_decay=0.0))
+    again.load(tmp_path / "state.pt", sampler)
+    assert torch.equal(weights(again), weights(trainer))
+
+
+def test_a_share_of_a_batch_is_what_the_whole_batch_has_there(make_sampler):
+    mixture = {"demonstrations": 3.0, "scenes": 1.0}
+    whole = make_sampler().draw_share(mixture, 9, slice(0, 9))
+    seen = 0
+    for rank in range(4):
+        part = Workers(rank=rank, ranks=4, device=torch.device("cpu")).share(9)
+        share = make_sampler().draw_share(mixture, 9, part)
+        assert share.total == whole.total and share.first == seen
+        expected, rows = whole.batch.of_images(part.start, part.stop)
+        assert rows.start == seen
+        seen = rows.stop
+        for field in fields(TrainBatch):
+            ours, theirs = getattr(share.batch, field.name), getattr(expected, field.name)
+            assert (ours is None and theirs is None) or torch.equal(ours, theirs), field.name
+    assert seen == whole.total
 
 
 def test_samples_without_actions_leave_the_action_losses_alone(parts):
@@ -110,7 +213,7 @@ def test_samples_without_actions_leave_the_action_losses_alone(parts):
     batch = sampler.draw({"scenes": 1.0}, 6)
     assert not batch.action_valid_B.any()
     assert not batch.action_valid_B.any()
-    losses = trainer.network.losses(batch, trainer.generator, wanted=("fm", "mlp", "point"))
+    losses = training_losses(trainer.network, batch, trainer.generator, ("fm", "mlp", "point"))
     assert float(losses["fm"].detach()) == 0.0
     assert float(losses["mlp"].detach()) == 0.0
     assert float(losses["point"].detach()) > 0.0

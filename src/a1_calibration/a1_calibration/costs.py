@@ -66,19 +66,25 @@ def flop_costs(policy: AdaptivePolicy, observation: Observation) -> SegmentCosts
     exits = range(len(policy.network.config.exits))
     watch = Stopwatch(policy.device, policy.clock)
 
-    def fresh() -> ExitPass:
-        return ExitPass(policy.network, policy.settings, policy.prepare([observation]), watch)
+    def fresh(*, compares: bool) -> ExitPass:
+        given = policy.prepare([observation])
+        return ExitPass(policy.network, policy.settings, given, watch, compares=compares)
 
     first = []
     for k in exits:
-        going = fresh()
+        going = fresh(compares=False)
         going.actions(k)
         first.append(going.flops)
-    going, walked = fresh(), []
-    for k in exits:
-        going.actions(k)
-        walked.append(going.flops)
-    return measured_costs(first, [0.0, *np.diff(walked)])
+    return measured_costs(first, [0.0, *np.diff([_walked(fresh(compares=True), k) for k in exits])])
+
+
+def _walked(going: ExitPass, deepest: int) -> int:
+    """FLOPs of looking at all exits up to one and leaving there."""
+    for k in range(deepest + 1):
+        going.signal(k)
+    if not going.settings.own:
+        going.actions(deepest)
+    return going.flops
 
 
 def write_times(path: Path, costs: SegmentCosts, exits: tuple[int, ...]) -> None:

@@ -144,6 +144,7 @@ def binding(
         "head": policy.settings.head,
         "num_steps": policy.settings.num_steps,
         "start": policy.settings.start,
+        "signal": policy.settings.compared,
         "metric": metric,
         "exits": list(checkpoint.config.exits),
         "seed": policy.seed,

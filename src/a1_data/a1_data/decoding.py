@@ -38,7 +38,6 @@ FIELDS = {
     "sensor_msgs/msg/CompressedImage": {"header", "format", "data"},
     "sensor_msgs/msg/JointState": {"header", "name", "position"},
     "std_msgs/msg/String": {"data"},
-    "a1_msgs/msg/ControllerState": {"header", "mode", "names", "position"},
     "a1_msgs/msg/EpisodeState": {"episode", "running", "success", "failed", "instruction"},
     "a1_msgs/msg/ActionChunk": {
         "header",
@@ -53,6 +52,8 @@ FIELDS = {
     "a1_msgs/msg/ControllerState": {
         "header",
         "mode",
+        "names",
+        "position",
         "reason",
         "session_id",
         "seq",

@@ -33,17 +33,21 @@ def qwen2_config(config: BackboneConfig) -> Qwen2Config:
 class Layout:
     """Where the tokens of a batch stand; made once a pass.
 
-    N prefix tokens, of which a sample's `valid_B` count (padding comes last); then Q queries.
+    N prefix tokens, of which a sample's `valid_B` count (padding comes last); then the lanes: Q
+    queries and, in training, A action tokens. A lane sees the prefix and itself, no other lane.
 
     Attributes:
         prefix: N.
         valid_B: prefix tokens that count, int64 [B].
         key_valid_BN: bool, or None when no token is padding.
-        rope: of all N + Q tokens.
-        mask: additive float [B, 1, N + Q, N + Q], or None when no token is padding.
+        rope: of all N + Q + A tokens.
+        mask: additive float [B, 1, N + Q + A, N + Q + A], or None: no token is padding, and there
+            is one lane at most.
+        queries: Q.
     """
 
     prefix: int
+    queries: int
     valid_B: Tensor
     key_valid_BN: Tensor | None
     rope: Rope
@@ -62,14 +66,17 @@ class Backbone(nn.Module):
         self.rope = RopeTable(config.head_dim, config.rope_theta)
         initialise(self.layers, config.init_std, config.layers)
 
-    def layout(self, image_tokens: int, text_mask_BT: Tensor, queries: int) -> Layout:
-        """Positions and masks; queries are numbered after the valid tokens, not the padding."""
+    def layout(
+        self, image_tokens: int, text_mask_BT: Tensor, queries: int, action_tokens: int = 0
+    ) -> Layout:
+        """Positions and masks; each lane is numbered after the valid tokens, not the padding."""
         batch, text = text_mask_BT.shape
         prefix, device = image_tokens + text, text_mask_BT.device
         valid_B = image_tokens + text_mask_BT.sum(-1)
-        if bool(text_mask_BT.all()):
+        if not action_tokens and bool(text_mask_BT.all()):
             return Layout(
                 prefix=prefix,
+                queries=queries,
                 valid_B=valid_B,
                 key_valid_BN=None,
                 rope=self.rope.span(0, prefix + queries),
@@ -80,17 +87,21 @@ class Backbone(nn.Module):
             (
                 torch.arange(prefix, device=device).expand(batch, prefix),
                 valid_B[:, None] + torch.arange(queries, device=device),
+                valid_B[:, None] + torch.arange(action_tokens, device=device),
             ),
             dim=1,
         )
-        total = prefix + queries
+        lanes = queries + action_tokens
+        total = prefix + lanes
         seen = torch.ones(total, total, dtype=torch.bool, device=device)
         if self.config.causal:
             seen = seen.tril()
-        extra = torch.ones(batch, queries, dtype=torch.bool, device=device)
+        seen[prefix + queries :, prefix : prefix + queries] = False
+        extra = torch.ones(batch, lanes, dtype=torch.bool, device=device)
         seen = seen & torch.cat((key_valid_BN, extra), dim=1)[:, None, None]
         return Layout(
             prefix=prefix,
+            queries=queries,
             valid_B=valid_B,
             key_valid_BN=key_valid_BN,
             rope=self.rope.at(positions),

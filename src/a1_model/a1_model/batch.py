@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 
@@ -23,6 +25,8 @@ class TrainBatch:
         end_B, end_valid_B: float32 0 or 1, the substep ends within the next row; bool.
         points_BV2, points_valid_BV: float32 x, y of the named object in [0, 1] of the image
             as the model sees it; bool, the object is visible.
+        fast_ids_BA, fast_mask_BA: int64 action tokens of the chunk (see `fast_tokens`), padded on
+            the right; bool, True where a token counts. None: no such tokens are learned.
     """
 
     images_UVHWC: Tensor
@@ -37,3 +41,37 @@ class TrainBatch:
     end_valid_B: Tensor
     points_BV2: Tensor
     points_valid_BV: Tensor
+    fast_ids_BA: Tensor | None = None
+    fast_mask_BA: Tensor | None = None
+
+    @property
+    def images(self) -> int:
+        """U."""
+        return len(self.images_UVHWC)
+
+    def of_images(self, first: int, stop: int) -> tuple[TrainBatch, slice]:
+        """The samples about the images first .. stop - 1, and which of this batch's they are.
+
+        Samples must be in the order of their images.
+        """
+        assert bool((self.image_of_B.diff() >= 0).all())
+        edges = torch.tensor([first, stop], device=self.image_of_B.device)
+        begin, end = torch.searchsorted(self.image_of_B, edges).tolist()
+        rows = slice(begin, end)
+        values = {
+            field.name: value[rows]
+            for field in dataclasses.fields(self)
+            if (value := getattr(self, field.name)) is not None
+        }
+        values["images_UVHWC"] = self.images_UVHWC[first:stop]
+        values["image_of_B"] = values["image_of_B"] - first
+        return dataclasses.replace(self, **values), rows
+
+    def to(self, device: torch.device) -> TrainBatch:
+        """All tensors there."""
+        values = {
+            field.name: value.to(device)
+            for field in dataclasses.fields(self)
+            if (value := getattr(self, field.name)) is not None
+        }
+        return dataclasses.replace(self, **values)

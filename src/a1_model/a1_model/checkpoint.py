@@ -65,10 +65,12 @@ def save_checkpoint(
     metadata: Mapping[str, Any],
     dtype: torch.dtype | None = None,
     shard_bytes: int = SHARD_BYTES,
+    beside: Mapping[str, bytes] | None = None,
 ) -> str:
     """Writes the whole directory beside its place, then renames it; returns the digest.
 
     Args:
+        beside: further files, by name; like the metadata they decide no chunk.
         dtype: the weights are stored as, for example `torch.bfloat16`; None: as they are.
         shard_bytes: more than this makes several files.
     """
@@ -82,6 +84,7 @@ def save_checkpoint(
         spec=spec,
         metadata=metadata,
         shard_bytes=shard_bytes,
+        beside=beside,
     )
 
 
@@ -96,6 +99,7 @@ def write_checkpoint(
     metadata: Mapping[str, Any],
     shard_bytes: int = SHARD_BYTES,
     outline: Mapping[str, Tensor] | None = None,
+    beside: Mapping[str, bytes] | None = None,
 ) -> str:
     """`save_checkpoint` of tensors; `outline`: see `write_weights`."""
     directory = Path(directory)
@@ -117,7 +121,8 @@ def write_checkpoint(
     directory.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(prefix=f".{directory.name}.", dir=directory.parent))
     try:
-        for name, data in (content | {"metadata.json": _json(dict(metadata))}).items():
+        told = {"metadata.json": _json(dict(metadata)), **(beside or {})}
+        for name, data in (content | told).items():
             (partial / name).write_bytes(data)
         files = write_weights(partial, weights, shard_bytes, outline)
         digest = directory_digest(partial, [*content, *files])
@@ -150,7 +155,7 @@ def load_checkpoint(
             misshaped; the checkpoint is for other action names, rows or cameras, or has no head.
     """
     directory = Path(directory)
-    read = _read_checked(directory)
+    read = read_without_weights(directory)
     _check_robot(directory, read.made_for, read.config, read.normaliser, spec)
     if read.config.head not in read.config.parts:
         raise CheckpointError(
@@ -183,7 +188,7 @@ def grow_network(directory: Path | str, config: ModelConfig) -> A1Network:
         CheckpointError: the checkpoint cannot be read, or a tensor does not fit `config`.
     """
     directory = Path(directory)
-    stored = _filled(directory, _read_checked(directory).config, None).state_dict()
+    stored = _filled(directory, read_without_weights(directory).config, None).state_dict()
     network = A1Network(config)
     own = network.state_dict()
     for name, value in stored.items():
@@ -198,7 +203,7 @@ def grow_network(directory: Path | str, config: ModelConfig) -> A1Network:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Read:
+class CheckpointDescription:
     """All of a checkpoint but its weights; `digest` covers them too."""
 
     config: ModelConfig
@@ -208,7 +213,13 @@ class _Read:
     digest: str
 
 
-def _read_checked(directory: Path) -> _Read:
+def read_without_weights(directory: Path | str) -> CheckpointDescription:
+    """What a checkpoint says of itself, after a check of its digest.
+
+    Raises:
+        CheckpointError: a file is missing, changed or cannot be understood.
+    """
+    directory = Path(directory)
     content = {name: _read(directory / name) for name in _SMALL}
     digest = directory_digest(directory, [*_SMALL, *weight_file_names(directory)])
     written = _read(directory / "digest").decode(errors="replace").strip()
@@ -224,7 +235,7 @@ def _read_checked(directory: Path) -> _Read:
             f"{FORMAT}; save the checkpoint again with this version"
         )
     try:
-        return _Read(
+        return CheckpointDescription(
             config=ModelConfig.from_json(config["model"]),
             normaliser=Normaliser.from_arrays(
                 _parse_json(directory / "normaliser.json", content["normaliser.json"])

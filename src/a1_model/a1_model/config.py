@@ -7,81 +7,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from a1_model.plain import from_plain, to_plain
+from a1_model.plain import from_plain, one_of, to_plain
 from a1_model.released_config import AttentionConnector, ReleasedExpert, ReleasedQueries
+from a1_model.vision_config import CameraTokens, VisionConfig
 
 HEADS = ("fm", "mlp")
 PREDICTIONS = ("velocity", "data")
 PARTS = ("fm", "mlp", "point", "end")
+MORE_PARTS = ("fast",)
 STARTS = ("cold", "shared", "direct", "renoise")
-VISION_KINDS = ("convnext", "clip")
-
-
-@dataclass(frozen=True, kw_only=True)
-class CameraTokens:
-    """Tokens of one camera: a square grid, pooled from the vision tower's feature map.
-
-    Attributes:
-        name: as in the robot spec; the order of cameras is the order in the prefix.
-        grid: tokens along one side; divides the tower's own grid.
-    """
-
-    name: str
-    grid: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class VisionConfig:
-    """The vision tower, built from `transformers` parts.
-
-    Attributes:
-        kind: "convnext" (layer norm only, no batch statistics) or "clip".
-        image_size: side of the square that the tower sees, px.
-        patch_size: side of the first patches, px.
-        hidden_sizes: channels of the ConvNext stages; one number for CLIP.
-        depths: blocks in each ConvNext stage; one number for CLIP.
-        heads: attention heads (CLIP).
-        ffn: inner width (CLIP).
-        activation: of the tower's blocks.
-        frozen: the tower's weights get no gradient.
-        norm_eps: of the tower's layer norms (CLIP).
-        connector: from features to tokens (CLIP); None: a linear map of whole windows.
-    """
-
-    kind: str
-    image_size: int
-    patch_size: int
-    hidden_sizes: tuple[int, ...]
-    depths: tuple[int, ...]
-    heads: int
-    ffn: int
-    activation: str
-    frozen: bool
-    norm_eps: float = 1e-5
-    connector: AttentionConnector | None = None
-
-    def __post_init__(self) -> None:
-        _one_of("vision.kind", self.kind, VISION_KINDS)
-        if len(self.hidden_sizes) != len(self.depths):
-            raise ValueError("vision: hidden_sizes and depths must have the same length")
-        if self.connector is None:
-            return
-        if self.kind != "clip":
-            raise ValueError(f"vision.connector: needs the kind clip, not {self.kind}")
-        layers, depth = self.connector.layers, self.depths[0]
-        if not layers or min(layers) < 0 or max(layers) >= depth:
-            raise ValueError(f"vision.connector.layers: {layers} must lie in 0..{depth - 1}")
-        if self.hidden_sizes[0] % self.connector.heads:
-            raise ValueError(
-                f"vision.connector.heads: {self.connector.heads} does not divide the tower's width "
-                f"{self.hidden_sizes[0]}"
-            )
-
-    @property
-    def grid(self) -> int:
-        """Side of the tower's feature map."""
-        stages = len(self.hidden_sizes) if self.kind == "convnext" else 1
-        return self.image_size // (self.patch_size * 2 ** (stages - 1))
+SIGNALS = ("fm", "mlp", "probe")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,8 +77,12 @@ class ModelConfig:
         mlp_queries: action query tokens of the MLP head; divides the horizon.
         flow_draws: (tau, noise) draws per sample and training pass.
         insulate: no gradient from the flow-matching loss into the backbone.
-        parts: readouts the network has: the heads "fm" and "mlp", "point", "end" of substep.
+        parts: readouts the network has: the heads "fm" and "mlp", "point", "end" of substep, and
+            "fast", the next action token (training only).
         released_mlp: the MLP head is that of the public A1 code.
+        fast_vocab: action tokens that the part "fast" knows.
+        signal: what is compared between exits: the chunks of the head "fm" or "mlp", or "probe",
+            the flow-matching head's one-step estimates. None: the acting head's own chunks.
     """
 
     vision: VisionConfig
@@ -164,17 +103,24 @@ class ModelConfig:
     insulate: bool
     parts: tuple[str, ...] = PARTS
     released_mlp: ReleasedQueries | None = None
+    fast_vocab: int = 0
+    signal: str | None = None
 
     def __post_init__(self) -> None:
-        _one_of("head", self.head, HEADS)
-        _one_of("prediction", self.prediction, PREDICTIONS)
+        one_of("head", self.head, HEADS)
+        one_of("prediction", self.prediction, PREDICTIONS)
         for part in self.parts:
-            _one_of("parts", part, PARTS)
+            one_of("parts", part, PARTS + MORE_PARTS)
+        if ("fast" in self.parts) is not (self.fast_vocab > 0):
+            raise ValueError(f'fast_vocab: {self.fast_vocab}; the part "fast" has tokens, no other')
         if self.expert.released is not None and self.prediction != "velocity":
             raise ValueError(f"prediction: {self.prediction}, but expert.released says velocities")
         if "point" in self.parts and self.vision.connector is not None:
             raise ValueError('parts: "point" needs image tokens alone, not vision.connector')
-        _one_of("start", self.start, STARTS)
+        one_of("start", self.start, STARTS)
+        if self.signal is not None:
+            one_of("signal", self.signal, SIGNALS)
+            check_signal(self.signal, self.head, self.start)
         if list(self.exits) != sorted(set(self.exits)) or not self.exits:
             raise ValueError(f"exits: must ascend, got {self.exits}")
         if self.exits[0] < 0 or self.exits[-1] >= self.backbone.layers:
@@ -237,9 +183,17 @@ class ModelConfig:
         return from_plain(content, cls, _NESTED)
 
 
-def _one_of(field: str, value: str, allowed: tuple[str, ...]) -> None:
-    if value not in allowed:
-        raise ValueError(f"{field}: {value!r} is not one of {', '.join(allowed)}")
+def check_signal(signal: str, head: str, start: str) -> None:
+    """ValueError when exits cannot be compared by `signal` while `head` acts."""
+    if signal == head:
+        return
+    if head != "fm":
+        raise ValueError(f"signal: {signal}, but the head {head} is compared by its own chunks")
+    if start != "shared":
+        raise ValueError(
+            f"signal: {signal}, but with the start {start} a chunk depends on its exit's noise or "
+            'on the chunk before; choose the start "shared"'
+        )
 
 
 _NESTED: dict[str, type] = {

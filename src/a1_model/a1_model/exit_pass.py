@@ -2,7 +2,8 @@
 
 Nothing is computed twice: blocks keep their keys and values, the last block's second half
 waits until it is needed, and with the shared start the first Euler node of the expert, which is
-the same at every exit, is carried from exit to exit.
+the same at every exit, is carried from exit to exit. Its one-step estimates ("probe") can decide
+where to leave; then the other steps are taken at that exit alone.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import torch
 from torch import Tensor
 
 from a1_model.blocks import HalfBlock
+from a1_model.config import check_signal
 from a1_model.expert import Context
 from a1_model.flops import FlopTable
 from a1_model.flow import euler_step, noisy_actions
@@ -33,12 +35,30 @@ class HeadSettings:
         num_steps: Euler steps of the flow-matching head.
         start: "cold", "shared", "direct" or "renoise".
         renoise_tau: where "renoise" begins.
+        signal: what exits are compared by: "fm", "mlp" or "probe"; None: the head's own chunks.
+
+    Raises:
+        ValueError: the signal does not go with head or start.
     """
 
     head: str
     num_steps: int
     start: str
     renoise_tau: float
+    signal: str | None = None
+
+    def __post_init__(self) -> None:
+        check_signal(self.compared, self.head, self.start)
+
+    @property
+    def compared(self) -> str:
+        """What exits are compared by."""
+        return self.signal or self.head
+
+    @property
+    def own(self) -> bool:
+        """Whether the chunks that are compared are those that act."""
+        return self.compared == self.head
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,15 +83,23 @@ class ExitPass:
 
     Args:
         watch: receives the stages "vision", "backbone" and "head".
+        compares: `signal` will be asked for.
     """
 
     def __init__(
-        self, network: A1Network, settings: HeadSettings, given: PassInput, watch: Stopwatch
+        self,
+        network: A1Network,
+        settings: HeadSettings,
+        given: PassInput,
+        watch: Stopwatch,
+        *,
+        compares: bool = True,
     ):
         self._network = network
-        self._settings = settings
+        self.settings = settings
         self._watch = watch
-        self._queries = settings.head == "mlp"
+        self._flow = settings.head == "fm"
+        self._queries = "mlp" in (settings.head, settings.compared if compares else "")
         tokens = network.vision(list(given.images_VNHWC))
         watch.mark("vision")
         self._hidden, self._layout = network.prefix(
@@ -81,42 +109,50 @@ class ExitPass:
             state_BD=given.state_BD if self._queries else None,
             image_tokens_BNC=tokens,
         )
-        self._table = FlopTable(
-            network.config,
-            given.text_ids_BT.shape[1],
-            network.query_head.count if self._queries else 0,
+        text = given.text_ids_BT.shape[1]
+        count = network.query_head.count if self._queries else 0
+        self._table = FlopTable(network.config, text, count)
+        self._full = FlopTable(network.config, text, 0 if self._flow else count).full(
+            settings.head, settings.num_steps
         )
         self.flops = self._table.vision
         self.blocks = 0
         self._half: HalfBlock | None = None
-        if not self._queries:
+        if self._flow:
             self._noise_KBHD = given.noise_KBHD
             self._suffix = network.expert.suffix(self._layout)
             self._state = network.expert.embed_state(given.state_BD)
+            self._fresh: list[HalfBlock] = []
             self._contexts: list[Context] = []
             self._carried: Tensor | None = None
             self._carried_layers = 0
+            self._first: tuple[int, Tensor] | None = None
             self._previous: Tensor | None = None
         watch.mark("backbone")
 
     @property
     def flops_fraction(self) -> float:
         """FLOPs so far over those of a pass that runs its head once at the last exit."""
-        return self.flops / self._table.full(self._settings.head, self._settings.num_steps)
+        return self.flops / self._full
+
+    def signal(self, exit_index: int) -> Tensor:
+        """What exit number `exit_index` is compared by: normalised [B, H, D]; exits must ascend."""
+        if self.settings.compared == "mlp":
+            return self._regressed(exit_index)
+        if self.settings.compared == "fm":
+            return self.actions(exit_index)
+        block = self._reach(exit_index)
+        noise = self._noise_KBHD[0]
+        estimate = euler_step(noise, self._first_velocity(exit_index, block, noise), 1.0)
+        self._watch.mark("head")
+        return estimate[..., : self._network.config.dim]
 
     def actions(self, exit_index: int) -> Tensor:
         """Normalised actions [B, H, D] of exit number `exit_index`; exits must ascend."""
-        block = self._network.config.exits[exit_index]
-        if self._queries:
-            self._finish_up_to(block)
-            self._watch.mark("backbone")
-            actions = self._network.query_head.actions(exit_index, self._query_hidden()).float()
-            self.flops += self._table.query_readout
-        else:
-            self._keys_values_up_to(block)
-            self._watch.mark("backbone")
-            self._state_up_to_here()
-            actions = self._integrate(exit_index, block)[..., : self._network.config.dim]
+        if not self._flow:
+            return self._regressed(exit_index)
+        block = self._reach(exit_index)
+        actions = self._integrate(exit_index, block)[..., : self._network.config.dim]
         self._watch.mark("head")
         return actions
 
@@ -125,23 +161,40 @@ class ExitPass:
 
         Training weighs positives by END_POSITIVE_WEIGHT: 0.5 stands for odds of 1 to that.
         """
-        if self._queries:
+        if not self._flow:
             logit = self._network.query_head.end_logit(exit_index, self._query_hidden())
         else:
             logit = self._network.expert.end_logit(exit_index, self._state)
         return logit.float().sigmoid()
+
+    def _regressed(self, exit_index: int) -> Tensor:
+        """The MLP head's actions."""
+        self._finish_up_to(self._network.config.exits[exit_index])
+        self._watch.mark("backbone")
+        actions = self._network.query_head.actions(exit_index, self._query_hidden()).float()
+        self.flops += self._table.query_readout
+        self._watch.mark("head")
+        return actions
+
+    def _reach(self, exit_index: int) -> int:
+        """Everything the expert needs at an exit; returns its block."""
+        block = self._network.config.exits[exit_index]
+        self._keys_values_up_to(block)
+        self._watch.mark("backbone")
+        self._state_up_to_here()
+        return block
 
     def _query_hidden(self) -> Tensor:
         return self._hidden[:, self._layout.prefix :]
 
     def _keys_values_up_to(self, block: int) -> None:
         backbone = self._network.backbone
-        self._fresh: list[HalfBlock] = []
         while self.blocks <= block:
             if self._half is not None:
                 self._finish_half()
             self._half = backbone.keys_values(self.blocks, self._hidden, self._layout)
-            self._fresh.append(self._half)
+            if self._flow:
+                self._fresh.append(self._half)
             self.flops += self._table.block_keys_values
             self.blocks += 1
 
@@ -163,31 +216,41 @@ class ExitPass:
             )
             self._contexts.append(context)
             self.flops += self._table.state_layer
+        self._fresh.clear()
 
     def _integrate(self, exit_index: int, block: int) -> Tensor:
-        expert, steps = self._network.expert, self._settings.num_steps
+        expert, steps = self._network.expert, self.settings.num_steps
         noisy, first_tau = self._start(exit_index)
         step_size = (1.0 - first_tau) / steps
         for step in range(steps):
             tau = first_tau + step * step_size
-            if step == 0 and self._settings.start == "shared":
-                hidden = self._carry_to(block, noisy)
+            if step == 0 and self.settings.start == "shared":
+                velocity = self._first_velocity(exit_index, block, noisy)
             else:
                 hidden = self._through(self._embed(noisy, tau), 0, block)
-            velocity = expert.velocity(exit_index, hidden, noisy, tau)
+                velocity = expert.velocity(exit_index, hidden, noisy, tau)
+                self.flops += self._table.readout
             noisy = euler_step(noisy, velocity, step_size)
-            self.flops += self._table.evaluation
         self._previous = noisy
         return noisy
 
     def _start(self, exit_index: int) -> tuple[Tensor, float]:
-        noise = self._noise_KBHD[exit_index if self._settings.start == "cold" else 0]
-        if self._previous is None or self._settings.start in ("cold", "shared"):
+        noise = self._noise_KBHD[exit_index if self.settings.start == "cold" else 0]
+        if self._previous is None or self.settings.start in ("cold", "shared"):
             return noise, 0.0
-        if self._settings.start == "direct":
+        if self.settings.start == "direct":
             return self._previous, 0.0
-        tau = self._settings.renoise_tau
+        tau = self.settings.renoise_tau
         return noisy_actions(self._previous, noise, tau), tau
+
+    def _first_velocity(self, exit_index: int, block: int, noise: Tensor) -> Tensor:
+        """At tau = 0 from the shared noise; once an exit, whoever asks first."""
+        if self._first is None or self._first[0] != exit_index:
+            hidden = self._carry_to(block, noise)
+            velocity = self._network.expert.velocity(exit_index, hidden, noise, 0.0)
+            self._first = exit_index, velocity
+            self.flops += self._table.readout
+        return self._first[1]
 
     def _carry_to(self, block: int, noise: Tensor) -> Tensor:
         if self._carried is None:
@@ -198,6 +261,7 @@ class ExitPass:
 
     def _embed(self, noisy: Tensor, tau: float) -> Tensor:
         tau_BS = torch.full((noisy.shape[0], 1), tau, device=noisy.device)
+        self.flops += self._table.embedding
         return self._network.expert.embed_actions(noisy[:, None], tau_BS)
 
     def _through(self, hidden: Tensor, first: int, block: int) -> Tensor:

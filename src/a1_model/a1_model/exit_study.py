@@ -13,8 +13,10 @@ class ExitStudy:
     """Every exit of N observations, for calibration; K exits in ascending order.
 
     Attributes:
-        normalised_KNHD: float32, in the space in which discrepancies are taken.
-        actions_KNHD: float32, robot units (the policy's action space).
+        normalised_KNHD: float32, what discrepancies are taken of and in the space in which they
+            are: the normalised chunks, or the signal that stands for them.
+        actions_KNHD: float32, robot units (the policy's action space): the chunk of a tick that
+            leaves there.
         full_NHD: float32, robot units: the chunk of a full-depth tick on the same noise. It
             differs from the last of `actions_KNHD` only when exits start from each other.
         deltas_KN: float64; NaN at the first exit, which has no predecessor.

@@ -14,12 +14,13 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from transformers import Qwen3Config
+from transformers import PreTrainedConfig, Qwen3Config
 from transformers.models.qwen3.modeling_qwen3 import Qwen3DecoderLayer, Qwen3RMSNorm
 
 from a1_core.errors import A1Error
 from a1_model.backbone import Layout, additive
 from a1_model.blocks import (
+    DecoderLayer,
     HalfBlock,
     Rope,
     RopeTable,
@@ -58,14 +59,37 @@ class Lanes(nn.Module):
         first_position: of the state token; None: the number of valid prefix tokens.
     """
 
-    layers: nn.ModuleList
     causal_rows = False
     first_position: int | None = None
+    time_in: nn.Linear
+    time_out: nn.Linear
 
-    def __init__(self, config: ModelConfig, rope_theta: float):
+    def __init__(
+        self,
+        config: ModelConfig,
+        layer: type[DecoderLayer],
+        layer_config: type[PreTrainedConfig],
+        *,
+        rope_theta: float,
+        rms_norm_eps: float,
+    ):
         super().__init__()
+        backbone, sizes = config.backbone, config.expert
         self.horizon = config.horizon
-        self.rope = RopeTable(config.backbone.head_dim, rope_theta)
+        self.rope = RopeTable(backbone.head_dim, rope_theta)
+        same = layer_config(
+            hidden_size=sizes.hidden,
+            num_hidden_layers=backbone.layers,
+            num_attention_heads=sizes.heads,
+            num_key_value_heads=backbone.kv_heads,
+            head_dim=backbone.head_dim,
+            intermediate_size=sizes.ffn,
+            rope_parameters={"rope_type": "default", "rope_theta": rope_theta},
+            rms_norm_eps=rms_norm_eps,
+            attn_implementation="sdpa",
+        )
+        self.layers = nn.ModuleList(layer(same, i) for i in range(config.exits[-1] + 1))
+        initialise(self.layers, sizes.init_std, backbone.layers)
 
     def suffix(self, layout: Layout, draws: int = 1) -> Suffix:
         """Positions start at the number of valid prefix tokens; draws do not see each other."""
@@ -110,6 +134,12 @@ class Lanes(nn.Module):
             state_mask=state_mask,
             action_mask=torch.cat((past, own), dim=-1),
         )
+
+    def with_time(self, actions_BSHC: Tensor, time_BSC: Tensor) -> Tensor:
+        """Embedded rows and the features of their draw's time -> tokens [B, S * H, C]."""
+        time_BSHC = time_BSC.to(actions_BSHC.dtype)[:, :, None].expand_as(actions_BSHC)
+        mixed = functional.silu(self.time_in(torch.cat((actions_BSHC, time_BSHC), dim=-1)))
+        return self.time_out(mixed).flatten(1, 2)
 
     def state_layer(
         self, index: int, state_B1C: Tensor, half: HalfBlock, suffix: Suffix, prefix: int
@@ -169,25 +199,15 @@ class Expert(Lanes):
     """Embeddings, Qwen3 layers, and readouts of its own for every exit."""
 
     def __init__(self, config: ModelConfig):
-        backbone, sizes = config.backbone, config.expert
-        super().__init__(config, backbone.rope_theta)
-        self._says_data = config.prediction == "data"
-        width = sizes.hidden
-        layer_config = Qwen3Config(
-            hidden_size=width,
-            num_hidden_layers=backbone.layers,
-            num_attention_heads=sizes.heads,
-            num_key_value_heads=backbone.kv_heads,
-            head_dim=backbone.head_dim,
-            intermediate_size=sizes.ffn,
-            rope_parameters={"rope_type": "default", "rope_theta": backbone.rope_theta},
+        backbone, width = config.backbone, config.expert.hidden
+        super().__init__(
+            config,
+            Qwen3DecoderLayer,
+            Qwen3Config,
+            rope_theta=backbone.rope_theta,
             rms_norm_eps=backbone.rms_norm_eps,
-            attn_implementation="sdpa",
         )
-        self.layers = nn.ModuleList(
-            Qwen3DecoderLayer(layer_config, i) for i in range(config.exits[-1] + 1)
-        )
-        initialise(self.layers, sizes.init_std, backbone.layers)
+        self._says_data = config.prediction == "data"
         self.state_in = nn.Linear(config.dim, width)
         self.action_in = nn.Linear(config.dim, width)
         self.rows = nn.Parameter(0.1 * torch.randn(config.horizon, width))
@@ -208,10 +228,7 @@ class Expert(Lanes):
     def embed_actions(self, noisy_BSHD: Tensor, tau_BS: Tensor) -> Tensor:
         """[B, S, H, D] and tau [B, S] -> tokens [B, S * H, C]."""
         actions = self.action_in(noisy_BSHD.to(self.rows.dtype)) + self.rows
-        time = time_features(tau_BS, actions.shape[-1]).to(actions.dtype)
-        time = time[:, :, None].expand_as(actions)
-        mixed = functional.silu(self.time_in(torch.cat((actions, time), dim=-1)))
-        return self.time_out(mixed).flatten(1, 2)
+        return self.with_time(actions, time_features(tau_BS, actions.shape[-1]))
 
     def velocity(
         self, exit_index: int, actions_BRC: Tensor, noisy_BRD: Tensor, tau: Tensor | float

@@ -74,11 +74,22 @@ class FlopTable:
     @property
     def evaluation(self) -> int:
         """Embedding and readout of one evaluation of the velocity."""
+        return self.embedding + self.readout
+
+    @property
+    def embedding(self) -> int:
+        """Noisy actions and their time to tokens."""
         width, dim = self._config.expert.hidden, self._config.noise_dim
-        readout = width * dim
+        return 2 * self._config.horizon * (dim * width + 3 * width * width)
+
+    @property
+    def readout(self) -> int:
+        """The velocity at one exit from the tokens."""
+        width = self._config.expert.hidden
+        readout = width * self._config.noise_dim
         if self._config.expert.released is not None:
             readout += 3 * width * width
-        return 2 * self._config.horizon * (dim * width + 3 * width * width + readout)
+        return 2 * self._config.horizon * readout
 
     @property
     def query_readout(self) -> int:

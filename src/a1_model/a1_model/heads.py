@@ -1,4 +1,4 @@
-"""Readouts of the backbone's hidden state at an exit: MLP actions, end of substep, pointing."""
+"""Readouts of the backbone's hidden state at an exit: MLP actions, end, action tokens, pointing."""
 
 from __future__ import annotations
 
@@ -54,6 +54,32 @@ class QueryHead(nn.Module):
     def end_logit(self, exit_index: int, queries_BQC: Tensor) -> Tensor:
         """Logit [B], from the last query."""
         return self.ends[exit_index](queries_BQC[:, -1])[:, 0]
+
+
+class TokenHead(nn.Module):
+    """The next action token (see `fast_tokens`); training only.
+
+    The lane is [state][tokens but the last]: the state says that a chunk begins.
+    """
+
+    def __init__(self, config: ModelConfig):
+        super().__init__()
+        hidden, vocab = config.backbone.hidden, config.fast_vocab
+        self.embed = nn.Embedding(vocab, hidden)
+        self.state_in = nn.Linear(config.dim, hidden)
+        self.norms = nn.ModuleList(
+            Qwen2RMSNorm(hidden, eps=config.backbone.rms_norm_eps) for _ in config.exits
+        )
+        self.readout = nn.Linear(hidden, vocab, bias=False)
+        nn.init.normal_(self.embed.weight, std=0.5)
+
+    def tokens(self, state_BD: Tensor, ids_BA: Tensor) -> Tensor:
+        """The lane [B, A, C]."""
+        return torch.cat((self.state_in(state_BD)[:, None], self.embed(ids_BA[:, :-1])), dim=1)
+
+    def logits(self, exit_index: int, hidden_BAC: Tensor) -> Tensor:
+        """float32 [B, A, vocab] of the tokens, from the lane after the exit's block."""
+        return self.readout(self.norms[exit_index](hidden_BAC)).float()
 
 
 class PointHead(nn.Module):
@@ -129,17 +155,10 @@ def point_target(points_B2: Tensor, camera: CameraTokens) -> Tensor:
     return (axis[:, 1, :, None] * axis[:, 0, None, :]).flatten(1)
 
 
-def patch_loss(log_share_BP: Tensor, target_BP: Tensor, valid_B: Tensor) -> Tensor:
-    """Cross-entropy over a camera's patches, mean over the valid samples."""
-    return masked_mean(-(target_BP * log_share_BP).sum(-1), valid_B)
+def masked_mean(values: Tensor, weight: Tensor, total: Tensor) -> Tensor:
+    """Weighted sum over `total`, the sum of all weights; 0 when that is 0.
 
-
-def pixel_loss(pixels_BRV2: Tensor, target_B1V2: Tensor, valid_B1V: Tensor) -> Tensor:
-    """Mean absolute error over all tokens and valid points, in shares of the image's side."""
-    error_B1V = (pixels_BRV2 - target_B1V2).abs().mean((1, 3))[:, None]
-    return masked_mean(error_B1V, valid_B1V)
-
-
-def masked_mean(values: Tensor, valid: Tensor) -> Tensor:
-    """Mean over the valid entries; 0 when there are none."""
-    return (values * valid).sum() / valid.sum().clamp(min=1)
+    `total` may be that of a larger batch than the values are from: then the parts' means add up to
+    the batch's.
+    """
+    return (values * weight).sum() / total.clamp(min=1)

@@ -8,6 +8,8 @@ _FALL = 0.05
 class SegmentTimes:
     """Expected seconds from exit `before` to exit `after` (numbers; before = -1: from the call).
 
+    From an exit to itself means from its signal to its chunk, where these are two things.
+
     An expectation rises at once with a slow tick and falls slowly, because a deadline is missed
     by the slow ticks, not by the mean. What keeps a tick from going deeper also falls, down to
     the measured time: one hiccup must not keep every later tick shallow.
@@ -29,6 +31,10 @@ class SegmentTimes:
         steps = range(max(before, 0), after)
         start = self._expected_s.get((-1, 0), 0.0) if before < 0 else 0.0
         return start + sum(self._expected_s.get((k, k + 1), 0.0) for k in steps)
+
+    def finish_s(self, exit_index: int) -> float:
+        """From an exit's signal to its chunk; 0 when that was never needed."""
+        return self._expected_s.get((exit_index, exit_index), 0.0)
 
     def learn(self, before: int, after: int, seconds: float) -> None:
         """The segment was run and took this long."""

@@ -1,29 +1,42 @@
-"""One pass, every exit supervised, all losses."""
+"""One pass, all losses, at all exits or at one."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from a1_model.backbone import Layout
 from a1_model.batch import TrainBatch
 from a1_model.blocks import HalfBlock, Rope
+from a1_model.draws import Draws, Totals, make_draws
 from a1_model.expert import Context
-from a1_model.flow import noisy_actions, sample_tau, target_velocity
+from a1_model.flow import noisy_actions, target_velocity
 from a1_model.heads import masked_mean
+from a1_model.network import A1Network
 from a1_model.pointing import Pointing
 
-if TYPE_CHECKING:
-    from a1_model.network import A1Network
-
-LOSSES = ("fm", "mlp", "end", "match", "point")
+LOSSES = ("fm", "mlp", "end", "match", "point", "fast")
 # The substep ends once an episode: without a weight the head would learn to say never.
 END_POSITIVE_WEIGHT = 10.0
+_PART = {"match": "point"}  # of the network that a loss needs, where it has another name
+
+
+class TrainingPass(nn.Module):
+    """A batch in, losses out, as one module: what wraps a network to train it wraps this."""
+
+    def __init__(self, network: A1Network):
+        super().__init__()
+        self.network = network
+
+    def forward(
+        self, batch: TrainBatch, draws: Draws, wanted: Collection[str]
+    ) -> dict[str, Tensor]:
+        """See `losses_of`."""
+        return losses_of(self.network, batch, draws, wanted)
 
 
 def training_losses(
@@ -31,44 +44,64 @@ def training_losses(
     batch: TrainBatch,
     generator: torch.Generator | None,
     wanted: Collection[str],
+    objective: str = "all_exits",
 ) -> dict[str, Tensor]:
-    """Scalars named in `wanted`, and `<name>_by_exit` [K] (detached) for each.
+    """The losses of a whole batch; see `make_draws` and `losses_of`."""
+    totals, samples = Totals.of(batch), len(batch.state_BD)
+    draws = make_draws(network.config, samples, totals, generator, wanted, objective)
+    return losses_of(network, batch, draws.to(batch.state_BD.device), wanted)
 
-    All exits see the same noise and tau, so one run of the expert carries K readouts.
-    Gradients of "fm" stop before the backbone when the configuration says `insulate`.
+
+def losses_of(
+    network: A1Network, batch: TrainBatch, draws: Draws, wanted: Collection[str]
+) -> dict[str, Tensor]:
+    """Scalars named in `wanted`, means over the supervised exits, and `<name>_by_exit`, detached.
+
+    All exits see the same noise and tau, so one run of the expert carries all readouts.
+    Gradients of the expert stop before the backbone when the configuration says `insulate`.
+
+    Args:
+        batch: a whole one, or the part that `draws` is for.
+        draws: on the batch's device.
 
     Raises:
-        ValueError: `wanted` names an unknown loss.
+        ValueError: `wanted` names an unknown loss, or the network lacks a part that one needs.
     """
-    unknown = sorted(set(wanted) - set(LOSSES))
-    if unknown:
-        raise ValueError(f"losses: {unknown} unknown; one of {', '.join(LOSSES)}")
+    _check_trainable(network, wanted)
     config = network.config
     with_queries = "mlp" in wanted
     with_expert = "fm" in wanted or ("end" in wanted and not with_queries)
-    prefix, layout = network.shared_prefix(batch, with_queries)
-    flow = _Flow(network, batch, layout, generator, wanted) if with_expert else None
-    pointing = Pointing(network, batch, layout) if {"match", "point"} & set(wanted) else None
+    prefix, layout = network.shared_prefix(batch, with_queries, "fast" in wanted)
+    flow = _Flow(network, batch, layout, draws, wanted) if with_expert else None
+    pointing = None
+    if {"match", "point"} & set(wanted):
+        pointing = Pointing(network, batch, layout, draws.totals)
     by_exit: dict[str, list[Tensor]] = {name: [] for name in wanted}
-    for block in range(config.exits[-1] + 1):
+    supervised = {config.exits[number]: number for number in draws.exits}
+    for block in range(max(supervised) + 1):
         half = prefix.keys_values(block)
         if flow is not None:
             flow.step(block, half)
         hidden = prefix.finish(block, half)
-        if block not in config.exits:
+        if block not in supervised:
             continue
-        exit_index = config.exits.index(block)
-        queries = hidden[:, layout.prefix :]
+        exit_index = supervised[block]
+        tokens_at = layout.prefix + layout.queries
+        queries = hidden[:, layout.prefix : tokens_at]
         if flow is not None and "fm" in wanted:
             by_exit["fm"].append(flow.loss(exit_index))
         if with_queries:
             actions = network.query_head.actions(exit_index, queries)
-            by_exit["mlp"].append(_mlp_loss(actions, batch))
+            by_exit["mlp"].append(_mlp_loss(actions, batch, draws.totals))
         if "end" in wanted:
             logits = [flow.end_logit(exit_index)] if flow is not None else []
             if with_queries:
                 logits.append(network.query_head.end_logit(exit_index, queries))
-            by_exit["end"].append(torch.stack([_end_loss(x, batch) for x in logits]).mean())
+            ends = [_end_loss(logit, batch, draws.totals) for logit in logits]
+            by_exit["end"].append(torch.stack(ends).mean())
+        if "fast" in wanted:
+            logits_BAV = network.token_head.logits(exit_index, hidden[:, tokens_at:])
+            by_exit["fast"].append(_token_loss(logits_BAV, batch, draws.totals))
         if pointing is not None and "match" in wanted:
             by_exit["match"].append(pointing.match(exit_index, hidden))
         if pointing is not None and "point" in wanted:
@@ -86,15 +119,30 @@ def training_losses(
     return losses
 
 
+def _check_trainable(network: A1Network, wanted: Collection[str]) -> None:
+    config = network.config
+    unknown = sorted(set(wanted) - set(LOSSES))
+    if unknown:
+        raise ValueError(f"losses: {unknown} unknown; one of {', '.join(LOSSES)}")
+    missing = {_PART.get(name, name) for name in wanted} - set(config.parts)
+    if missing:
+        raise ValueError(f"losses: {sorted(wanted)} need the parts {sorted(missing)}")
+    if not config.backbone.causal and set(wanted) != {"mlp"}:
+        raise ValueError(
+            f"losses: {sorted(wanted)}, but in a backbone that is not causal the prefix sees the "
+            "queries; only the loss mlp, alone, can be trained"
+        )
+
+
 class _Flow:
-    """The expert beside the backbone: state lane and, for the loss, the noisy actions."""
+    """The expert beside the backbone: state lane and, for the loss "fm", the noisy actions."""
 
     def __init__(
         self,
         network: A1Network,
         batch: TrainBatch,
         layout: Layout,
-        generator: torch.Generator | None,
+        draws: Draws,
         wanted: Collection[str],
     ):
         self._expert = network.expert
@@ -102,22 +150,23 @@ class _Flow:
         self._prefix = layout.prefix
         self._state = self._expert.embed_state(batch.state_BD)
         self._batch = batch
+        self._totals = draws.totals
         self._actions: Tensor | None = None
-        draws = network.config.flow_draws
-        self._suffix = self._expert.suffix(layout, draws)
+        self._suffix = self._expert.suffix(layout, network.config.flow_draws)
         self._looks: dict[str, Tensor] = {}
         self._with_looks = "point" in wanted
-        if "fm" not in wanted:
+        if draws.noise_BSHW is None or draws.tau_BS is None:
             return
-        actions_BSHD = batch.actions_BHD[:, None].expand(-1, draws, -1, -1)
-        noise_BSHD = torch.randn(actions_BSHD.shape, generator=generator)
-        tau_BS = sample_tau(actions_BSHD.shape[:2], generator)
-        noise_BSHD, tau_BS = noise_BSHD.to(actions_BSHD.device), tau_BS.to(actions_BSHD.device)
-        noisy_BSHD = noisy_actions(actions_BSHD, noise_BSHD, tau_BS[..., None, None])
-        self._noisy_BRD = noisy_BSHD.flatten(1, 2)
+        noise_BSHW, tau_BS = draws.noise_BSHW, draws.tau_BS
+        # Dimensions beyond the real ones are 0 in the data, and no loss looks at them.
+        padding = (0, noise_BSHW.shape[-1] - batch.actions_BHD.shape[-1])
+        actions_BHW = functional.pad(batch.actions_BHD, padding)
+        actions_BSHW = actions_BHW[:, None].expand_as(noise_BSHW)
+        noisy_BSHW = noisy_actions(actions_BSHW, noise_BSHW, tau_BS[..., None, None])
+        self._noisy_BRW = noisy_BSHW.flatten(1, 2)
         self._tau_BR1 = tau_BS.repeat_interleave(network.config.horizon, dim=1)[..., None]
-        self._target_BSHD = target_velocity(actions_BSHD, noise_BSHD)
-        self._actions = self._expert.embed_actions(noisy_BSHD, tau_BS)
+        self._target_BSHD = target_velocity(actions_BSHW, noise_BSHW)[..., : network.config.dim]
+        self._actions = self._expert.embed_actions(noisy_BSHW, tau_BS)
 
     def step(self, block: int, half: HalfBlock) -> None:
         """Reads block `block`'s keys and values."""
@@ -144,10 +193,11 @@ class _Flow:
     def loss(self, exit_index: int) -> Tensor:
         """Mean squared error of the velocity over the valid rows of all draws."""
         assert self._actions is not None
-        velocity = self._expert.velocity(exit_index, self._actions, self._noisy_BRD, self._tau_BR1)
+        velocity = self._expert.velocity(exit_index, self._actions, self._noisy_BRW, self._tau_BR1)
         velocity = velocity.unflatten(1, self._target_BSHD.shape[1:3])
-        error_BH = (velocity - self._target_BSHD).square().mean((1, 3))
-        return masked_mean(error_BH, _rows(self._batch))
+        real = velocity[..., : self._target_BSHD.shape[-1]]
+        error_BH = (real - self._target_BSHD).square().mean((1, 3))
+        return masked_mean(error_BH, _rows(self._batch), self._totals.rows)
 
     def point(self, pointing: Pointing, exit_index: int) -> Tensor:
         """What its lanes know about the named object after the block last stepped."""
@@ -164,15 +214,25 @@ def _rows(batch: TrainBatch) -> Tensor:
     return batch.row_weight_BH * batch.action_valid_B[:, None]
 
 
-def _mlp_loss(actions_BHD: Tensor, batch: TrainBatch) -> Tensor:
-    return masked_mean((actions_BHD - batch.actions_BHD).abs().mean(-1), _rows(batch))
+def _mlp_loss(actions_BHD: Tensor, batch: TrainBatch, totals: Totals) -> Tensor:
+    error_BH = (actions_BHD.float() - batch.actions_BHD).abs().mean(-1)
+    return masked_mean(error_BH, _rows(batch), totals.rows)
 
 
-def _end_loss(logit_B: Tensor, batch: TrainBatch) -> Tensor:
+def _end_loss(logit_B: Tensor, batch: TrainBatch, totals: Totals) -> Tensor:
     loss_B = functional.binary_cross_entropy_with_logits(
-        logit_B,
+        logit_B.float(),
         batch.end_B,
         reduction="none",
         pos_weight=torch.tensor(END_POSITIVE_WEIGHT, device=logit_B.device),
     )
-    return masked_mean(loss_B, batch.end_valid_B)
+    return masked_mean(loss_B, batch.end_valid_B, totals.ends)
+
+
+def _token_loss(logits_BAV: Tensor, batch: TrainBatch, totals: Totals) -> Tensor:
+    assert batch.fast_ids_BA is not None and batch.fast_mask_BA is not None
+    loss_BA = functional.cross_entropy(
+        logits_BAV.transpose(1, 2), batch.fast_ids_BA, reduction="none"
+    )
+    counted_BA = batch.fast_mask_BA & batch.action_valid_B[:, None]
+    return masked_mean(loss_BA, counted_BA, totals.tokens)

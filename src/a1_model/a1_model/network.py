@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -11,24 +11,22 @@ from a1_model.backbone import Backbone, Layout
 from a1_model.batch import TrainBatch
 from a1_model.config import ModelConfig
 from a1_model.expert import Expert
-from a1_model.heads import PointHead, QueryHead, last_token
-from a1_model.losses import LOSSES, training_losses
+from a1_model.heads import PointHead, QueryHead, TokenHead, last_token
 from a1_model.released_heads import ReleasedExpert, ReleasedQueryHead
-from a1_model.shared_images import SharedImages
+from a1_model.shared_images import SharedImages, WholeSequences
 from a1_model.vision import FramedVision, Vision
-
-_NEEDED = {"fm": {"fm"}, "mlp": {"mlp"}, "end": {"end"}, "match": {"point"}, "point": {"point"}}
 
 
 class A1Network(nn.Module):
     """All weights of a policy. Usually it has both action heads; a policy chooses one.
 
-    `config.parts` says which of `expert`, `query_head` and `point_head` exist.
+    `config.parts` says which of `expert`, `query_head`, `point_head` and `token_head` exist.
     """
 
     expert: Expert | ReleasedExpert
     query_head: QueryHead | ReleasedQueryHead
     point_head: PointHead
+    token_head: TokenHead
 
     def __init__(self, config: ModelConfig):
         super().__init__()
@@ -41,20 +39,8 @@ class A1Network(nn.Module):
             self.query_head = (ReleasedQueryHead if config.released_mlp else QueryHead)(config)
         if "point" in config.parts:
             self.point_head = PointHead(config)
-
-    def losses(
-        self,
-        batch: TrainBatch,
-        generator: torch.Generator | None,
-        wanted: Collection[str] = LOSSES,
-    ) -> dict[str, Tensor]:
-        """See `training_losses`.
-
-        Raises:
-            ValueError: the network lacks a part that a loss needs, or cannot be trained here.
-        """
-        self._check_trainable(wanted)
-        return training_losses(self, batch, generator, wanted)
+        if "fast" in config.parts:
+            self.token_head = TokenHead(config)
 
     def prefix(
         self,
@@ -82,25 +68,28 @@ class A1Network(nn.Module):
         layout = self.backbone.layout(self.config.image_tokens, text_mask_BT, queries)
         return torch.cat(parts, dim=1), layout
 
-    def shared_prefix(self, batch: TrainBatch, with_queries: bool) -> tuple[SharedImages, Layout]:
-        """The same for training: what the samples of an image have in common is done once."""
+    def shared_prefix(
+        self, batch: TrainBatch, with_queries: bool, with_tokens: bool = False
+    ) -> tuple[SharedImages | WholeSequences, Layout]:
+        """The same for training: what the samples of an image have in common is done once.
+
+        Args:
+            with_queries, with_tokens: lanes after the text, of the MLP head's queries and of the
+                action tokens.
+        """
         image_tokens_UMC = self.vision(list(batch.images_UVHWC.unbind(1)))
-        parts, queries = [self.backbone.embed_tokens(batch.text_ids_BT)], 0
+        parts, queries, tokens = [self.backbone.embed_tokens(batch.text_ids_BT)], 0, 0
         if with_queries:
             parts.append(self.query_head.tokens(batch.state_BD))
             queries = self.query_head.count
-        layout = self.backbone.layout(self.config.image_tokens, batch.text_mask_BT, queries)
+        if with_tokens:
+            assert batch.fast_ids_BA is not None
+            parts.append(self.token_head.tokens(batch.state_BD, batch.fast_ids_BA))
+            tokens = batch.fast_ids_BA.shape[1]
+        layout = self.backbone.layout(self.config.image_tokens, batch.text_mask_BT, queries, tokens)
+        sequences = SharedImages if self.config.backbone.causal else WholeSequences
         own_BTC = torch.cat(parts, dim=1)
-        shared = SharedImages(self.backbone, layout, image_tokens_UMC, own_BTC, batch.image_of_B)
-        return shared, layout
-
-    def _check_trainable(self, wanted: Collection[str]) -> None:
-        config = self.config
-        missing = {part for name in wanted for part in _NEEDED.get(name, ())} - set(config.parts)
-        if missing:
-            raise ValueError(f"losses: {sorted(wanted)} need the parts {sorted(missing)}")
-        if config.expert.released or config.released_mlp or not config.backbone.causal:
-            raise ValueError("losses: converted heads of the public A1 code act, they do not train")
+        return sequences(self.backbone, layout, image_tokens_UMC, own_BTC, batch.image_of_B), layout
 
     @torch.no_grad()
     def point(self, batch: TrainBatch, camera: int = 0) -> Tensor:

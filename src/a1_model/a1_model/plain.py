@@ -47,3 +47,9 @@ def from_plain(
             value = from_plain(value, inner, nested, path)
         values[name] = value
     return cls(**values)
+
+
+def one_of(field: str, value: str, allowed: tuple[str, ...]) -> None:
+    """ValueError, naming field, value and what is allowed, for any other word."""
+    if value not in allowed:
+        raise ValueError(f"{field}: {value!r} is not one of {', '.join(allowed)}")

@@ -12,7 +12,7 @@ Matching comes first and alone (the loss "match"): it is learned in minutes. Loo
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -21,10 +21,9 @@ from transformers.models.qwen2.modeling_qwen2 import Qwen2DecoderLayer
 from a1_model.backbone import Layout
 from a1_model.batch import TrainBatch
 from a1_model.blocks import HalfBlock, attention_scores
-from a1_model.heads import last_token, masked_mean, patch_loss, pixel_loss, point_target
-
-if TYPE_CHECKING:
-    from a1_model.network import A1Network
+from a1_model.draws import Totals
+from a1_model.heads import last_token, masked_mean, point_target
+from a1_model.network import A1Network
 
 # A pixel error of a tenth of the image weighs as much as one nat of the patch's cross-entropy.
 PIXEL_WEIGHT = 10.0
@@ -34,11 +33,12 @@ LOOK_WEIGHT = 0.5
 class Pointing:
     """The pointing losses of one training pass; each method returns a scalar for one exit."""
 
-    def __init__(self, network: A1Network, batch: TrainBatch, layout: Layout):
+    def __init__(self, network: A1Network, batch: TrainBatch, layout: Layout, totals: Totals):
         self._head = network.point_head
         self._backbone = network.backbone
         self._config = network.config
         self._layout = layout
+        self._totals = totals
         self._points_BV2, self._valid_BV = batch.points_BV2, batch.points_valid_BV
         self._targets = [
             point_target(batch.points_BV2[:, view], camera)
@@ -77,12 +77,14 @@ class Pointing:
         """The MLP head's queries look (by the last attention head) and say.
 
         Args:
-            half: the exit's block, with the queries at its end. hidden_BQC: theirs, after it.
+            half: the exit's block, with the queries after the prefix. hidden_BQC: theirs, after it.
         """
-        prefix, total = self._layout.prefix, half.normed_BNC.shape[1]
-        where_BQ = torch.arange(prefix, total, device=hidden_BQC.device).expand(len(hidden_BQC), -1)
+        count, queries, _ = hidden_BQC.shape
+        where_Q = self._layout.prefix + torch.arange(queries, device=hidden_BQC.device)
         last_head = self._config.backbone.heads - 1
-        looks = self._looks(self._config.exits[exit_index], half, where_BQ, [last_head])
+        looks = self._looks(
+            self._config.exits[exit_index], half, where_Q.expand(count, -1), [last_head]
+        )
         return self._told("queries", exit_index, hidden_BQC, looks[:, 0])
 
     def lane(self, name: str, exit_index: int, hidden_BRC: Tensor, log_share_BRN: Tensor) -> Tensor:
@@ -97,7 +99,11 @@ class Pointing:
     def _found(self, log_shares: Sequence[Tensor]) -> Tensor:
         """Cross-entropy over each camera's patches, mean over the cameras."""
         losses = [
-            patch_loss(log_share_BP, target_BP, self._valid_BV[:, view])
+            masked_mean(
+                -(target_BP * log_share_BP).sum(-1),
+                self._valid_BV[:, view],
+                self._totals.points_V[view],
+            )
             for view, (log_share_BP, target_BP) in enumerate(
                 zip(log_shares, self._targets, strict=True)
             )
@@ -106,13 +112,14 @@ class Pointing:
 
     def _told(self, name: str, exit_index: int, hidden_BRC: Tensor, log_share: Tensor) -> Tensor:
         look_B = -log_share[self._rows_B, :, self._layout.valid_B - 1].mean(-1)
-        look = masked_mean(look_B, self._valid_BV.any(-1))
+        look = masked_mean(look_B, self._valid_BV.any(-1), self._totals.pointed)
         return LOOK_WEIGHT * look + self._said(name, exit_index, hidden_BRC)
 
     def _said(self, name: str, exit_index: int, hidden_BRC: Tensor) -> Tensor:
         pixels_BRV2 = self._head.pixels(name, exit_index, hidden_BRC)
-        off = pixel_loss(pixels_BRV2, self._points_BV2[:, None], self._valid_BV[:, None])
-        return PIXEL_WEIGHT * off
+        error_BV = (pixels_BRV2 - self._points_BV2[:, None]).abs().mean((1, 3))
+        total = self._totals.points_V.sum()
+        return PIXEL_WEIGHT * masked_mean(error_BV, self._valid_BV, total)
 
     def _looks(
         self, block: int, half: HalfBlock, where_BR: Tensor, heads: range | list[int]

@@ -67,11 +67,18 @@ class AdaptivePolicy:
             num_steps=config.num_steps,
             start=config.start,
             renoise_tau=config.renoise_tau,
+            signal=config.signal,
         )
-        if self.settings.head not in config.parts:
+        for name in (self.settings.head, self.settings.compared):
+            if name not in (*config.parts, "probe"):
+                raise A1Error(
+                    f"settings: the network has no head {name}, only "
+                    f"{list(config.parts) or 'vision and language'}; train it or choose another"
+                )
+        if not self.settings.own and not config.backbone.causal:
             raise A1Error(
-                f"settings.head: the network has no head {self.settings.head}, only "
-                f"{list(config.parts) or 'vision and language'}; train it or choose another"
+                f"settings.signal: {self.settings.signal}, but the backbone is not causal, so its "
+                "head is compared by its own chunks alone; leave the signal out"
             )
         self.clock = clock
         self.device = next(network.parameters()).device
@@ -99,7 +106,8 @@ class AdaptivePolicy:
         watch = Stopwatch(self.device, self.clock)
         given = self.prepare([observation])
         watch.mark("preprocess")
-        going = ExitPass(self.network, self.settings, given, watch)
+        compares = setting.mode == "adaptive"
+        going = ExitPass(self.network, self.settings, given, watch, compares=compares)
         plan = self._plan(setting)
         if setting.mode != "adaptive":
             return self._single(going, plan[0], setting, deadline_s, watch)
@@ -126,7 +134,7 @@ class AdaptivePolicy:
         self.times.learn(-1, chosen, watch.elapsed_s())
         steps = _Steps()
         steps.add(chosen, actions_HD, _NONE, _NONE)
-        return self._output(going, steps, reason, watch)
+        return self._output(going, steps, actions_HD, reason, watch)
 
     def _adaptive(
         self,
@@ -137,40 +145,52 @@ class AdaptivePolicy:
         watch: Stopwatch,
     ) -> PolicyOutput:
         steps = _Steps()
-        last = -1
+        last, reason = -1, ExitReason.LAST_EXIT
         for number, exit_index in enumerate(plan):
             began_s = watch.elapsed_s()
-            if (
-                steps.exits
-                and deadline_s is not None
-                and began_s + self.times.expected_s(last, exit_index) > deadline_s
-            ):
-                self.times.blocked(last, exit_index)
-                return self._output(going, steps, ExitReason.DEADLINE, watch)
-            # Reading the actions is the one synchronisation with a GPU that an exit costs.
-            actions_HD = going.actions(exit_index)[0].cpu().numpy()
-            delta = (
-                _NONE if last < 0 else self.delta(actions_HD, steps.actions_HD, thresholds.metric)
-            )
+            if steps.exits and deadline_s is not None:
+                times = self.times
+                needed_s = times.expected_s(last, exit_index) + times.finish_s(exit_index)
+                if began_s + needed_s > deadline_s:
+                    times.blocked(last, exit_index)
+                    reason = ExitReason.DEADLINE
+                    break
+            # Reading the signal is the one synchronisation with a GPU that an exit costs.
+            signal_HD = going.signal(exit_index)[0].cpu().numpy()
+            delta = _NONE if last < 0 else self.delta(signal_HD, steps.signal_HD, thresholds.metric)
             eta = float(thresholds.eta[number])
-            steps.add(exit_index, actions_HD, delta, _NONE if last < 0 else eta)
+            steps.add(exit_index, signal_HD, delta, _NONE if last < 0 else eta)
             spent_s = watch.elapsed_s() - (began_s if last >= 0 else 0.0)
             self.times.learn(last, exit_index, spent_s)
             last = exit_index
             is_last = number == len(plan) - 1
             if decide(delta, eta, is_first=number == 0, is_last=is_last):
+                reason = ExitReason.LAST_EXIT if is_last else ExitReason.CONVERGED
                 break
-        reason = ExitReason.LAST_EXIT if is_last else ExitReason.CONVERGED
-        return self._output(going, steps, reason, watch)
+        return self._output(going, steps, self._finished(going, steps, watch), reason, watch)
+
+    def _finished(self, going: ExitPass, steps: _Steps, watch: Stopwatch) -> NDArray[np.float32]:
+        """The chunk of the exit that the signal has chosen."""
+        if self.settings.own:
+            return steps.signal_HD
+        began_s, chosen = watch.elapsed_s(), steps.exits[-1]
+        actions_HD = going.actions(chosen)[0].cpu().numpy()
+        self.times.learn(chosen, chosen, watch.elapsed_s() - began_s)
+        return actions_HD
 
     def delta(
-        self, actions_HD: NDArray[np.float32], before_HD: NDArray[np.float32], metric: str
+        self, signal_HD: NDArray[np.float32], before_HD: NDArray[np.float32], metric: str
     ) -> float:
         """The discrepancy that thresholds are compared with; normalised space."""
-        return discrepancy(actions_HD, before_HD, metric=metric, steps=self.rows)
+        return discrepancy(signal_HD, before_HD, metric=metric, steps=self.rows)
 
     def _output(
-        self, going: ExitPass, steps: _Steps, reason: ExitReason, watch: Stopwatch
+        self,
+        going: ExitPass,
+        steps: _Steps,
+        actions_HD: NDArray[np.float32],
+        reason: ExitReason,
+        watch: Stopwatch,
     ) -> PolicyOutput:
         exit_index = steps.exits[-1]
         end = float(going.end_probability(exit_index)[0])
@@ -196,9 +216,7 @@ class AdaptivePolicy:
             discrepancies=tuple(steps.deltas),
             thresholds=tuple(steps.thresholds),
         )
-        return PolicyOutput(
-            actions_HD=self._decode(steps.actions_HD), end_of_substep=end, trace=trace
-        )
+        return PolicyOutput(actions_HD=self._decode(actions_HD), end_of_substep=end, trace=trace)
 
     @torch.inference_mode()
     def all_exits(
@@ -214,12 +232,13 @@ class AdaptivePolicy:
         given = self.prepare(observations)
         watch = Stopwatch(self.device, self.clock)
         going = ExitPass(self.network, self.settings, given, watch)
-        actions, ends = [], []
+        signals, actions, ends = [], [], []
         for exit_index in range(count):
-            actions.append(going.actions(exit_index).cpu().numpy())
+            signals.append(going.signal(exit_index).cpu().numpy())
+            own = self.settings.own
+            actions.append(signals[-1] if own else going.actions(exit_index).cpu().numpy())
             ends.append(going.end_probability(exit_index).cpu().numpy())
-        normalised_KNHD = np.stack(actions)
-        full_NHD = normalised_KNHD[-1]
+        normalised_KNHD, full_NHD = np.stack(signals), actions[-1]
         if self.settings.head == "fm" and self.settings.start in CHAINED:
             again = ExitPass(self.network, self.settings, given, watch)
             full_NHD = again.actions(count - 1).cpu().numpy()
@@ -231,7 +250,7 @@ class AdaptivePolicy:
                 )
         return ExitStudy(
             normalised_KNHD=normalised_KNHD,
-            actions_KNHD=self._decode(normalised_KNHD),
+            actions_KNHD=self._decode(np.stack(actions)),
             full_NHD=self._decode(full_NHD),
             deltas_KN=deltas_KN,
             end_KN=np.stack(ends),
@@ -296,21 +315,21 @@ class AdaptivePolicy:
 
 
 class _Steps:
-    """The exits looked at so far; only the newest actions are kept."""
+    """The exits looked at so far; only the newest signal is kept."""
 
     def __init__(self) -> None:
         self.exits: list[int] = []
         self.deltas: list[float] = []
         self.thresholds: list[float] = []
-        self.actions_HD: NDArray[np.float32]
+        self.signal_HD: NDArray[np.float32]
 
     def add(
-        self, exit_index: int, actions_HD: NDArray[np.float32], delta: float, threshold: float
+        self, exit_index: int, signal_HD: NDArray[np.float32], delta: float, threshold: float
     ) -> None:
         self.exits.append(exit_index)
         self.deltas.append(delta)
         self.thresholds.append(threshold)
-        self.actions_HD = actions_HD
+        self.signal_HD = signal_HD
 
 
 def _images(observations: Sequence[Observation], camera: str) -> NDArray[np.uint8]:

@@ -13,7 +13,6 @@ from torch.nn import functional
 from transformers import Qwen2Config
 from transformers.models.qwen2.modeling_qwen2 import Qwen2DecoderLayer, Qwen2RMSNorm
 
-from a1_model.blocks import initialise
 from a1_model.config import ModelConfig
 from a1_model.expert import Lanes
 
@@ -26,26 +25,17 @@ class ReleasedExpert(Lanes):
     causal_rows = True
 
     def __init__(self, config: ModelConfig):
-        backbone, sizes, released = config.backbone, config.expert, config.expert.released
+        sizes, released = config.expert, config.expert.released
         assert released is not None
-        super().__init__(config, released.rope_theta)
+        super().__init__(
+            config,
+            Qwen2DecoderLayer,
+            Qwen2Config,
+            rope_theta=released.rope_theta,
+            rms_norm_eps=released.rms_norm_eps,
+        )
         self.first_position = released.first_position
         self._released = released
-        layer_config = Qwen2Config(
-            hidden_size=sizes.hidden,
-            num_hidden_layers=backbone.layers,
-            num_attention_heads=sizes.heads,
-            num_key_value_heads=backbone.kv_heads,
-            head_dim=backbone.head_dim,
-            intermediate_size=sizes.ffn,
-            rope_parameters={"rope_type": "default", "rope_theta": released.rope_theta},
-            rms_norm_eps=released.rms_norm_eps,
-            attn_implementation="sdpa",
-        )
-        self.layers = nn.ModuleList(
-            Qwen2DecoderLayer(layer_config, i) for i in range(config.exits[-1] + 1)
-        )
-        initialise(self.layers, sizes.init_std, backbone.layers)
         self.state_in = nn.Linear(released.state_width, sizes.hidden)
         self.action_in = nn.Linear(released.width, sizes.hidden)
         self.time_in = nn.Linear(2 * sizes.hidden, sizes.hidden)
@@ -62,10 +52,7 @@ class ReleasedExpert(Lanes):
         """[B, S, H, W] and tau [B, S] -> tokens [B, S * H, C]."""
         actions = self.action_in(noisy_BSHW.to(self.action_in.weight.dtype))
         time_BS = 1.0 - tau_BS if self._released.noise_time == 1 else tau_BS
-        time = sinusoids(time_BS, actions.shape[-1]).to(actions.dtype)
-        time = time[:, :, None].expand_as(actions)
-        mixed = functional.silu(self.time_in(torch.cat((actions, time), dim=-1)))
-        return self.time_out(mixed).flatten(1, 2)
+        return self.with_time(actions, sinusoids(time_BS, actions.shape[-1]))
 
     def velocity(
         self, exit_index: int, actions_BRC: Tensor, noisy_BRW: Tensor, tau: Tensor | float

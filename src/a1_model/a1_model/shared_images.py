@@ -82,3 +82,27 @@ class SharedImages:
 
     def _joined(self, images: Tensor, own: Tensor, dim: int) -> Tensor:
         return torch.cat((images[self._image_of_B], own), dim=dim)
+
+
+class WholeSequences:
+    """The same of a backbone in which images see what comes after them: nothing is shared."""
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        layout: Layout,
+        images_UMC: Tensor,
+        own_BTC: Tensor,
+        image_of_B: Tensor,
+    ):
+        self._backbone, self._layout = backbone, layout
+        self._hidden = torch.cat((images_UMC[image_of_B], own_BTC), dim=1)
+
+    def keys_values(self, index: int) -> HalfBlock:
+        """See `SharedImages.keys_values`."""
+        return self._backbone.keys_values(index, self._hidden, self._layout)
+
+    def finish(self, index: int, half: HalfBlock) -> Tensor:
+        """See `SharedImages.finish`."""
+        self._hidden = self._backbone.finish(index, half, self._layout)
+        return self._hidden

@@ -15,12 +15,12 @@ from rich.markup import escape
 
 from a1_core.errors import A1Error, BagError, DatasetError
 from a1_core.spec import RobotSpec
+from a1_data.definitions import Definitions
 from a1_data.lerobot.columns import Columns, Naming
 from a1_data.lerobot.dataset import Dataset, Episode, Rows
 from a1_data.lerobot.episode_filters import Dropped, Wanted, sound_episodes
 from a1_data.share import find_spec
 from a1_recorder.bag_writer import BagWriter
-from a1_data.definitions import Definitions
 from a1_recorder.robot_messages import RobotMessages
 
 INTERRUPTED = 130

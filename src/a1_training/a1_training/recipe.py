@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from a1_model.draws import OBJECTIVES
+from a1_model.plain import one_of
+from a1_training.augment import ImageAugmentation
+
+PARTS = ("tower", "vlm", "head")
+OPTIMISERS = ("muon", "adamw")
+PRECISIONS = ("float32", "bfloat16")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -13,11 +21,16 @@ class Stage:
     Attributes:
         name: shown in the progress bar and kept in the checkpoint's metadata.
         steps: optimiser steps.
-        mixture: source name to sampling weight; weights need not sum to one.
-        loss_weights: loss name (`fm`, `mlp`, `end`, `match`, `point`) to weight.
+        mixture: source name to sampling weight; weights need not sum to one. Empty: all sources
+            there are, balanced (see `balance`).
+        loss_weights: loss name (`fm`, `mlp`, `end`, `match`, `point`, `fast`) to weight.
         learning_rate: peak of the cosine.
         final_fraction: learning rate at the last step over the peak.
         warmup_steps: linear rise from zero.
+        objective: which exits a step supervises: "all_exits" or one "random_exit".
+        rates: share of the learning rate of each part of the network: the vision "tower", the
+            rest of vision and backbone ("vlm"), and every "head". Left out: 1; 0: never moves.
+        frozen_steps: first steps of the stage in which a part does not move.
     """
 
     name: str
@@ -27,6 +40,20 @@ class Stage:
     learning_rate: float
     final_fraction: float = 0.05
     warmup_steps: int = 200
+    objective: str = "all_exits"
+    rates: Mapping[str, float] = field(default_factory=dict)
+    frozen_steps: Mapping[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        one_of("objective", self.objective, OBJECTIVES)
+        for part in (*self.rates, *self.frozen_steps):
+            one_of("rates, frozen_steps", part, PARTS)
+
+    def share(self, part: str, step: int) -> float:
+        """Of the learning rate that a part has at a step."""
+        if step < self.frozen_steps.get(part, 0):
+            return 0.0
+        return self.rates.get(part, 1.0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,28 +79,63 @@ class Recipe:
     """A whole run; every number that decides the checkpoint stands here.
 
     Attributes:
-        scenes: random layouts and arm poses, three instructions each.
+        scenes: random layouts and arm poses, three instructions each; with the next two, what is
+            generated in the simulator. A recipe for data that is given has none.
         demonstration_episodes: scripted expert episodes.
         noise: execution noise of the demonstrations (see `a1_world.generate`).
-        images_per_step: images an optimiser step; with each come all samples about it.
+        images_per_step: images an optimiser step, of all processes; with each come all samples
+            about it.
+        images_per_pass: images at a time in one process, whose gradients are added up; None: all.
         state_mask_probability: chance that a sample's state is replaced by zeros.
         brightness: largest relative change of an image's brightness, per sample.
-        ema_decay: decay of the averaged weights that are saved.
+        ema_decay: decay of the averaged weights that are saved; 0: the weights themselves are.
         seed: of the data, the initial weights and the sampling.
+        optimiser: "muon" for the matrices of the layers and AdamW for the rest, or "adamw".
+        precision: of the products, "float32" or "bfloat16"; weights are float32 in either case.
+        augmentation: of the images, beside `brightness`.
+        insulate: no gradient from the expert into the backbone (knowledge insulation).
+        fast_vocab: action tokens to learn for the loss `fast`; 0: none.
     """
 
-    scenes: int
-    demonstration_episodes: int
-    noise: float
     stages: tuple[Stage, ...]
-    dagger: tuple[DaggerRound, ...]
+    scenes: int = 0
+    demonstration_episodes: int = 0
+    noise: float = 0.0
+    dagger: tuple[DaggerRound, ...] = ()
     images_per_step: int = 16
+    images_per_pass: int | None = None
     weight_decay: float = 0.01
     gradient_clip: float = 1.0
     state_mask_probability: float = 0.0
     brightness: float = 0.1
     ema_decay: float = 0.999
     seed: int = 0
+    optimiser: str = "muon"
+    precision: str = "float32"
+    augmentation: ImageAugmentation = field(default_factory=ImageAugmentation)
+    insulate: bool = False
+    fast_vocab: int = 0
+
+    def __post_init__(self) -> None:
+        one_of("optimiser", self.optimiser, OPTIMISERS)
+        one_of("precision", self.precision, PRECISIONS)
+        if "fast" in self.losses and not self.fast_vocab:
+            raise ValueError("fast_vocab: 0, but a stage has the loss fast; give it tokens")
+
+    @property
+    def all_stages(self) -> tuple[Stage, ...]:
+        """Those of the DAgger rounds included."""
+        return (*self.stages, *(dagger.stage for dagger in self.dagger))
+
+    @property
+    def losses(self) -> set[str]:
+        """Names of all losses of all stages."""
+        return {
+            name
+            for stage in self.all_stages
+            for name, weight in stage.loss_weights.items()
+            if weight > 0
+        }
 
 
 _ACT = {"fm": 1.0, "mlp": 0.5, "end": 0.05, "match": 0.2, "point": 0.2}

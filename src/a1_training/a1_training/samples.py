@@ -27,14 +27,18 @@ class Augmentation:
     state_mask_probability: float
 
 
-def fit_normaliser(names: Sequence[str], shards: Shards) -> Normaliser:
-    """Quantile bounds (q01, q99) of states and of actions, all rows together.
+def fit_normaliser(names: Sequence[str], *sources: Shards) -> Normaliser:
+    """Quantile bounds (q01, q99) of states and of actions, all rows of all sources together.
 
-    The gripper is already in 0..1 and keeps exactly these bounds, so that open and closed
-    are reachable however rare one of them is in the data.
+    Sources without any action, such as pointing, do not count. The gripper is already in 0..1 and
+    keeps exactly these bounds, so that open and closed are reachable however rare one of them is
+    in the data.
     """
-    state_low, state_high = np.quantile(shards.state_ND, (0.01, 0.99), axis=0)
-    rows_RD = shards.actions_NHD.reshape(-1, shards.actions_NHD.shape[-1])
+    acting = [source for source in sources if source.action_valid_N.any()]
+    state_ND = np.concatenate([source.state_ND for source in acting])
+    actions_NHD = np.concatenate([source.actions_NHD for source in acting])
+    state_low, state_high = np.quantile(state_ND, (0.01, 0.99), axis=0)
+    rows_RD = actions_NHD.reshape(-1, actions_NHD.shape[-1])
     action_low, action_high = np.quantile(rows_RD, (0.01, 0.99), axis=0)
     for low, high in ((state_low, state_high), (action_low, action_high)):
         low[-1], high[-1] = 0.0, 1.0
@@ -55,6 +59,21 @@ def row_weights(horizon: int) -> np.ndarray:
     """
     weights_H = np.arange(1, horizon + 1) ** -0.75
     return (weights_H / weights_H.mean()).astype(np.float32)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Share:
+    """One process's part of a batch.
+
+    Attributes:
+        batch: its samples.
+        first: number of the first of them in the whole batch.
+        total: samples of the whole batch.
+    """
+
+    batch: TrainBatch
+    first: int
+    total: int
 
 
 class BatchSampler:
@@ -81,8 +100,21 @@ class BatchSampler:
         self._augmentation = augmentation
         self.rng = np.random.default_rng(seed)
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the sources."""
+        return tuple(self._sources)
+
     def draw(self, mixture: Mapping[str, float], images: int) -> TrainBatch:
         """All samples about `images` images, sources in the proportions of `mixture`."""
+        return self.draw_share(mixture, images, slice(0, images)).batch
+
+    def draw_share(self, mixture: Mapping[str, float], images: int, share: slice) -> Share:
+        """Some of the batch that `draw` would give: all of it is drawn, the share is read.
+
+        Args:
+            share: of the images, with start and stop.
+        """
         weights = np.array([mixture[name] for name in mixture], dtype=np.float64)
         counts = self.rng.multinomial(images, weights / weights.sum())
         chosen = [
@@ -90,6 +122,21 @@ class BatchSampler:
             for name, count in zip(mixture, counts, strict=True)
             if count
         ]
+        samples_U = np.concatenate([x.samples_per_image(index) for x, index in chosen])
+        starts_U = np.concatenate(([0], np.cumsum(samples_U)))
+        first, stop, total = (int(starts_U[i]) for i in (share.start, share.stop, images))
+        masked_N = self.rng.random(total) < self._augmentation.state_mask_probability
+        spread = self._augmentation.brightness
+        gain_U = self.rng.uniform(1 - spread, 1 + spread, size=images)
+        batch = self._read(_within(chosen, share), masked_N[first:stop], gain_U[share])
+        return Share(batch=batch, first=first, total=total)
+
+    def _read(
+        self,
+        chosen: Sequence[tuple[Shards, np.ndarray]],
+        masked_N: np.ndarray,
+        gain_U: np.ndarray,
+    ) -> TrainBatch:
         parts = [(shards, shards.samples_about(index)) for shards, index in chosen]
         per_image = [shards.samples_per_image(index) for shards, index in chosen]
         pictures = np.concatenate([shards.images_UVHWC(index) for shards, index in chosen])
@@ -100,12 +147,11 @@ class BatchSampler:
         points = np.concatenate([shards.points_NV2[index] for shards, index in parts])
         text = [shards.instructions[i] for shards, index in parts for i in index]
         ids, mask = self._tokenizer.encode(text)
-        state = self._normaliser.encode_state(state)
-        masked = self.rng.random(len(state)) < self._augmentation.state_mask_probability
-        state = np.where(masked[:, None], 0.0, state)
+        state = np.where(masked_N[:, None], 0.0, self._normaliser.encode_state(state))
+        image_of_B = np.repeat(np.arange(len(gain_U)), np.concatenate(per_image))
         return TrainBatch(
-            images_UVHWC=torch.from_numpy(self._brighten(pictures)),
-            image_of_B=torch.from_numpy(np.repeat(np.arange(images), np.concatenate(per_image))),
+            images_UVHWC=torch.from_numpy(_brighter(pictures, gain_U)),
+            image_of_B=torch.from_numpy(image_of_B),
             text_ids_BT=ids,
             text_mask_BT=mask,
             state_BD=torch.from_numpy(state.astype(np.float32)),
@@ -120,8 +166,20 @@ class BatchSampler:
             points_valid_BV=torch.from_numpy(np.isfinite(points).all(axis=-1)),
         )
 
-    def _brighten(self, images_UVHWC: np.ndarray) -> np.ndarray:
-        spread = self._augmentation.brightness
-        gain = self.rng.uniform(1 - spread, 1 + spread, size=(len(images_UVHWC), 1, 1, 1, 1))
-        lit = images_UVHWC * gain.astype(np.float32)
-        return np.clip(lit, 0, 255).astype(np.uint8)
+
+def _within(
+    chosen: Sequence[tuple[Shards, np.ndarray]], share: slice
+) -> list[tuple[Shards, np.ndarray]]:
+    """What of the chosen images lies in a share of them all, by source."""
+    kept, before = [], 0
+    for shards, index in chosen:
+        mine = index[max(share.start - before, 0) : max(share.stop - before, 0)]
+        before += len(index)
+        if len(mine):
+            kept.append((shards, mine))
+    return kept
+
+
+def _brighter(images_UVHWC: np.ndarray, gain_U: np.ndarray) -> np.ndarray:
+    lit = images_UVHWC * gain_U.astype(np.float32)[:, None, None, None, None]
+    return np.clip(lit, 0, 255).astype(np.uint8)

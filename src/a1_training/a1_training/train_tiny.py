@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import json
 import multiprocessing
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from a1_core.normaliser import Normaliser
 from a1_core.policy import ExitSetting
@@ -23,7 +22,9 @@ from a1_model.config import tiny
 from a1_model.network import A1Network
 from a1_model.tokenizer import InstructionTokenizer
 from a1_training.grounding import measure_grounding
+from a1_training.provenance import provenance, source_account
 from a1_training.recipe import DaggerRound, Recipe, Stage, tiny_recipe
+from a1_training.reporting import RunLog
 from a1_training.samples import Augmentation, BatchSampler, fit_normaliser
 from a1_training.trainer import Trainer
 from a1_world import generate
@@ -31,7 +32,6 @@ from a1_world.sample import Sample
 from a1_world.shards import Shards, open_shards, write_shards
 from a1_world.tasks import COLOURS, TEMPLATES
 
-LOG_EVERY = 50
 # Layouts of the sources must not meet: each source and round has seeds of its own, all below
 # the first evaluation seed (1,000,000).
 SEED_SCENES, SEED_HELD_OUT, SEED_DEMONSTRATIONS, SEED_DAGGER = 0, 200_000, 300_000, 600_000
@@ -65,7 +65,7 @@ class TinyRun:
         self._workers = workers
         self._console = console
         self._spec: RobotSpec = load_spec(paths.spec)
-        self._log_path = paths.work / "log.jsonl"
+        self._accounts: dict[str, dict[str, Any]] = {}
         torch.manual_seed(recipe.seed)
         self._tokenizer = InstructionTokenizer.from_words(_words())
         config = tiny(vocab_size=len(self._tokenizer))
@@ -92,6 +92,7 @@ class TinyRun:
         )
         sampler = self._sampler(sources)
         done = self._resume(sampler)
+        self._log = RunLog(self._paths.work, self._console, self._trainer.steps_done)
         for index, stage in enumerate(recipe.stages):
             self._train(index, stage, sampler, done)
         for index, dagger in enumerate(recipe.dagger, start=len(recipe.stages)):
@@ -134,7 +135,9 @@ class TinyRun:
         with ProcessPoolExecutor(self._workers, mp_context=context) as pool:
             for job in [pool.submit(_fill, *job, arguments) for job in jobs]:
                 job.result()
-        shards = open_shards([job[0] for job in jobs])
+        folders = [job[0] for job in jobs]
+        shards = open_shards(folders)
+        self._accounts[source] = source_account(folders, shards)
         self._console.print(f"{source}: {len(shards)} samples ({time.monotonic() - began:.0f} s)")
         return shards
 
@@ -150,42 +153,27 @@ class TinyRun:
             beta=dagger.beta,
             any_exit=dagger.any_exit,
         )
-        return open_shards(sorted(self._paths.data("dagger").glob("*/part*")))
+        folders = sorted(self._paths.data("dagger").glob("*/part*"))
+        shards = open_shards(folders)
+        self._accounts["dagger"] = source_account(folders, shards)
+        return shards
 
     def _train(self, index: int, stage: Stage, sampler: BatchSampler, done: dict) -> None:
         if done["stage"] > index:
             return
         first = done["step"] if done["stage"] == index else 0
-        columns = (
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[losses]}"),
-        )
-        with Progress(*columns, console=self._console) as progress:
-            bar = progress.add_task(stage.name, total=stage.steps, completed=first, losses="")
 
-            def save(step: int) -> None:
-                at = (index + 1, 0) if step == stage.steps else (index, step)
-                state = {"stage": at[0], "step": at[1]}
-                self._trainer.save(self._paths.work / "state.pt", state, sampler)
+        def save(step: int) -> None:
+            at = (index + 1, 0) if step == stage.steps else (index, step)
+            state = {"stage": at[0], "step": at[1]}
+            self._trainer.save(self._paths.work / "state.pt", state, sampler)
 
-            for step, losses in self._trainer.run(stage, sampler, first, save=save):
-                progress.update(bar, completed=step + 1)
-                if step % LOG_EVERY == 0:
-                    shown = " ".join(f"{name} {value:.3g}" for name, value in losses.items())
-                    progress.update(bar, losses=shown)
-                    self._log({"stage": stage.name, "step": step, **losses})
+        self._log.followed(self._trainer, stage, sampler, first, save)
         grounding = measure_grounding(self._trainer.average, sampler, "held_out", 512)
         hits = " ".join(f"{hit:.2f}" for hit in grounding.hits)
         self._console.print(f"{stage.name}: pointing at the named object, by exit: {hits}")
-        self._log({"stage": stage.name, "grounding": grounding.hits})
+        self._log.row({"stage": stage.name, "grounding": grounding.hits})
         self._write_checkpoint(stage.name)
-
-    def _log(self, row: dict[str, object]) -> None:
-        with self._log_path.open("a") as log:
-            log.write(json.dumps(row) + "\n")
 
     def _write_checkpoint(self, stage: str) -> None:
         save_checkpoint(
@@ -197,8 +185,12 @@ class TinyRun:
             metadata={
                 "stage": stage,
                 "steps": self._trainer.steps_done,
-                "recipe": asdict(self._recipe),
-                "torch": torch.__version__,
+                **provenance(
+                    self._recipe,
+                    sources=self._accounts,
+                    workers=self._trainer.workers,
+                    started_from=None,
+                ),
             },
         )
 
