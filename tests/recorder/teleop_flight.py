@@ -22,7 +22,7 @@ CONFIG = Path(__file__).parents[2] / "config"
 SPEC = load_spec(CONFIG / "robots/franka.yaml")
 LIMITS = SPEC.operating_limits
 BOX = LIMITS.workspace
-TIP = load_kinematics("a1_world.kinematics:forward_kinematics", hardware=True)
+TIP = load_kinematics("", SPEC, hardware=True)
 TICK_NS = 20_000_000
 TICKS_A_CHUNK = 3
 READY = Readiness(ok=True, message="")
@@ -145,7 +145,7 @@ class Flight:
 
     @property
     def tip(self) -> np.ndarray:
-        return TIP(self.arm_D[:7])
+        return TIP(self.arm_D[:7])[0]
 
     def told_by(self, source: Source) -> list[VerdictCode]:
         return [code for sender, code in self.verdicts if sender is source]

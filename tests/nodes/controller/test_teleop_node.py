@@ -84,9 +84,9 @@ def make_teleop(ros, parts):
     return make
 
 
-def test_the_deadman_drives_the_tip_and_letting_go_stops_it(rig, person, make_teleop):
+def test_the_deadman_drives_the_tip_and_letting_go_stops_it(rig, person, make_teleop, spec):
     make_teleop()
-    tip = load_kinematics("a1_world.kinematics:forward_kinematics", hardware=True)
+    tip = load_kinematics("a1_world.kinematics:forward_kinematics", spec, hardware=True)
     rig.armed()
     assert rig.wait_for(lambda: WAITING in person.told)
     before = tip(rig.robot.q)
