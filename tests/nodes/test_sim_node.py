@@ -173,6 +173,27 @@ def test_reset_poses_anew_keeps_the_clock_and_refuses_nonsense(ros, wait_for) ->
     assert stamps == sorted(set(stamps))
 
 
+def test_what_was_sent_before_a_reset_does_not_move_the_arm_after_it(ros, wait_for) -> None:
+    spec = load_spec(ROBOT)
+    me = ros.node("ears")
+    clock = Ears(me, Clock, "/clock")
+    node = simulator(ros)
+    out = me.create_publisher(JointTrajectory, spec.command.topic, RELIABLE)
+    assert wait_for(lambda: out.get_subscription_count() > 0 and clock.heard)
+    late = JointTrajectory(joint_names=list(spec.joint_names))
+    late.header.stamp = clock.last.clock
+    point = JointTrajectoryPoint(positions=[0.0] * 7, velocities=[0.0] * 7)
+    point.time_from_start.sec = 60
+    late.points = [point]
+    client = me.create_client(ResetWorld, "sim/reset")
+    assert call(client, ResetWorld.Request(seed=1_000_003, kind="touch"), wait_for).success
+    out.publish(late)
+    # Messages of one publisher keep their order: when this one is refused, the other was heard.
+    out.publish(JointTrajectory(joint_names=list(spec.joint_names)[:6], points=[point]))
+    assert wait_for(lambda: node._robot.controller.refused == 1)
+    assert node._robot.controller.accepted == 0
+
+
 def test_faults_freeze_and_silence(ros, wait_for) -> None:
     spec = load_spec(ROBOT)
     me = ros.node("ears")

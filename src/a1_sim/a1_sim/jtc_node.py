@@ -84,7 +84,11 @@ class JtcNode(Node):
 
     def _on_trajectory(self, msg: JointTrajectory) -> None:
         assert self._robot is not None
-        reason = self.controller.offer(from_message(msg), self._robot.now_ns)
+        trajectory = from_message(msg)
+        if 0 < trajectory.stamp_ns <= self._robot.reset_ns:
+            # The brake of the episode before, overtaken by the reset: it would pull the arm back.
+            return
+        reason = self.controller.offer(trajectory, self._robot.now_ns)
         if reason is not None:
             self.get_logger().error(reason, throttle_duration_sec=1.0)
 

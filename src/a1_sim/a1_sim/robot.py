@@ -15,6 +15,9 @@ class SimulatedRobot:
     """A world whose arm follows `controller`; keeps the simulated clock `now_ns`.
 
     The clock begins at one second, because zero means 'no time yet' to ROS.
+
+    Attributes:
+        reset_ns: when layout and arm were last posed anew.
     """
 
     def __init__(self, world: World, controller: TrajectoryController) -> None:
@@ -22,6 +25,7 @@ class SimulatedRobot:
         self.controller = controller
         self.step_ns = round(world.model.opt.timestep * NS_PER_S)
         self.now_ns = NS_PER_S
+        self.reset_ns = 0
         self.gripper_unit = 1.0
         self.last: JtcState | None = None
         controller.activate(world.joint_positions)
@@ -29,6 +33,7 @@ class SimulatedRobot:
     def reset(self, seed: int, kind: str, colour: str) -> Task:
         """Pose layout and arm anew and hold there; the clock goes on. Empty: the seed decides."""
         task = self.world.reset(seed, kind=kind or None, colour=colour or None)
+        self.reset_ns = self.now_ns
         self.controller.activate(self.world.joint_positions)
         self.gripper_unit = float(self.world.state_D[7])
         return task
