@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 
 from a1_controllers.adapter import Readiness
-from a1_controllers.controller import Controller, Output
+from a1_controllers.controller import Controller
 from a1_controllers.mode import Mode
+from a1_controllers.output import Output
 from a1_controllers.settings import ControllerSettings, Now
 from a1_core.chunk import ActionChunk, ActionSpace, DeltaBase, RotationKind, Source
 from a1_core.limits import SafetyGate

@@ -9,8 +9,8 @@ import pytest
 from controller_bench import HOME_D, READY, SPEC, TICK_NS, Bench
 
 from a1_controllers.adapter import Readiness
-from a1_controllers.controller import Output
 from a1_controllers.mode import Mode
+from a1_controllers.output import Output
 from a1_core.chunk import ActionSpace, Source
 from a1_core.verdict import VerdictCode
 

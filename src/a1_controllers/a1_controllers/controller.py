@@ -10,6 +10,7 @@ from a1_controllers.adapter import Readiness
 from a1_controllers.admission import Admission
 from a1_controllers.gripper_goal import GripperGoal
 from a1_controllers.mode import Event, Mode, ModeState, initial
+from a1_controllers.output import Answer, Counters, Output
 from a1_controllers.sensing import Sensing
 from a1_controllers.settings import ControllerSettings, Now
 from a1_core.chunk import ActionChunk, Source, absolute_rows
@@ -19,39 +20,6 @@ from a1_core.limits import SafetyGate
 from a1_core.player import ChunkPlayer, Setpoint
 from a1_core.spec import RobotSpec
 from a1_core.verdict import Verdict, VerdictCode
-
-
-@dataclass(kw_only=True)
-class Counters:
-    """Since the node was configured."""
-
-    chunks_accepted: int = 0
-    chunks_refused: int = 0
-    clamped: int = 0
-    slowed: int = 0
-    underruns: int = 0
-    late_ticks: int = 0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Answer:
-    """What a service call led to; `message` says why not, and what to do."""
-
-    ok: bool
-    message: str
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Output:
-    """What one tick asks of the adapter; nothing at rest.
-
-    `grippers` are the openings to bring about (0 closed .. 1 open), by gripper in the spec's order;
-    None for a gripper that stays.
-    """
-
-    window: Sequence[Setpoint] | None = None
-    braking: bool = False
-    grippers: tuple[float | None, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

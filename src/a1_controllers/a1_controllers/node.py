@@ -10,8 +10,9 @@ from sensor_msgs.msg import JointState
 from std_srvs.srv import SetBool, Trigger
 
 from a1_controllers.adapters import make_robot, refuse_unserved
-from a1_controllers.controller import Controller, Counters, Output
+from a1_controllers.controller import Controller
 from a1_controllers.kinematics import load_kinematics
+from a1_controllers.output import Counters, Output
 from a1_controllers.parameters import SPECS, settings_from
 from a1_controllers.report import Reporter
 from a1_controllers.robot import Robot
