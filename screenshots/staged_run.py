@@ -174,6 +174,7 @@ def _exit_state(seq: int, share: float, rng: np.random.Generator) -> ExitState:
         observation_age_ms=float(rng.uniform(3.0, 12.0)),
         total_ms=sum(stages.values()) + backbone_ms,
         backbone_ms=backbone_ms,
+        publish_ms=0.4,
         **stages,
         exits_evaluated=list(range(count)),
         discrepancies=values,

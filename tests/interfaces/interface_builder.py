@@ -24,10 +24,18 @@ sys.path.insert(0, str(ROOT / "setup"))
 from a1_setup.stamps import Stamps, digest_of
 
 PREFIX = ROOT / "build" / "interfaces"
+
+
+def _is_installed(package: str) -> bool:
+    """Whether the environment has it; the folder of its stand-in beside this file is no package."""
+    spec = importlib.util.find_spec(package)
+    return spec is not None and spec.origin is not None
+
+
 PACKAGES = [
     path.parent
     for path in sorted(HERE.glob("*/package.xml"))
-    if importlib.util.find_spec(path.parent.name) is None
+    if not _is_installed(path.parent.name)
 ]
 
 

@@ -98,7 +98,7 @@ def test_figures_are_those_of_the_ticks():
     backbone = sorted(state.backbone_ms for state in states)
     p50, p95, p99 = news["latency_ms"]["backbone"]
     assert backbone[0] <= p50 <= p95 <= p99 <= backbone[-1] + 0.01
-    assert "publish" not in news["latency_ms"]  # These states do not say it.
+    assert news["latency_ms"]["publish"] == [0.4, 0.4, 0.4]
 
 
 def test_diagnostics_say_who_and_what():
