@@ -43,7 +43,8 @@ def test_every_inference_is_told_with_its_verdict_and_the_time_until_then():
     tick, state, verdict = news["ticks"][4], states[4], verdicts[4]
     assert verdict.seq == state.seq
     judged_ms = verdict.header.stamp.nanosec / 1e6 - state.header.stamp.nanosec / 1e6
-    expected = judged_ms - state.observation_age_ms - state.total_ms
+    sent_ms = state.observation_age_ms + state.total_ms + state.publish_ms
+    expected = judged_ms - sent_ms
     assert abs(tick["judge_ms"] - expected) < 1e-3
 
 
