@@ -40,8 +40,9 @@ def test_killed_in_motion_the_last_set_point_is_what_stays(rig_of, wait_for, nam
         taken = stream.taken
         assert wait_for(lambda: np.abs(stand_in.joints.qd_D[:arm]).max() < 1e-9)
         assert stream.taken - taken <= 2  # what was on its way
-        (_, before_J), (_, last_J) = stream.log[-2:]
-        assert np.abs(last_J - before_J).max() > 1e-6  # it broke off in motion,
+        latest_NJ = np.array([q_J for _, q_J in stream.log[-5:]])
+        last_J = latest_NJ[-1]
+        assert np.ptp(latest_NJ, axis=0).max() > 1e-6  # it broke off in motion,
         columns = stream._columns
         np.testing.assert_allclose(stand_in.joints.q_D[columns], last_J, atol=1e-6)  # and stays
         for (_, a_J), (_, b_J) in pairwise(stream.log):
