@@ -19,6 +19,7 @@ PHASE_COLOURS = {
     "touch": "#fbe3a4",
     "grasp": "#f6dcc0",
     "carry": "#e3d6f0",
+    "push": "#cfe6ea",
     "release": "#f8d3d8",
     "retreat": "#e8e8e8",
     "done": "#d5f0d0",
@@ -47,7 +48,9 @@ def plot_exits(path: Path, records: Sequence[EpisodeRecord]) -> None:
         axes.set_yticks(range(2, deepest + 1, 2))
         axes.set_xlim(0.0, longest_s)
         outcome = "success" if record.success else record.reason
-        title = textwrap.shorten(f"{record.instruction}: {outcome}", TITLE_LENGTH, placeholder=" ...")
+        title = textwrap.shorten(
+            f"{record.instruction}: {outcome}", TITLE_LENGTH, placeholder=" ..."
+        )
         axes.set_title(title, fontsize=10, loc="left")
         axes.set_ylabel("exit layer", fontsize=9)
         axes.grid(axis="y", color="white", linewidth=0.8)

@@ -29,7 +29,7 @@ from a1_training.trainer import Trainer
 from a1_world import generate
 from a1_world.sample import Sample
 from a1_world.shards import Shards, open_shards, write_shards
-from a1_world.tasks import COLOURS, TEMPLATES
+from a1_world.tasks import vocabulary
 
 LOG_EVERY = 50
 # Layouts of the sources must not meet: each source and round has seeds of its own, all below
@@ -67,7 +67,7 @@ class TinyRun:
         self._spec: RobotSpec = load_spec(paths.spec)
         self._log_path = paths.work / "log.jsonl"
         torch.manual_seed(recipe.seed)
-        self._tokenizer = InstructionTokenizer.from_words(_words())
+        self._tokenizer = InstructionTokenizer.from_words(vocabulary())
         config = tiny(vocab_size=len(self._tokenizer))
         self._trainer = Trainer(A1Network(config), recipe)
 
@@ -219,11 +219,6 @@ def _dagger_samples(
     policy = load_checkpoint(checkpoint, load_spec(spec)).policy
     setting = ExitSetting(mode="full", fixed_exit=None, thresholds=None)
     return generate.dagger_samples(policy, episodes, seed, beta=beta, setting=setting)
-
-
-def _words() -> set[str]:
-    sentences = [template.format(colour=c) for template in TEMPLATES.values() for c in COLOURS]
-    return {word for sentence in sentences for word in sentence.split()}
 
 
 def main() -> None:
