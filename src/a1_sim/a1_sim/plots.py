@@ -48,9 +48,8 @@ def plot_exits(path: Path, records: Sequence[EpisodeRecord]) -> None:
         axes.set_yticks(range(2, deepest + 1, 2))
         axes.set_xlim(0.0, longest_s)
         outcome = "success" if record.success else record.reason
-        title = textwrap.shorten(
-            f"{record.instruction}: {outcome}", TITLE_LENGTH, placeholder=" ..."
-        )
+        title = f"{record.instruction}: {outcome}"
+        title = textwrap.shorten(title, TITLE_LENGTH, placeholder=" ...")
         axes.set_title(title, fontsize=10, loc="left")
         axes.set_ylabel("exit layer", fontsize=9)
         axes.grid(axis="y", color="white", linewidth=0.8)

@@ -66,17 +66,19 @@ def demonstration_samples(
     image_size: int = 128,
     every_s: float = 0.2,
     kinds: tuple[str, ...] = KINDS,
+    chained: float = 0.0,
 ) -> Iterator[Sample]:
     """The expert drives, disturbed in proportion to `noise` (0: not at all); labels are clean.
 
     Every `every_s` (a multiple of 0.1 s) a sample of the episode's task, then those of other
-    tasks in the same state; episodes take `kinds` in turn.
+    tasks in the same state; episodes take `kinds` in turn. A share `chained` of them goes on
+    with a second task, for which the first one's sentence is still asked a few times.
     """
     rng = np.random.default_rng([seed, 2])
     with World(image_size) as world:
         expert = Expert(world)
         for episode in range(episodes):
-            begin_episode(world, rng, kinds[episode % len(kinds)], noise)
+            begin_episode(world, rng, kinds[episode % len(kinds)], noise, chained=chained)
             disturbance = Disturbance(rng, noise) if noise > 0.0 else None
             driver = Driver(world, disturbance)
             yield from _episode(world, expert, driver, rng, episode, every_s)
@@ -92,22 +94,26 @@ def dagger_samples(
     image_size: int = 128,
     replan_s: float = 0.3,
     kinds: tuple[str, ...] = KINDS,
+    chained: float = 0.0,
 ) -> Iterator[Sample]:
     """The policy drives, the expert labels: the episode's task and others, every `replan_s`.
 
     At each replanning the expert's rows are followed instead with probability `beta`. Most
-    episodes start where real ones do, every fourth anywhere in reach.
+    episodes start where real ones do, the others anywhere in reach. A share `chained` goes on
+    with a second task when the world says that the first is done.
     """
     rng = np.random.default_rng([seed, 3])
     with World(image_size) as world:
         expert = Expert(world)
         for episode in range(episodes):
-            begin_episode(world, rng, kinds[episode % len(kinds)], float(rng.random() < 0.4))
+            noise = float(rng.random() < 0.4)
+            begin_episode(world, rng, kinds[episode % len(kinds)], noise, chained=chained)
             policy.reset()
             driver = Driver(world)
-            start_s, tick, after = world.time_s, 0, 0
-            while world.time_s - start_s < LONGEST_EPISODE_S[world.task.kind]:
-                tasks = [world.task, *_other_tasks(world, rng)]
+            end_s, tick, after = longest_end_s(world), 0, 0
+            asked = _Questions(world, rng)
+            while world.time_s < end_s:
+                tasks = asked.now()
                 samples = list(labelled_samples(world, expert, tasks, episode=episode, tick=tick))
                 yield from samples
                 if hopeless(world) or after == TICKS_AFTER_SUCCESS:
@@ -119,6 +125,11 @@ def dagger_samples(
                 driver.play(rows_HD, replan_s, stop_when_over=False)
                 after += world.success()
                 tick += 1
+
+
+def longest_end_s(world: World) -> float:
+    """When, on the world's clock, an episode that begins now is given up."""
+    return world.time_s + sum(LONGEST_EPISODE_S[step.kind] for step in world.steps)
 
 
 def hopeless(world: World) -> bool:
@@ -145,9 +156,10 @@ def _episode(
     episode: int,
     every_s: float,
 ) -> Iterator[Sample]:
-    start_s, tick, after = world.time_s, 0, 0
-    while world.time_s - start_s < LONGEST_EPISODE_S[world.task.kind]:
-        tasks = [world.task, *_other_tasks(world, rng)]
+    end_s, tick, after = longest_end_s(world), 0, 0
+    asked = _Questions(world, rng)
+    while world.time_s < end_s:
+        tasks = asked.now()
         yield from labelled_samples(world, expert, tasks, episode=episode, tick=tick)
         if hopeless(world) or after == TICKS_AFTER_SUCCESS:
             return
@@ -155,6 +167,29 @@ def _episode(
             driver.play(expert.rows(), PERIOD_S, stop_when_over=False)
         after += world.success()
         tick += 1
+
+
+class _Questions:
+    """What a moment is asked: the task in hand first, then others; a task just done for a while.
+
+    Whoever follows a plan hears of a step's end from the sentence of that step.
+    """
+
+    def __init__(self, world: World, rng: np.random.Generator) -> None:
+        self._world, self._rng = world, rng
+        self._step, self._since = world.step_index, 0
+
+    def now(self) -> list[Task]:
+        """Tasks about the present state, the world's own first."""
+        world = self._world
+        if world.step_index != self._step:
+            self._step, self._since = world.step_index, 0
+        self._since += 1
+        tasks = [world.task, *_other_tasks(world, self._rng)]
+        if self._step == 0 or self._since > TICKS_AFTER_SUCCESS:
+            return tasks
+        done = world.steps[self._step - 1]
+        return [tasks[0], done, *(task for task in tasks[1:] if task != done)]
 
 
 def _other_tasks(world: World, rng: np.random.Generator) -> list[Task]:
@@ -201,9 +236,16 @@ def _carrying_tasks(world: World, index: int) -> list[Task]:
     return [make_task("bowl", colour), *(make_task("stack", colour, other) for other in others)]
 
 
-def begin_episode(world: World, rng: np.random.Generator, kind: str, noise: float) -> None:
-    """A training layout; with noise most episodes start away from where real ones do."""
+def begin_episode(
+    world: World, rng: np.random.Generator, kind: str, noise: float, *, chained: float = 0.0
+) -> None:
+    """A training layout; with noise most episodes start away from where real ones do.
+
+    With probability `chained` a second task follows.
+    """
     world.reset(_layout_seed(rng), kind=kind, colour_index=int(rng.integers(NUM_CUBES)))
+    if chained > 0.0 and rng.random() < chained:
+        world.reset(world.layout.seed, (world.task, _following_task(world, rng)))
     choice = rng.random()
     if noise <= 0.0 or choice < 0.4:
         return
@@ -214,6 +256,21 @@ def begin_episode(world: World, rng: np.random.Generator, kind: str, noise: floa
         poses.pushing(world.named)
     else:
         poses.somewhere()
+
+
+def _following_task(world: World, rng: np.random.Generator) -> Task:
+    """A second task about another cube that the first leaves possible.
+
+    The bowl has room for one cube, as has the square, and what was stacked on stays covered.
+    """
+    first, colours = world.task, world.layout.colours
+    out_of_reach = {first.target} | ({first.colour} if first.kind == "bowl" else set())
+    others = [i for i in range(NUM_CUBES) if colours[i] not in (first.colour, first.target)]
+    while True:
+        task = _any_task(world, rng, int(rng.choice(others)))
+        again = task.kind == first.kind != "touch"
+        if not again and (task.target is None or task.target not in out_of_reach):
+            return task
 
 
 def _stacking_place(world: World) -> np.ndarray | None:
