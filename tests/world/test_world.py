@@ -8,6 +8,7 @@ import pytest
 
 from a1_core.errors import A1Error
 from a1_world import model_cache
+from a1_world.kinematics import ArmKinematics, down
 from a1_world.layout import FIRST_EVAL_SEED
 from a1_world.tasks import COLOURS, make_task
 from a1_world.world import World
@@ -157,16 +158,25 @@ def test_a_pushed_cube_has_to_stay_on_the_square_and_be_the_named_one(world):
     assert world.failed()
 
 
-def test_a_cube_in_the_hand_is_not_stacked_yet(world):
+def test_a_cube_is_stacked_once_it_is_let_go(world):
     world.reset(10, kind="stack", colour_index=0)
-    world.pose_arm(world.layout.start_q, 0.6)
-    tip, _ = world.tip_pose
-    put(world, 0, tip)
-    put(world, world.target, tip - [0.0, 0.0, 0.048])
+    centre, _ = world.cube_pose(world.target)
+    place = centre + [0.0, 0.0, 0.0485]
+    yaw = world.layout.cube_yaw[world.target]
+    joints, error = ArmKinematics().solve(world.layout.start_q, place, down(yaw))
+    assert error < 1e-3
+    world.pose_arm(joints, 0.6)
+    quat = np.array([np.cos(yaw / 2), 0.0, 0.0, np.sin(yaw / 2)])
+    world.pose_cube(0, place, quat)
+    world.refresh()
+    world.set_command(joints, 0.0)
+    world.step(0.6)
     assert world.stacked(0, world.target)
-    assert world.hand_on(0)
-    world.step(0.04)
+    assert all(world.fingers_on(0))
     assert not world.success()
+    world.set_command(joints, 1.0)
+    world.step(0.8)
+    assert world.success()
 
 
 def test_the_square_is_there_only_where_something_is_to_be_pushed(world):
