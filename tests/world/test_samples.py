@@ -1,5 +1,6 @@
 """Sample streams and their files."""
 
+import json
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,9 +11,9 @@ from a1_world.drive import Driver
 from a1_world.expert import Expert
 from a1_world.generate import dagger_samples, demonstration_samples, scene_samples
 from a1_world.layout import FIRST_EVAL_SEED
-from a1_world.sample import rows_from_actions
-from a1_world.shards import open_shards, write_shards
-from a1_world.tasks import parse
+from a1_world.sample import labelled_samples, rows_from_actions
+from a1_world.shards import MANIFEST, open_shards, write_shards
+from a1_world.tasks import COLOURS, KINDS, make_task, parse
 from a1_world.world import World
 
 
@@ -30,9 +31,11 @@ def same(first, second):
         np.testing.assert_array_equal(first.actions_HD, second.actions_HD)
 
 
-def test_a_scene_is_asked_about_each_of_its_cubes():
+def test_a_scene_is_asked_about_each_of_its_free_cubes():
     samples = list(scene_samples(11, seed=5))
-    assert len(samples) == 33
+    # In one of the eleven a cube stands on another.
+    assert len(samples) == 32
+    assert samples[0].target_points.keys() == samples[0].points.keys()
     assert samples[0].images is samples[2].images
     assert samples[2].images is not samples[3].images
     assert len({parse(s.instruction).colour for s in samples[:3]}) == 3
@@ -46,11 +49,88 @@ def test_a_scene_is_asked_about_each_of_its_cubes():
         same(first, second)
 
 
+def test_every_kind_is_asked_about_where_it_makes_sense():
+    kinds = []
+    for sample in scene_samples(40, seed=6, image_size=32):
+        task = parse(sample.instruction)
+        kinds.append(task.kind)
+        shown = [point for point in sample.target_points.values() if point is not None]
+        assert not (task.kind == "touch" and shown)
+        assert all(0.0 <= value < 1.0 for point in shown for value in point)
+    counts = [kinds.count(kind) for kind in KINDS]
+    assert min(counts) >= 10
+    assert sum(counts) == len(kinds) >= 100
+
+
+def test_the_target_is_where_the_cube_goes():
+    """Hue at the target's pixel: of the cube below, of the square; for the bowl, hardly any."""
+    with World() as world:
+        for seed in range(3):
+            world.reset(seed, kind="push", colour_index=0)
+            colours = world.layout.colours
+            tasks = [
+                make_task("touch", colours[0]),
+                make_task("bowl", colours[0]),
+                make_task("stack", colours[0], colours[2]),
+                make_task("push", colours[0]),
+            ]
+            own = world.task
+            samples = list(labelled_samples(world, Expert(world), tasks, episode=0, tick=0))
+            assert world.task == own
+            assert samples[0].target_points == {"front": None, "wrist": None}
+            seen = []
+            for sample in samples[1:]:
+                x, y = sample.target_points["front"]
+                seen.append(sample.images["front"][int(y * 128), int(x * 128)].astype(float))
+                assert sample.points == samples[0].points
+            assert np.ptp(seen[0]) < 25.0
+            below = np.array(COLOURS[colours[2]])
+            assert seen[1] @ below / np.linalg.norm(seen[1]) / np.linalg.norm(below) > 0.96
+            assert seen[2][0] < 0.4 * seen[2][1:].min()
+
+
+def test_while_a_cube_is_carried_every_place_for_it_is_asked_about():
+    samples = list(demonstration_samples(1, seed=2, noise=0.0, image_size=32, kinds=("stack",)))
+    ours = parse(samples[0].instruction)
+    ticks = [
+        [parse(s.instruction) for s in samples if s.tick == tick]
+        for tick in range(samples[-1].tick + 1)
+    ]
+    carried = [tasks for tasks in ticks if {task.colour for task in tasks} == {ours.colour}]
+    assert len(carried) >= 3
+    for tasks in (tasks for tasks in carried if len(tasks) > 1):
+        assert tasks[0] == ours
+        assert sorted(task.kind for task in tasks) == ["bowl", "stack", "stack"]
+        assert len(set(tasks)) == 3
+    assert max(len(tasks) for tasks in carried) == 3
+
+
+def test_a_second_task_follows_and_the_first_is_asked_on_for_a_while():
+    kinds = ("stack", "push")
+    samples = list(
+        demonstration_samples(4, seed=3, noise=0.0, image_size=32, kinds=kinds, chained=1.0)
+    )
+    for episode in range(4):
+        ticks = {s.tick: [] for s in samples if s.episode == episode}
+        for sample in (s for s in samples if s.episode == episode):
+            ticks[sample.tick].append(sample)
+        own = [asked[0].instruction for asked in ticks.values()]
+        first, second = dict.fromkeys(own)
+        assert parse(first).kind == kinds[episode % 2] != parse(second).kind
+        change = own.index(second)
+        assert own == [first] * change + [second] * (len(own) - change)
+        after = [[s for s in ticks[change + k] if s.instruction == first] for k in range(3)]
+        assert [len(asked) for asked in after] == [1, 1, 1]
+        assert after[0][0].end
+        assert not ticks[change][0].end or parse(second).kind == "touch"
+        assert ticks[len(own) - 1][0].end
+
+
 def test_demonstrations_repeat_and_end():
-    samples = list(demonstration_samples(2, seed=9, noise=0.0))
-    for first, second in zip(samples, demonstration_samples(2, seed=9, noise=0.0), strict=True):
+    samples = list(demonstration_samples(4, seed=9, noise=0.0))
+    for first, second in zip(samples, demonstration_samples(4, seed=9, noise=0.0), strict=True):
         same(first, second)
-    for episode, kind in enumerate(["touch", "bowl"]):
+    for episode, kind in enumerate(KINDS):
         everything = [s for s in samples if s.episode == episode]
         ours = [s for s in everything if s.instruction == everything[0].instruction]
         assert parse(ours[0].instruction).kind == kind
@@ -104,6 +184,13 @@ def test_dagger_lets_the_policy_drive_and_the_expert_label():
     assert not ours[-1].end
     driven = list(dagger_samples(Still(), 1, seed=3, beta=1.0, settings=(None,), kinds=("touch",)))
     assert driven[-1].end
+    pushed = list(
+        dagger_samples(
+            Still(), 1, seed=3, beta=1.0, settings=(None,), image_size=32, kinds=("push",)
+        )
+    )
+    assert parse(pushed[0].instruction).kind == "push"
+    assert [s for s in pushed if s.instruction == pushed[0].instruction][-1].end
 
 
 def test_shards_keep_every_sample_and_each_image_once(tmp_path):
@@ -125,11 +212,15 @@ def test_shards_keep_every_sample_and_each_image_once(tmp_path):
         assert shards.instructions[index] == sample.instruction
         assert shards.action_valid_N[index]
         assert shards.end_N[index] == sample.end
-        for camera, point in zip(("front", "wrist"), shards.points_NV2[index], strict=True):
-            if sample.points[camera] is None:
-                assert np.isnan(point).all()
-            else:
-                np.testing.assert_allclose(point, sample.points[camera], rtol=1e-6)
+        for stored, wanted in (
+            (shards.points_NV2[index], sample.points),
+            (shards.target_points_NV2[index], sample.target_points),
+        ):
+            for camera, point in zip(("front", "wrist"), stored, strict=True):
+                if wanted[camera] is None:
+                    assert np.isnan(point).all()
+                else:
+                    np.testing.assert_allclose(point, wanted[camera], rtol=1e-6)
 
 
 def test_the_samples_of_an_image_are_found(tmp_path):
@@ -153,6 +244,14 @@ def test_a_completed_directory_is_left_alone_and_another_manifest_is_refused(tmp
         write_shards(never(), tmp_path / "a", manifest={"seed": 2})
     with pytest.raises(A1Error, match="holds no manifest"):
         open_shards(tmp_path / "b")
+
+
+def test_shards_of_an_older_version_are_refused(tmp_path):
+    write_shards(scene_samples(1, seed=1, image_size=32), tmp_path / "a", manifest={"seed": 1})
+    manifest = json.loads((tmp_path / "a" / MANIFEST).read_text())
+    (tmp_path / "a" / MANIFEST).write_text(json.dumps(manifest | {"version": 2}))
+    with pytest.raises(A1Error, match=r"version is 2, this code reads 3; delete .* anew"):
+        open_shards(tmp_path / "a")
 
 
 def test_an_interrupted_writing_leaves_nothing_that_opens(tmp_path):

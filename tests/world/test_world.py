@@ -8,6 +8,7 @@ import pytest
 
 from a1_core.errors import A1Error
 from a1_world import model_cache
+from a1_world.kinematics import ArmKinematics, down
 from a1_world.layout import FIRST_EVAL_SEED
 from a1_world.tasks import COLOURS, make_task
 from a1_world.world import World
@@ -110,6 +111,135 @@ def test_bowl_needs_the_named_cube_and_only_it(world):
         world.refresh()
         world.step(0.4)
         assert (world.success(), world.failed()) == (success, failed)
+
+
+def put(world, index, xyz):
+    world.pose_cube(index, np.asarray(xyz, float), np.array([1.0, 0.0, 0.0, 0.0]))
+    world.refresh()
+
+
+def test_a_stack_has_to_stay_and_be_the_one_asked_for(world):
+    colours = world.layout.colours
+    for seed in (7, 8):
+        world.reset(seed, kind="stack", colour_index=0)
+        target = world.target
+        assert world.layout.target_of(0) == target
+        third = 3 - target
+        colours = world.layout.colours
+        assert world.task == make_task("stack", colours[0], colours[target])
+        put(world, 0, world.cube_pose(target)[0] + [0.005, 0.0, 0.0485])
+        world.step(0.1)
+        assert not world.success()
+        world.step(0.4)
+        assert world.success()
+        assert not world.failed()
+        world.reset(seed, kind="stack", colour_index=0)
+        put(world, third, world.cube_pose(target)[0] + [0.005, 0.0, 0.0485])
+        world.step(0.4)
+        assert world.failed()
+        assert not world.success()
+        world.reset(seed, kind="stack", colour_index=0)
+        put(world, target, [0.2, 2.0, -0.3])
+        assert world.failed()
+
+
+def test_a_pushed_cube_has_to_stay_on_the_square_and_be_the_named_one(world):
+    world.reset(9, kind="push", colour_index=1)
+    put(world, 1, [*world.square_xy + [0.03, 0.02], 0.024])
+    world.step(0.1)
+    assert not world.success()
+    world.step(0.3)
+    assert world.success()
+    world.reset(9, kind="push", colour_index=1)
+    put(world, 1, [*world.square_xy + [0.03, 0.04], 0.024])
+    world.step(0.4)
+    assert not (world.success() or world.failed())
+    put(world, 0, [*world.square_xy, 0.024])
+    assert world.failed()
+
+
+def test_a_cube_is_stacked_once_it_is_let_go(world):
+    world.reset(10, kind="stack", colour_index=0)
+    centre, _ = world.cube_pose(world.target)
+    place = centre + [0.0, 0.0, 0.0485]
+    yaw = world.layout.cube_yaw[world.target]
+    joints, error = ArmKinematics().solve(world.layout.start_q, place, down(yaw))
+    assert error < 1e-3
+    world.pose_arm(joints, 0.6)
+    quat = np.array([np.cos(yaw / 2), 0.0, 0.0, np.sin(yaw / 2)])
+    world.pose_cube(0, place, quat)
+    world.refresh()
+    world.set_command(joints, 0.0)
+    world.step(0.6)
+    assert world.stacked(0, world.target)
+    assert all(world.fingers_on(0))
+    assert not world.success()
+    world.set_command(joints, 1.0)
+    world.step(0.8)
+    assert world.success()
+
+
+def test_the_square_is_there_only_where_something_is_to_be_pushed(world):
+    world.reset(11, kind="touch")
+    bare = {camera: world.render(camera) for camera in ("front", "overview")}
+    assert not world.square_shown
+    assert not world.on_square(0)
+    world.reset(11, kind="push", colour_index=2)
+    assert world.square_shown
+    np.testing.assert_allclose(world.square_xy, world.layout.square_xy[2])
+    changed = (world.render("front") != bare["front"]).any(axis=-1)
+    assert 60 < changed.sum() < 900
+    x, y = world.project("front", np.array([*world.square_xy, 0.0]))
+    assert changed[int(y * 128), int(x * 128)]
+    for kind in ("bowl", "stack", "touch"):
+        world.reset(11, kind=kind)
+        for camera, image in bare.items():
+            np.testing.assert_array_equal(world.render(camera), image)
+
+
+def test_steps_count_in_their_order_only(world):
+    colours = world.reset(12) and world.layout.colours
+    steps = [make_task("bowl", colours[0]), make_task("push", colours[1])]
+    assert world.reset(12, steps) == steps[0]
+    assert world.square_shown
+    put(world, 1, [*world.square_xy, 0.024])
+    world.step(0.4)
+    assert (world.step_index, world.success(), world.failed()) == (0, False, False)
+    put(world, 0, [*world.bowl_xy, 0.032])
+    world.step(0.1)
+    # The first cube stays in the bowl and the second is judged from here on.
+    assert (world.step_index, world.task) == (1, steps[1])
+    assert not world.success()
+    world.step(0.4)
+    assert world.success()
+    assert world.steps == tuple(steps)
+
+
+def test_a_cube_of_an_earlier_step_is_no_wrong_touch(world):
+    colours = world.reset(4) and world.layout.colours
+    for first, failed in ((colours[1], False), (colours[2], True)):
+        world.reset(4, [make_task("bowl", first), make_task("touch", colours[0])])
+        put(world, colours.index(first), [*world.bowl_xy, 0.032])
+        world.step(0.1)
+        assert world.step_index == 1
+        world.pose_arm(world.layout.start_q, 0.0)
+        tip, _ = world.tip_pose
+        put(world, 1, tip + [0.0, 0.0, -0.031])
+        world.step(0.02)
+        assert world.hand_on(1)
+        assert world.failed() == failed
+        assert not world.success()
+
+
+def test_what_cannot_be_asked_for_in_a_layout_is_refused(world):
+    colours = world.reset(13) and world.layout.colours
+    absent = next(c for c in COLOURS if c not in colours)
+    with pytest.raises(A1Error, match=f"seed 13 has no {absent} cube"):
+        world.reset(13, make_task("stack", colours[0], absent))
+    with pytest.raises(A1Error, match=f"seed 13 has no {absent} cube"):
+        world.reset(13, [make_task("touch", colours[0]), make_task("touch", absent)])
+    with pytest.raises(A1Error, match="task is an empty list; give at least one"):
+        world.reset(13, [])
 
 
 def test_the_arm_follows_commands_with_little_lag(world):

@@ -15,7 +15,7 @@ from a1_sim import assets, summary
 from a1_sim.command import run_command
 from a1_sim.ledger import Cell, Ledger, digest
 from a1_sim.operator_node import Operator
-from a1_sim.plans import TASKS, evaluation_plans
+from a1_sim.plans import LEARNT_TASKS, TASKS, evaluation_plans
 from a1_sim.records import EpisodePlan
 from a1_sim.stage import Stage, composed_stage, launched_stage
 from a1_sim.system import isolate
@@ -33,7 +33,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="evaluate", description=__doc__)
     parser.add_argument("--episodes", type=int, default=50, help="per task and setting, lockstep")
     parser.add_argument("--real-time-episodes", type=int, default=20)
-    parser.add_argument("--tasks", nargs="+", choices=TASKS, default=list(TASKS))
+    parser.add_argument("--tasks", nargs="+", choices=TASKS, default=list(LEARNT_TASKS))
     parser.add_argument("--settings", nargs="+", choices=SETTINGS, default=list(SETTINGS))
     parser.add_argument("--clocks", nargs="+", choices=CLOCKS, default=list(CLOCKS))
     parser.add_argument("--robot", type=Path, help="robot spec")

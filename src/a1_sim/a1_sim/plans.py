@@ -5,9 +5,17 @@ from collections.abc import Iterator
 from a1_sim.records import EpisodePlan
 from a1_world.layout import FIRST_EVAL_SEED, make_layout
 
-TIMEOUT_S = {"touch": 10.0, "bowl": 25.0}
+TIMEOUT_S = {"touch": 10.0, "bowl": 25.0, "stack": 25.0, "push": 20.0}
 # `touch_exchanged` asks for another cube on the very layouts of `touch`: only the word differs.
-TASKS = {"touch": "touch", "touch_exchanged": "touch", "bowl": "bowl"}
+TASKS = {
+    "touch": "touch",
+    "touch_exchanged": "touch",
+    "bowl": "bowl",
+    "stack": "stack",
+    "push": "push",
+}
+# What the shipped checkpoint has learnt.
+LEARNT_TASKS = ("touch", "touch_exchanged", "bowl")
 
 
 def evaluation_plans(task: str, episodes: int) -> Iterator[EpisodePlan]:

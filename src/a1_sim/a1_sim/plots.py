@@ -19,6 +19,7 @@ PHASE_COLOURS = {
     "touch": "#fbe3a4",
     "grasp": "#f6dcc0",
     "carry": "#e3d6f0",
+    "push": "#cfe6ea",
     "release": "#f8d3d8",
     "retreat": "#e8e8e8",
     "done": "#d5f0d0",

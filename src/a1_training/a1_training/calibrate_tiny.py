@@ -22,6 +22,7 @@ from a1_core.spec import RobotSpec, load_spec
 from a1_core.thresholds_file import ThresholdsFile, write_thresholds
 from a1_model.checkpoint import LoadedCheckpoint, load_checkpoint
 from a1_training.rollout import run_episode
+from a1_world.generate import LONGEST_EPISODE_S
 from a1_world.layout import FIRST_EVAL_SEED
 from a1_world.tasks import KINDS
 from a1_world.world import World
@@ -32,7 +33,6 @@ BATCH = 16
 # Few leave at the first exit that can: three layers alone put a cube into the bowl in half of the
 # layouts, four in nearly all. The exponential would send most ticks there.
 DISTRIBUTION = "gaussian"
-TIMEOUT_S = {"touch": 8.0, "bowl": 14.0}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +45,7 @@ class Recording:
 
 
 def record(checkpoint: LoadedCheckpoint, episodes: int, console: Console) -> Recording:
-    """Plays episodes of both kinds at full depth and keeps what the policy saw."""
+    """Plays episodes of all kinds at full depth and keeps what the policy saw."""
     observations: list[Observation] = []
     successes = 0
     full = ExitSetting(mode="full")
@@ -60,7 +60,7 @@ def record(checkpoint: LoadedCheckpoint, episodes: int, console: Console) -> Rec
                 task,
                 seed,
                 setting=full,
-                timeout_s=TIMEOUT_S[kind],
+                timeout_s=LONGEST_EPISODE_S[kind],
                 on_observation=observations.append,
             )
             successes += result.outcome == "success"

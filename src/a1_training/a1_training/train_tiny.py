@@ -30,7 +30,7 @@ from a1_training.trainer import Trainer
 from a1_world import generate
 from a1_world.sample import Sample
 from a1_world.shards import Shards, open_shards, write_shards
-from a1_world.tasks import COLOURS, TEMPLATES
+from a1_world.tasks import vocabulary
 
 # Layouts of the sources must not meet: each source and round has seeds of its own, all below
 # the first evaluation seed (1,000,000).
@@ -67,7 +67,7 @@ class TinyRun:
         self._spec: RobotSpec = load_spec(paths.spec)
         self._accounts: dict[str, dict[str, Any]] = {}
         torch.manual_seed(recipe.seed)
-        self._tokenizer = InstructionTokenizer.from_words(_words())
+        self._tokenizer = InstructionTokenizer.from_words(vocabulary())
         config = tiny(vocab_size=len(self._tokenizer))
         self._trainer = Trainer(A1Network(config), recipe)
 
@@ -216,11 +216,6 @@ def _dagger_samples(
         blocks = loaded.config.exits[1:]
         settings = [ExitSetting(mode="fixed", fixed_exit=block) for block in blocks]
     return generate.dagger_samples(loaded.policy, episodes, seed, beta=beta, settings=settings)
-
-
-def _words() -> set[str]:
-    sentences = [template.format(colour=c) for template in TEMPLATES.values() for c in COLOURS]
-    return {word for sentence in sentences for word in sentence.split()}
 
 
 def main() -> None:

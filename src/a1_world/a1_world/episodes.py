@@ -11,10 +11,10 @@ import numpy as np
 from a1_world.drive import Disturbance, Driver
 from a1_world.expert import Expert
 from a1_world.generate import (
-    LONGEST_EPISODE_S,
     TICKS_AFTER_SUCCESS,
     begin_episode,
     hopeless,
+    longest_end_s,
 )
 from a1_world.sample import PERIOD_S, look
 from a1_world.tasks import KINDS
@@ -74,8 +74,8 @@ def demonstrations(
 
 
 def _moments(world: World, expert: Expert, driver: Driver) -> Iterator[Moment]:
-    start_s, after = world.time_s, 0
-    while world.time_s - start_s < LONGEST_EPISODE_S[world.task.kind]:
+    end_s, after = longest_end_s(world), 0
+    while world.time_s < end_s:
         rows_HD = expert.rows()
         yield Moment(
             images=look(world),

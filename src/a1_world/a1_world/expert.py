@@ -27,7 +27,7 @@ class Expert:
 
     @property
     def phase(self) -> str:
-        """approach, descend, grasp, carry, release, retreat, touch or done."""
+        """approach, descend, grasp, carry, push, release, retreat, touch or done."""
         if self._world.success():
             return "done"
         return decide(self._tip_state()).phase
@@ -40,7 +40,9 @@ class Expert:
             above = s.z - (s.cube_z + CUBE_HALF_M + FINGER_BELOW_TIP_M)
             gap = math.hypot(s.x - s.cube_x, s.y - s.cube_y)
             return above < 0.010 and gap < 0.02 and s.opening < 0.3
-        return not s.held and s.opening > 0.75 and self._world.in_bowl(self._world.named)
+        if s.kind == "push":
+            return s.z > 1.5 * CUBE_HALF_M and self._world.on_square(self._world.named)
+        return not s.held and s.opening > 0.75 and self._lies_there()
 
     def rows(self, horizon: int = 16, period_s: float = 0.1) -> np.ndarray:
         """float64 [H, 8]: joints (rad) and gripper target wanted at now + r * period_s."""
@@ -76,7 +78,7 @@ class Expert:
         world = self._world
         position, rotation = world.tip_pose
         centre, cube = world.cube_pose(world.named)
-        bowl = world.bowl_xy
+        goal = self._goal()
         opening = float(world.state_D[7])
         return TipState(
             kind=world.task.kind,
@@ -89,10 +91,24 @@ class Expert:
             cube_y=float(centre[1]),
             cube_z=float(centre[2]),
             cube_yaw=upright_yaw(cube),
-            bowl_x=float(bowl[0]),
-            bowl_y=float(bowl[1]),
+            goal_x=float(goal[0]),
+            goal_y=float(goal[1]),
+            goal_z=float(goal[2]),
             held=self._holds(opening),
         )
+
+    def _goal(self) -> np.ndarray:
+        """Where the named cube is to go [3], as in TipState; the bowl for a touch."""
+        world = self._world
+        if world.task.kind == "stack":
+            return world.cube_pose(world.target)[0]
+        return np.append(world.square_xy if world.task.kind == "push" else world.bowl_xy, 0.0)
+
+    def _lies_there(self) -> bool:
+        world = self._world
+        if world.task.kind == "stack":
+            return world.stacked(world.named, world.target)
+        return world.in_bowl(world.named)
 
     def _holds(self, opening: float) -> bool:
         """Whether the named cube is between the fingers; closed fingers may stand on it too."""

@@ -27,11 +27,28 @@ APPROACH_GAIN_1_S = 4.0
 YAW_SPEED_RAD_S = 1.2
 MAX_YAW_RAD = math.radians(52.0)
 GRASP_OPENING = CUBE_HALF_M / FINGER_OPEN_M
+# A held cube is let go with this much air below it.
+STACK_DROP_M = 0.005
+# Closed fingers push: between open ones a corner would wedge. Where the tip is then:
+PUSH_TIP_M = 0.026
+# Tip to centre of a pushed cube, and where the tip comes down behind it.
+CONTACT_M = 0.035
+BEHIND_M = 0.065
+PUSH_LEAD_M = 0.03
+MAX_PUSH_YAW_RAD = 1.35
+# The push goes on to the first distance from the square's centre; a hand that has left does not
+# come back within the second, so that nobody hesitates between the two.
+PUSHED_M = 0.010
+NEAR_ENOUGH_M = 0.032
 
 
 @dataclass(slots=True)
 class TipState:
-    """The state that decides: tip, opening, the named cube, the bowl (m, rad, base frame)."""
+    """The state that decides: tip, opening, the named cube, its goal (m, rad, base frame).
+
+    The goal is the bowl's or the square's centre on the table, or the centre of the cube to stack
+    on; a touch has none and does not look at it.
+    """
 
     kind: str
     x: float
@@ -43,8 +60,9 @@ class TipState:
     cube_y: float
     cube_z: float
     cube_yaw: float
-    bowl_x: float
-    bowl_y: float
+    goal_x: float
+    goal_y: float
+    goal_z: float
     held: bool
 
 
@@ -69,9 +87,23 @@ class Aim:
     clearance: float = 0.03
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Spot:
+    """Where a held cube is let go: the tip's height, tolerances (m), and whether it lies there."""
+
+    z: float
+    gap: float
+    above: float
+    narrow: float
+    wide: float
+    landed: bool
+
+
 def decide(s: TipState) -> Aim:
     """The aim for a state."""
-    return _decide_touch(s) if s.kind == "touch" else _decide_bowl(s)
+    if s.kind == "touch":
+        return _decide_touch(s)
+    return _decide_push(s) if s.kind == "push" else _decide_place(s, _spot(s))
 
 
 def _decide_touch(s: TipState) -> Aim:
@@ -94,33 +126,56 @@ def _decide_touch(s: TipState) -> Aim:
     )
 
 
-def _decide_bowl(s: TipState) -> Aim:
-    to_bowl = math.hypot(s.x - s.bowl_x, s.y - s.bowl_y)
+def _spot(s: TipState) -> _Spot:
+    aside = math.hypot(s.cube_x - s.goal_x, s.cube_y - s.goal_y)
+    if s.kind == "bowl":
+        landed = aside < 0.05 and s.cube_z < 0.12
+        return _Spot(z=RELEASE_Z_M, gap=0.018, above=0.015, narrow=0.012, wide=0.040, landed=landed)
+    rest_z = s.goal_z + 2.0 * CUBE_HALF_M
+    # The tip's height depends on where between the fingers the cube is.
+    hold = min(max(s.z - s.cube_z, -0.012), 0.012)
+    return _Spot(
+        z=rest_z + STACK_DROP_M + hold,
+        gap=0.012,
+        above=0.010,
+        narrow=0.008,
+        wide=0.045,
+        landed=aside < 0.022 and abs(s.cube_z - rest_z) < 0.012,
+    )
+
+
+def _decide_place(s: TipState, spot: _Spot) -> Aim:
+    to_goal = math.hypot(s.x - s.goal_x, s.y - s.goal_y)
     if s.held:
-        release = to_bowl < 0.018 and s.z < RELEASE_Z_M + 0.015
+        release = to_goal < spot.gap and s.z < spot.z + spot.above
         return Aim(
             phase="release" if release else "carry",
-            x=s.bowl_x,
-            y=s.bowl_y,
-            z=RELEASE_Z_M,
+            x=s.goal_x,
+            y=s.goal_y,
+            z=spot.z,
             yaw=s.yaw,
             gripper=1.0 if release else 0.0,
             travel_z=CARRY_Z_M,
-            narrow=0.012,
-            wide=0.040,
+            narrow=spot.narrow,
+            wide=spot.wide,
             clearance=0.05,
         )
-    if math.hypot(s.cube_x - s.bowl_x, s.cube_y - s.bowl_y) < 0.05 and s.cube_z < 0.12:
+    if spot.landed:
         leave = s.opening > 0.85
+        stay_z = max(s.z, RELEASE_Z_M) if s.kind == "bowl" else s.z
         return Aim(
             phase="retreat" if leave else "release",
             x=s.x,
             y=s.y,
-            z=RETREAT_Z_M if leave else max(s.z, RELEASE_Z_M),
+            z=RETREAT_Z_M if leave else stay_z,
             yaw=s.yaw,
             gripper=1.0,
             travel_z=RELEASE_Z_M,
         )
+    return _decide_fetch(s)
+
+
+def _decide_fetch(s: TipState) -> Aim:
     grasp_z = max(s.cube_z, LOWEST_TIP_M)
     yaw = grasp_yaw(s.cube_yaw, s.yaw)
     gap, height = math.hypot(s.x - s.cube_x, s.y - s.cube_y), abs(s.z - grasp_z)
@@ -141,6 +196,80 @@ def _decide_bowl(s: TipState) -> Aim:
         gripper=1.0,
         floor_z=s.cube_z + 0.075 if s.opening < 0.85 or abs(s.yaw - yaw) > 0.4 else LOWEST_TIP_M,
     )
+
+
+def _decide_push(s: TipState) -> Aim:
+    if s.opening > 0.25 and _about_cube(s):
+        return _decide_leave(s)
+    left = math.hypot(s.goal_x - s.cube_x, s.goal_y - s.cube_y)
+    ahead_x, ahead_y = _ahead(s)
+    along = (s.x - s.cube_x) * ahead_x + (s.y - s.cube_y) * ahead_y
+    lateral = (s.y - s.cube_y) * ahead_x - (s.x - s.cube_x) * ahead_y
+    yaw = push_yaw(math.atan2(ahead_y, ahead_x))
+    closed = s.opening < 0.25
+    low = s.z < PUSH_TIP_M + 0.018
+    behind = low and -0.10 < along < -0.02 and abs(lateral) < 0.022
+    if left < (PUSHED_M if behind else NEAR_ENOUGH_M):
+        return Aim(phase="retreat", x=s.x, y=s.y, z=RETREAT_Z_M, yaw=s.yaw, gripper=0.0)
+    if behind and closed and abs(s.yaw - yaw) < 0.40:
+        step = min(PUSH_LEAD_M, max(left - CONTACT_M - along, 0.0))
+        return Aim(
+            phase="push",
+            x=s.cube_x + ahead_x * (along + step),
+            y=s.cube_y + ahead_y * (along + step),
+            z=PUSH_TIP_M,
+            yaw=yaw,
+            gripper=0.0,
+            travel_z=PUSH_TIP_M,
+        )
+    x, y = s.cube_x - BEHIND_M * ahead_x, s.cube_y - BEHIND_M * ahead_y
+    near = math.hypot(s.x - x, s.y - y) < 0.03 and s.z < 0.10
+    ready = closed and abs(s.yaw - yaw) < 0.30
+    return Aim(
+        phase="descend" if near else "approach",
+        x=x,
+        y=y,
+        z=PUSH_TIP_M,
+        yaw=yaw,
+        gripper=0.0,
+        narrow=0.014,
+        wide=0.050,
+        floor_z=LOWEST_TIP_M if ready else s.cube_z + 0.075,
+    )
+
+
+def _about_cube(s: TipState) -> bool:
+    gap = math.hypot(s.x - s.cube_x, s.y - s.cube_y)
+    return gap < 0.045 and s.z < s.cube_z + 0.06
+
+
+def _decide_leave(s: TipState) -> Aim:
+    """Set down what is between the open fingers, let go, and rise off it before they close."""
+    down = s.cube_z > CUBE_HALF_M + 0.012
+    return Aim(
+        phase="release" if s.held else "retreat",
+        x=s.x,
+        y=s.y,
+        z=s.z - (s.cube_z - CUBE_HALF_M) if s.held else RETREAT_Z_M,
+        yaw=s.yaw,
+        gripper=0.0 if s.held and down else 1.0,
+    )
+
+
+def _ahead(s: TipState) -> tuple[float, float]:
+    """From the cube to its goal, length 1; forwards when it is there."""
+    dx, dy = s.goal_x - s.cube_x, s.goal_y - s.cube_y
+    length = math.hypot(dx, dy)
+    return (dx / length, dy / length) if length > 1e-6 else (1.0, 0.0)
+
+
+def push_yaw(heading: float) -> float:
+    """The hand's yaw for a push along `heading` (rad): fingers side by side across it.
+
+    The hand is the same from behind; what the wrist cannot reach is done a little askew.
+    """
+    turn = (heading + math.pi / 2.0) % math.pi - math.pi / 2.0
+    return min(max(turn, -MAX_PUSH_YAW_RAD), MAX_PUSH_YAW_RAD)
 
 
 def grasp_yaw(cube_yaw: float, hand: float) -> float:
@@ -172,6 +301,15 @@ def advance(s: TipState, aim: Aim, dt_s: float) -> None:
     _move_fingers(s, aim, dt_s)
     if s.held:
         s.cube_x, s.cube_y, s.cube_z = s.cube_x + step_x, s.cube_y + step_y, s.cube_z + step_z
+    elif aim.phase == "push":
+        _shove_cube(s)
+
+
+def _shove_cube(s: TipState) -> None:
+    ahead_x, ahead_y = _ahead(s)
+    into = (s.x - s.cube_x) * ahead_x + (s.y - s.cube_y) * ahead_y + CONTACT_M
+    if into > 0.0:
+        s.cube_x, s.cube_y = s.cube_x + ahead_x * into, s.cube_y + ahead_y * into
 
 
 def _speed(distance: float) -> float:
@@ -186,6 +324,11 @@ def _move_fingers(s: TipState, aim: Aim, dt_s: float) -> None:
     elif s.held:
         if aim.gripper > 0.5 and s.opening > GRASP_OPENING + 0.05:
             s.held = False
-            s.cube_z = BOWL_HEIGHT_M / 2.0 if aim.phase == "release" else CUBE_HALF_M
+            s.cube_z = _landing_z(s) if aim.phase == "release" else CUBE_HALF_M
         else:
             s.opening = max(s.opening, GRASP_OPENING)
+
+
+def _landing_z(s: TipState) -> float:
+    """Height at which a cube comes to rest that was let go over its goal."""
+    return BOWL_HEIGHT_M / 2.0 if s.kind == "bowl" else s.goal_z + 2.0 * CUBE_HALF_M

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from a1_world.expert import Expert
+from a1_world.scene import BOWL_HEIGHT_M
 from a1_world.tasks import Task
 from a1_world.world import World
 
@@ -23,7 +24,9 @@ class Sample:
     images: uint8 [h, w, 3] RGB by camera name, in model order; state_D: float32 [8] (rad, gripper
     0..1); actions_HD: float32 [16, 8], joint offsets (rad) from state_D and the absolute gripper
     target, row r due r * 0.1 s later, or None; end: the task is done within the next row;
-    points: the named cube's pixel (x, y in 0..1) by camera, None when not seen there.
+    points: the named cube's pixel (x, y in 0..1) by camera, None when not seen there;
+    target_points: the same of what it goes to: bowl, square or the cube to stack it on; a touch
+    has none.
     """
 
     images: dict[str, np.ndarray]
@@ -35,6 +38,9 @@ class Sample:
     episode: int
     tick: int
     seed: int
+    target_points: dict[str, tuple[float, float] | None] = field(
+        default_factory=lambda: dict.fromkeys(CAMERAS)
+    )
 
 
 def look(world: World) -> dict[str, np.ndarray]:
@@ -46,6 +52,22 @@ def point_at_named(world: World) -> dict[str, tuple[float, float] | None]:
     """Where the named cube's centre appears in each camera."""
     centre, _ = world.cube_pose(world.named)
     return {camera: world.project(camera, centre, cube=world.named) for camera in CAMERAS}
+
+
+def point_at_target(world: World) -> dict[str, tuple[float, float] | None]:
+    """Where the place to which the named cube goes appears in each camera."""
+    kind = world.task.kind
+    if kind == "touch":
+        return dict.fromkeys(CAMERAS)
+    if kind == "stack":
+        below = world.target
+        centre, _ = world.cube_pose(below)
+        return {camera: world.project(camera, centre, cube=below) for camera in CAMERAS}
+    if kind == "push":
+        place = np.append(world.square_xy, 0.0)
+        return {camera: world.project(camera, place) for camera in CAMERAS}
+    place = np.append(world.bowl_xy, BOWL_HEIGHT_M / 2.0)
+    return {camera: world.project(camera, place, bowl=True) for camera in CAMERAS}
 
 
 def actions_from_rows(rows_HD: np.ndarray, state_D: np.ndarray) -> np.ndarray:
@@ -80,6 +102,7 @@ def labelled_samples(
                 actions_HD=actions_from_rows(expert.rows(HORIZON, PERIOD_S), state_D),
                 end=expert.end,
                 points=point_at_named(world),
+                target_points=point_at_target(world),
                 episode=episode,
                 tick=tick,
                 seed=world.layout.seed,

@@ -9,7 +9,7 @@ import mujoco
 import numpy as np
 
 from a1_core.errors import A1Error
-from a1_world.layout import BOWL_RADIUS_M, CUBE_HALF_M, NUM_CUBES
+from a1_world.layout import BOWL_RADIUS_M, CUBE_HALF_M, NUM_CUBES, SQUARE_HALF_M
 from a1_world.meshes import decimate_visuals
 
 TIP_IN_HAND_M = (0.0, 0.0, 0.1034)
@@ -23,6 +23,8 @@ FINGER_OPEN_M = 0.04
 TIMESTEP_S = 0.004
 BOWL_HEIGHT_M = 0.045
 BOWL_SIDES = 20
+# Groups of the square's shape: cameras draw the second and not the first; rays see neither.
+SQUARE_GROUPS = (4, 2)
 
 WORLD_BIT, ROBOT_BIT = 2, 1
 
@@ -71,6 +73,7 @@ def scene_spec() -> mujoco.MjSpec:
         cube.add_freejoint(name=f"cube{index}")
         _add_box(cube, f"cube{index}", [CUBE_HALF_M] * 3, (0.5, 0.5, 0.5), mass=0.08)
     _add_bowl(spec)
+    _add_square(spec)
     _add_cameras(spec)
     return spec
 
@@ -195,6 +198,21 @@ def _add_bowl(spec: mujoco.MjSpec) -> None:
             quat=quat,
             **common,
         )
+
+
+def _add_square(spec: mujoco.MjSpec) -> None:
+    """A thin square without substance, out of sight; a reset places and shows it."""
+    square = spec.worldbody.add_body(name="square", mocap=True, pos=[0.5, 0.0, 0.0])
+    square.add_geom(
+        name="square",
+        type=mujoco.mjtGeom.mjGEOM_BOX,
+        size=[SQUARE_HALF_M, SQUARE_HALF_M, 0.0005],
+        pos=[0.0, 0.0, 0.0005],
+        group=SQUARE_GROUPS[False],
+        rgba=[0.10, 0.72, 0.76, 1.0],
+        contype=0,
+        conaffinity=0,
+    )
 
 
 def _add_cameras(spec: mujoco.MjSpec) -> None:

@@ -15,7 +15,7 @@ from a1_core.errors import A1Error
 from a1_world.sample import CAMERAS, HORIZON, Sample
 
 MANIFEST = "manifest.json"
-VERSION = 2
+VERSION = 3
 
 
 def write_shards(
@@ -74,7 +74,8 @@ class Shards:
 
     image_N int64, the index of a sample's images; state_ND float32 [N, 8]; actions_NHD float32
     [N, 16, 8] (NaN-free; zero where action_valid_N is False); end_N bool; points_NV2 float32, NaN
-    where the cube is not seen; instructions a list of N sentences; episode_N, tick_N, seed_N int64.
+    where the cube is not seen; target_points_NV2 float32, where it goes, NaN where that is not
+    seen or there is none; instructions a list of N sentences; episode_N, tick_N, seed_N int64.
     """
 
     def __init__(self, parts: Sequence[Path]) -> None:
@@ -96,6 +97,7 @@ class Shards:
         self.action_valid_N = joined("action_valid")
         self.end_N = joined("end")
         self.points_NV2 = joined("points")
+        self.target_points_NV2 = joined("target_points")
         self.episode_N, self.tick_N, self.seed_N = (joined(x) for x in ("episode", "tick", "seed"))
         self.instructions = [str(text) for text in joined("instruction")]
         self.image_N = joined("image") + np.repeat(self._starts[:-1], sizes)
@@ -138,7 +140,6 @@ def _parts(samples: Iterable[Sample], size: int) -> Iterator[list[Sample]]:
 def _write_part(folder: Path, samples: list[Sample]) -> None:
     folder.mkdir()
     no_actions = np.zeros((HORIZON, 8), np.float32)
-    nowhere = (np.nan, np.nan)
     images = [sample.images for sample in samples]
     new_N = [i == 0 or images[i] is not images[i - 1] for i in range(len(images))]
     looks = [one for one, new in zip(images, new_N, strict=True) if new]
@@ -153,12 +154,18 @@ def _write_part(folder: Path, samples: list[Sample]) -> None:
         actions=np.stack([no_actions if s.actions_HD is None else s.actions_HD for s in samples]),
         action_valid=np.array([s.actions_HD is not None for s in samples]),
         end=np.array([s.end for s in samples]),
-        points=np.array([[s.points[c] or nowhere for c in CAMERAS] for s in samples], np.float32),
+        points=_points_NV2([s.points for s in samples]),
+        target_points=_points_NV2([s.target_points for s in samples]),
         instruction=np.array([s.instruction for s in samples]),
         episode=np.array([s.episode for s in samples], np.int64),
         tick=np.array([s.tick for s in samples], np.int64),
         seed=np.array([s.seed for s in samples], np.int64),
     )
+
+
+def _points_NV2(points: Sequence[Mapping[str, tuple[float, float] | None]]) -> np.ndarray:  # noqa: N802
+    nowhere = (np.nan, np.nan)
+    return np.array([[at[c] or nowhere for c in CAMERAS] for at in points], np.float32)
 
 
 def _read_manifest(directory: Path) -> dict[str, Any] | None:
@@ -167,5 +174,8 @@ def _read_manifest(directory: Path) -> dict[str, Any] | None:
         return None
     manifest: dict[str, Any] = json.loads(path.read_text())
     if manifest.get("version") != VERSION:
-        raise A1Error(f"{path}: version is {manifest.get('version')}, this code reads {VERSION}")
+        raise A1Error(
+            f"{path}: version is {manifest.get('version')}, this code reads {VERSION}; "
+            "delete the directory and generate its samples anew"
+        )
     return manifest

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from a1_core.errors import A1Error
 
-KINDS = ("touch", "bowl")
-TEMPLATES = {"touch": "touch the {colour} cube", "bowl": "put the {colour} cube in the bowl"}
+KINDS = ("touch", "bowl", "stack", "push")
+TEMPLATES = {
+    "touch": "touch the {colour} cube",
+    "bowl": "put the {colour} cube in the bowl",
+    "stack": "stack the {colour} cube on the {target} cube",
+    "push": "push the {colour} cube to the square",
+}
+# Those that name a second cube.
+KINDS_WITH_TARGET = ("stack",)
 
 # Linear RGB of the cubes: hues at least 25 degrees apart under the scene's white light.
 COLOURS: dict[str, tuple[float, float, float]] = {
@@ -19,34 +27,70 @@ COLOURS: dict[str, tuple[float, float, float]] = {
     "orange": (1.00, 0.42, 0.02),
 }
 
+_THEN = ", then "
+_PATTERNS = {
+    kind: re.compile(re.sub(r"\\{(\w+)\\}", r"(?P<\1>\\S+)", re.escape(template)))
+    for kind, template in TEMPLATES.items()
+}
+
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """One thing to do: `kind` of KINDS, `colour` of COLOURS, and the sentence that asks for it."""
+    """One thing to do, and the sentence that asks for it.
+
+    `kind` is one of KINDS, `colour` (of COLOURS) the cube to move or touch, `target` the cube to
+    stack it on; None for every other kind.
+    """
 
     kind: str
     colour: str
+    target: str | None = None
     instruction: str
 
 
-def make_task(kind: str, colour: str) -> Task:
-    """The task of that kind about the cube of that colour; A1Error for an unknown word."""
+def make_task(kind: str, colour: str, target: str | None = None) -> Task:
+    """The task of that kind about these cubes.
+
+    A1Error for an unknown word, and for a target that is missing, too many or the cube itself.
+    """
     if kind not in KINDS:
         raise A1Error(f"task kind '{kind}' is unknown; use one of {', '.join(KINDS)}")
-    if colour not in COLOURS:
-        raise A1Error(f"colour '{colour}' is unknown; use one of {', '.join(COLOURS)}")
-    return Task(kind=kind, colour=colour, instruction=TEMPLATES[kind].format(colour=colour))
+    for word in (colour, target):
+        if word is not None and word not in COLOURS:
+            raise A1Error(f"colour '{word}' is unknown; use one of {', '.join(COLOURS)}")
+    if target is None and kind in KINDS_WITH_TARGET:
+        raise A1Error(f"task kind '{kind}' needs a target; give the colour of another cube")
+    if target is not None and kind not in KINDS_WITH_TARGET:
+        raise A1Error(f"task kind '{kind}' has no target, '{target}' was given; leave it out")
+    if target == colour:
+        raise A1Error(f"target '{target}' is the cube itself; give the colour of another cube")
+    sentence = TEMPLATES[kind].format(colour=colour, target=target)
+    return Task(kind=kind, colour=colour, target=target, instruction=sentence)
 
 
 def parse(instruction: str) -> Task:
     """The task that an instruction asks for; A1Error names the sentences that are understood."""
     words = " ".join(instruction.lower().split()).rstrip(".")
-    for kind, template in TEMPLATES.items():
-        before, after = template.split("{colour}")
-        if not (words.startswith(before) and words.endswith(after)):
-            continue
-        colour = words[len(before) : len(words) - len(after)]
-        if " " not in colour:
-            return make_task(kind, colour)
-    understood = "; ".join(template.format(colour="<colour>") for template in TEMPLATES.values())
+    for kind, pattern in _PATTERNS.items():
+        if found := pattern.fullmatch(words):
+            return make_task(kind, **found.groupdict())
+    understood = "; ".join(
+        template.format(colour="<colour>", target="<colour>") for template in TEMPLATES.values()
+    )
     raise A1Error(f"instruction '{instruction}' is not understood; say one of: {understood}")
+
+
+def parse_steps(instruction: str) -> tuple[Task, ...]:
+    """The tasks of a sentence whose parts are joined by ', then ', in order; A1Error as `parse`."""
+    return tuple(parse(part) for part in re.split(r",?\s+then\s+", instruction.strip()))
+
+
+def join_steps(steps: tuple[Task, ...]) -> str:
+    """One sentence that asks for `steps` in order; what `parse_steps` reads."""
+    return _THEN.join(step.instruction for step in steps)
+
+
+def vocabulary() -> set[str]:
+    """Every word that an instruction may hold."""
+    sentences = [TEMPLATES[k].format(colour=c, target=c) for k in KINDS for c in COLOURS]
+    return {word for sentence in sentences for word in sentence.split()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from types import TracebackType
 
 import mujoco
@@ -9,10 +10,11 @@ import numpy as np
 
 from a1_core.errors import A1Error
 from a1_world.cameras import Cameras
+from a1_world.judge import Judge
 from a1_world.layout import CUBE_HALF_M, NUM_CUBES, Layout, make_layout
 from a1_world.model_cache import load_scene_model
-from a1_world.scene import ARM_JOINTS, BOWL_HEIGHT_M, BOWL_RADIUS_M, FINGER_OPEN_M
-from a1_world.tasks import COLOURS, Task, make_task
+from a1_world.scene import ARM_JOINTS, BOWL_HEIGHT_M, BOWL_RADIUS_M, FINGER_OPEN_M, SQUARE_GROUPS
+from a1_world.tasks import COLOURS, KINDS_WITH_TARGET, Task, make_task
 
 # The gripper's own speed: both fingers move at 0.1 m/s, as the real hand by default.
 GRIPPER_SPEED_UNIT_S = 0.1 / FINGER_OPEN_M
@@ -20,13 +22,23 @@ GRIPPER_SPEED_UNIT_S = 0.1 / FINGER_OPEN_M
 GRIPPER_LEAD_UNIT = 0.3
 SLICE_S = 0.02
 FINGERS = ("left_finger", "right_finger")
+# How far a cube's centre may lie from where it should: 45 mm of the square's 55, half a cube.
+ON_SQUARE_M = 0.045
+STACKED_ASIDE_M = 0.024
+STACKED_HEIGHT_M = 0.010
+REST_M_S = 0.05
 
 
 class World:
     """FR3 with hand, three cubes and a bowl. Base frame, m, rad, s; gripper 0 closed .. 1 open.
 
-    `image_size` is the side of the square images of `front` and `wrist`; `render=False` never
-    opens an OpenGL context. The clock never jumps back: a reset keeps it.
+    A square lies on the table when a cube has to be pushed to it, and only then. `image_size` is
+    the side of the square images of `front` and `wrist`; `render=False` never opens an OpenGL
+    context. The clock never jumps back: a reset keeps it.
+
+    Attributes:
+        task: the task in hand.
+        layout: what `reset` posed.
     """
 
     def __init__(self, image_size: int = 128, render: bool = True) -> None:
@@ -40,12 +52,11 @@ class World:
         self._cubes = [model.joint(f"cube{i}").qposadr[0] for i in range(NUM_CUBES)]
         self._cube_bodies = [model.body(f"cube{i}").id for i in range(NUM_CUBES)]
         self._finger_bodies = [model.body(name).id for name in FINGERS]
-        self._robot_bodies = {
-            i for i in range(model.nbody) if model.body_rootid[i] == model.body("base").id
-        }
+        self._of_robot = model.body_rootid == model.body("base").id
         self._tip = model.site("tip").id
         self._gripper_wanted = self._gripper_now = 1.0
-        self._touched: list[int] = []
+        self._bowl, self._square = model.body("bowl"), model.body("square")
+        self._judge = Judge(self)
         self.layout: Layout
         self.task: Task
         self.reset(0)
@@ -53,31 +64,33 @@ class World:
     def reset(
         self,
         seed: int,
-        task: Task | None = None,
+        task: Task | Sequence[Task] | None = None,
         *,
         kind: str | None = None,
         colour: str | None = None,
         colour_index: int | None = None,
     ) -> Task:
-        """Pose the layout of `seed` and return the task.
+        """Pose the layout of `seed` and return the task, of several the first.
 
-        Without more the seed chooses the task too; `task`, or `kind` and one of `colour` and
-        `colour_index` (0..2), ask for another without changing the layout. A1Error when the
+        Without more the seed chooses the task too; `task` (several: to be done in that order), or
+        `kind` and one of `colour` and `colour_index` (0..2), ask for another without moving any
+        object. The seed also chooses what is not asked for: the cube to stack on. A1Error when a
         colour does not stand on the table.
         """
         layout = make_layout(seed)
-        self.task = _choose_task(layout, task, kind, colour, colour_index)
+        steps = _choose_steps(layout, task, kind, colour, colour_index)
         self.layout = layout
         time_s = self.data.time
         mujoco.mj_resetData(self.model, self.data)
         self.data.time = time_s
-        self._touched = []
+        self._judge.begin(steps)
         for index in range(NUM_CUBES):
             yaw = layout.cube_yaw[index]
             quat = np.array([np.cos(yaw / 2), 0.0, 0.0, np.sin(yaw / 2)])
             self.pose_cube(index, np.array([*layout.cube_xy[index], CUBE_HALF_M]), quat)
             self.model.geom(f"cube{index}").rgba[:3] = COLOURS[layout.colours[index]]
-        self.data.mocap_pos[0] = [*layout.bowl_xy, 0.0]
+        self.data.mocap_pos[self._bowl.mocapid[0]] = [*layout.bowl_xy, 0.0]
+        self._lay_square()
         self.pose_arm(layout.start_q, 1.0)
         return self.task
 
@@ -115,7 +128,7 @@ class World:
             self.data.ctrl[7] = self._gripper_now * FINGER_OPEN_M
             mujoco.mj_step(self.model, self.data, nstep=count)
             left -= count
-            self._note_touches()
+            self._judge.note(count * self.model.opt.timestep)
 
     @property
     def time_s(self) -> float:
@@ -157,9 +170,35 @@ class World:
         return self.layout.colours.index(self.task.colour)
 
     @property
+    def target(self) -> int:
+        """Index of the cube to stack on; only for tasks that name one."""
+        assert self.task.target is not None
+        return self.layout.colours.index(self.task.target)
+
+    @property
+    def steps(self) -> tuple[Task, ...]:
+        """The tasks asked for at the reset, in order."""
+        return self._judge.steps
+
+    @property
+    def step_index(self) -> int:
+        """Which of `steps` is in hand; it goes up by itself when that one succeeds."""
+        return self._judge.step
+
+    @property
     def bowl_xy(self) -> np.ndarray:
         """Centre of the bowl [2] (m)."""
-        return self.data.mocap_pos[0, :2].copy()
+        return self.data.mocap_pos[self._bowl.mocapid[0], :2].copy()
+
+    @property
+    def square_shown(self) -> bool:
+        """Whether the square lies on the table."""
+        return bool(self.model.geom("square").group[0] == SQUARE_GROUPS[True])
+
+    @property
+    def square_xy(self) -> np.ndarray:
+        """Centre of the square [2] (m), shown or not."""
+        return self.data.mocap_pos[self._square.mocapid[0], :2].copy()
 
     def cube_pose(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         """Centre [3] and rotation matrix [3, 3] of cube `index`."""
@@ -175,10 +214,23 @@ class World:
         )
         return left, right
 
+    def hand_on(self, index: int) -> bool:
+        """Whether any part of the robot touches cube `index`."""
+        if self.data.ncon == 0:
+            return False
+        ours = self._contact_bodies() == self._cube_bodies[index]
+        robot = self._of_robot[self._contact_bodies()]
+        return bool((ours & robot[:, ::-1]).any())
+
+    def at_rest(self, index: int) -> bool:
+        """Whether cube `index` moves slower than 5 cm/s."""
+        speed = np.linalg.norm(self.data.cvel[self._cube_bodies[index], 3:])
+        return bool(speed < REST_M_S)
+
     def collides(self) -> bool:
         """Whether any part of the robot touches anything, as posed."""
-        robot = self._robot_bodies
-        return any((a in robot) != (b in robot) for a, b in self._contact_bodies())
+        robot = self._of_robot[self._contact_bodies()]
+        return bool((robot[:, 0] != robot[:, 1]).any())
 
     def in_bowl(self, index: int) -> bool:
         """Whether cube `index` lies inside the bowl, held or not."""
@@ -186,21 +238,31 @@ class World:
         inside = np.linalg.norm(centre[:2] - self.bowl_xy) < BOWL_RADIUS_M - 0.01
         return bool(inside and centre[2] < BOWL_HEIGHT_M + 0.5 * CUBE_HALF_M)
 
+    def on_square(self, index: int) -> bool:
+        """Whether cube `index` lies on the square, held or not; never when it is not shown."""
+        centre, _ = self.cube_pose(index)
+        inside = np.linalg.norm(centre[:2] - self.square_xy) < ON_SQUARE_M
+        return bool(self.square_shown and inside and abs(centre[2] - CUBE_HALF_M) < CUBE_HALF_M)
+
+    def stacked(self, top: int, below: int) -> bool:
+        """Whether cube `top` lies on cube `below`, held or not."""
+        above = self.cube_pose(top)[0] - self.cube_pose(below)[0]
+        centred = np.linalg.norm(above[:2]) < STACKED_ASIDE_M
+        return bool(centred and abs(above[2] - 2.0 * CUBE_HALF_M) < STACKED_HEIGHT_M)
+
     def success(self) -> bool:
-        """Touch: the named cube was the first to be touched. Bowl: it rests there, let go."""
-        if self.task.kind == "touch":
-            return bool(self._touched) and self._touched[0] == self.named
-        body = self._cube_bodies[self.named]
-        slow = np.linalg.norm(self.data.cvel[body, 3:]) < 0.05
-        free = not any(body in pair and self._robot_bodies & pair for pair in self._pairs())
-        return bool(self.in_bowl(self.named) and slow and free)
+        """Whether everything asked for was done, in order.
+
+        touch: the named cube was the first to be touched; bowl, stack, push: it rests there, let
+        go, and for the last two has done so for a moment.
+        """
+        return self._judge.success()
 
     def failed(self) -> bool:
-        """Touch: another cube was touched first. Bowl: another lies in it, or ours fell down."""
-        if self.task.kind == "touch":
-            return bool(self._touched) and self._touched[0] != self.named
-        others = [i for i in range(NUM_CUBES) if i != self.named]
-        return any(self.in_bowl(i) for i in others) or self.cube_pose(self.named)[0][2] < -0.05
+        """Whether something went wrong: another cube was touched first, put there or stacked, or
+        one to be moved fell off the table.
+        """
+        return self._judge.failed()
 
     def phase(self) -> str:
         """What the expert would do now."""
@@ -213,13 +275,13 @@ class World:
         return self.cameras.render(camera)
 
     def project(
-        self, camera: str, xyz: np.ndarray, *, cube: int | None = None
+        self, camera: str, xyz: np.ndarray, *, cube: int | None = None, bowl: bool = False
     ) -> tuple[float, float] | None:
         """Where a point (m, base frame) appears: (x right, y down), each 0..1 over the image.
 
-        None when it is out of view or hidden; with `cube`, that cube itself hides nothing.
+        None when it is out of view or hidden; with `cube` or `bowl`, that one hides nothing.
         """
-        body = None if cube is None else self._cube_bodies[cube]
+        body = self._bowl.id if bowl else None if cube is None else self._cube_bodies[cube]
         return self.cameras.project(camera, xyz, see_through=body)
 
     def close(self) -> None:
@@ -246,37 +308,54 @@ class World:
     def _contact_bodies(self) -> np.ndarray:
         return self.model.geom_bodyid[self.data.contact.geom]
 
-    def _pairs(self) -> list[set[int]]:
-        return [{int(a), int(b)} for a, b in self._contact_bodies()]
-
-    def _note_touches(self) -> None:
-        if self.data.ncon == 0:
-            return
-        for pair in self._pairs():
-            if not self._robot_bodies & pair:
-                continue
-            for index, body in enumerate(self._cube_bodies):
-                if body in pair and index not in self._touched:
-                    self._touched.append(index)
+    def _lay_square(self) -> None:
+        """Where the first cube to be pushed wants it, or out of sight."""
+        pushed = [step.colour for step in self.steps if step.kind == "push"]
+        colours = self.layout.colours
+        index = colours.index(pushed[0]) if pushed else 0
+        self.data.mocap_pos[self._square.mocapid[0]] = [*self.layout.square_xy[index], 0.0]
+        self.model.geom("square").group[0] = SQUARE_GROUPS[bool(pushed)]
 
 
-def _choose_task(
+def _choose_steps(
     layout: Layout,
-    task: Task | None,
+    task: Task | Sequence[Task] | None,
     kind: str | None,
     colour: str | None,
     colour_index: int | None,
-) -> Task:
+) -> tuple[Task, ...]:
     if task is None:
-        if colour is not None and colour_index is not None:
-            raise A1Error("reset: give colour or colour_index, not both")
-        index = layout.named if colour_index is None else colour_index
-        if not 0 <= index < NUM_CUBES:
-            raise A1Error(f"reset: colour_index {index} is out of range; use 0..{NUM_CUBES - 1}")
-        task = make_task(kind or layout.kind, colour or layout.colours[index])
-    if task.colour not in layout.colours:
+        steps: tuple[Task, ...] = (_choose_task(layout, kind, colour, colour_index),)
+    else:
+        steps = (task,) if isinstance(task, Task) else tuple(task)
+    if not steps:
+        raise A1Error("reset: task is an empty list; give at least one task")
+    for step in steps:
+        for word in (step.colour, step.target):
+            if word is not None:
+                _require_on_table(layout, word)
+    return steps
+
+
+def _choose_task(
+    layout: Layout, kind: str | None, colour: str | None, colour_index: int | None
+) -> Task:
+    if colour is not None and colour_index is not None:
+        raise A1Error("reset: give colour or colour_index, not both")
+    index = layout.named if colour_index is None else colour_index
+    if not 0 <= index < NUM_CUBES:
+        raise A1Error(f"reset: colour_index {index} is out of range; use 0..{NUM_CUBES - 1}")
+    kind, colour = kind or layout.kind, colour or layout.colours[index]
+    if kind not in KINDS_WITH_TARGET:
+        return make_task(kind, colour)
+    _require_on_table(layout, colour)
+    target = layout.target_of(layout.colours.index(colour))
+    return make_task(kind, colour, layout.colours[target])
+
+
+def _require_on_table(layout: Layout, colour: str) -> None:
+    if colour not in layout.colours:
         raise A1Error(
-            f"reset: seed {layout.seed} has no {task.colour} cube; "
+            f"reset: seed {layout.seed} has no {colour} cube; "
             f"name one of {', '.join(layout.colours)}"
         )
-    return task
