@@ -120,8 +120,8 @@ def make_batch(tokenizer):
             row_weight_BH=torch.ones(size, 16),
             end_B=(torch.arange(size) % 2).float(),
             end_valid_B=torch.ones(size, dtype=torch.bool),
-            points_BV2=torch.rand(size, 2, 2, generator=generator),
-            points_valid_BV=torch.ones(size, 2, dtype=torch.bool),
+            points_BOV2=torch.rand(size, 2, 2, 2, generator=generator),
+            points_valid_BOV=torch.ones(size, 2, 2, dtype=torch.bool),
         )
 
     return make

@@ -81,6 +81,6 @@ def one_sample(given, actions_BHD):
         row_weight_BH=torch.ones(actions_BHD.shape[:2]),
         end_B=torch.zeros(1),
         end_valid_B=yes,
-        points_BV2=torch.zeros(1, 1, 2),
-        points_valid_BV=torch.zeros(1, 1, dtype=torch.bool),
+        points_BOV2=torch.zeros(1, 2, 1, 2),
+        points_valid_BOV=torch.zeros(1, 2, 1, dtype=torch.bool),
     )

@@ -158,7 +158,7 @@ def test_parts_of_a_batch_add_up_to_its_gradient(make_insulated, with_tokens, ob
     network = make_insulated()
     batch = with_tokens((TOUCH, BOWL, TOUCH, BOWL, TOUCH), image_of=(0, 0, 0, 1, 2))
     batch.action_valid_B[1] = False
-    batch.points_valid_BV[3] = False
+    batch.points_valid_BOV[3] = False
     batch.row_weight_BH[0] = 0.3
     totals = Totals.of(batch)
     draws = make_draws(
@@ -269,7 +269,7 @@ def test_invalid_rows_and_samples_do_not_count(network, make_batch):
     assert losses(network, batch, ("mlp",))["mlp"] == losses(network, changed, ("mlp",))["mlp"]
     batch.action_valid_B[:] = False
     batch.end_valid_B[:] = False
-    batch.points_valid_BV[:] = False
+    batch.points_valid_BOV[:] = False
     values = losses(network, batch, ("fm", "mlp", "end", "match", "point"))
     batch.row_weight_BH[:] = 1
     assert all(float(value.sum()) == 0 for value in values.values())

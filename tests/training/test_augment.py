@@ -32,8 +32,8 @@ def spotted(points, size=(48, 48), side=3):
         row_weight_BH=torch.ones(count, 16),
         end_B=torch.zeros(count),
         end_valid_B=yes,
-        points_BV2=torch.tensor(points)[:, None],
-        points_valid_BV=yes[:, None],
+        points_BOV2=torch.tensor(points)[:, None, None],
+        points_valid_BOV=yes[:, None, None],
     )
 
 
@@ -54,11 +54,11 @@ def test_a_crop_takes_the_point_along(size):
     batch = spotted(points, size)
     random = torch.rand(4, 1, RANDOMS, generator=torch.Generator().manual_seed(1))
     new = augmented(batch, ImageAugmentation(crop=0.4), random, padded=False)
-    assert new.points_valid_BV.sum() >= 3
-    for sample in new.points_valid_BV[:, 0].nonzero()[:, 0]:
+    assert new.points_valid_BOV.sum() >= 3
+    for sample in new.points_valid_BOV[:, 0, 0].nonzero()[:, 0]:
         found = brightest(new.images_UVHWC[sample, 0], size)
-        torch.testing.assert_close(found, new.points_BV2[sample, 0], atol=0.02, rtol=0)
-    assert (new.points_BV2 - batch.points_BV2).abs().max() > 0.05
+        torch.testing.assert_close(found, new.points_BOV2[sample, 0, 0], atol=0.02, rtol=0)
+    assert (new.points_BOV2 - batch.points_BOV2).abs().max() > 0.05
 
 
 def test_what_is_cropped_away_is_not_pointed_at():
@@ -66,7 +66,7 @@ def test_what_is_cropped_away_is_not_pointed_at():
     random = HALF.repeat(2, 1, 1)
     random[:, :, 0], random[:, :, 1] = 1.0, 1.0  # half the width, all the way to the right
     new = augmented(batch, ImageAugmentation(crop=0.5), random, padded=False)
-    assert new.points_valid_BV[:, 0].tolist() == [False, True]
+    assert new.points_valid_BOV[:, 0, 0].tolist() == [False, True]
     assert new.images_UVHWC[0].max() < 100
 
 
@@ -76,7 +76,7 @@ def test_what_is_erased_is_not_pointed_at():
     random = torch.rand(200, 1, RANDOMS, generator=torch.Generator().manual_seed(0))
     new = augmented(batch, ImageAugmentation(erase=0.5), random, padded=False)
     centre = new.images_UVHWC[:, 0, 24, 24, 0]
-    assert torch.equal(new.points_valid_BV[:, 0], centre == 250)
+    assert torch.equal(new.points_valid_BOV[:, 0, 0], centre == 250)
     # About half the pictures are erased somewhere, by 2 to 20 per cent.
     erased = ((new.images_UVHWC[..., 0] == 128) | (new.images_UVHWC[..., 0] == 127)).float()
     share = erased.mean((1, 2, 3))
@@ -92,7 +92,7 @@ def test_a_value_in_the_middle_changes_nothing_and_its_ends_do(name):
     how = ImageAugmentation(**{name: 0.3})
     same = augmented(batch, how, HALF.repeat(2, 1, 1), padded=False)
     assert (same.images_UVHWC.int() - images.int()).abs().max() <= 1
-    assert torch.equal(same.points_BV2, batch.points_BV2) and same.points_valid_BV.all()
+    assert torch.equal(same.points_BOV2, batch.points_BOV2) and same.points_valid_BOV.all()
     random = torch.stack((torch.zeros(1, RANDOMS), torch.ones(1, RANDOMS)))
     ends = augmented(batch, how, random, padded=False).images_UVHWC.float()
     low, high = ends[0].float() - images[0], ends[1].float() - images[1]
@@ -111,7 +111,7 @@ def test_the_same_random_numbers_give_the_same_pictures():
     part, _ = batch.of_images(1, 3)
     alone = augmented(part, how, random[1:], padded=False)
     assert torch.equal(alone.images_UVHWC, whole.images_UVHWC[1:])
-    assert torch.equal(alone.points_BV2, whole.points_BV2[1:])
+    assert torch.equal(alone.points_BOV2, whole.points_BOV2[1:])
 
 
 def test_strengths_are_shares():

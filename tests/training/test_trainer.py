@@ -222,9 +222,9 @@ def test_samples_without_actions_leave_the_action_losses_alone(parts):
 def test_an_unseen_object_is_not_pointed_at(parts):
     _, sampler = parts
     batch = sampler.draw({"scenes": 1.0}, 6)
-    assert batch.points_valid_BV[:, 0].all()
-    assert not batch.points_valid_BV[:, 1].any()
-    assert torch.isfinite(batch.points_BV2).all()
+    assert batch.points_valid_BOV[:, 0, 0].all()
+    assert not batch.points_valid_BOV[:, 0, 1].any()
+    assert torch.isfinite(batch.points_BOV2).all()
 
 
 def test_the_mixture_is_kept(parts):

@@ -8,12 +8,16 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+# What an instruction is about: the object that it names and, where it moves that, where to.
+OBJECTS = ("named", "target")
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrainBatch:
     """B samples about U images; a sample may lack action labels, end labels or points.
 
-    V cameras in model order, T text tokens (padded on the right), D dimensions, H rows.
+    O objects (`OBJECTS`), V cameras in model order, T text tokens (padded on the right), D
+    dimensions, H rows.
 
     Attributes:
         images_UVHWC: uint8 RGB.
@@ -23,8 +27,8 @@ class TrainBatch:
         action_valid_B: bool, the sample has an action label.
         row_weight_BH: float32, how much a row counts (0: padding at the end of an episode).
         end_B, end_valid_B: float32 0 or 1, the substep ends within the next row; bool.
-        points_BV2, points_valid_BV: float32 x, y of the named object in [0, 1] of the image
-            as the model sees it; bool, the object is visible.
+        points_BOV2, points_valid_BOV: float32 x, y of an object in [0, 1] of the image as the
+            model sees it; bool, there is one and it is visible.
         fast_ids_BA, fast_mask_BA: int64 action tokens of the chunk (see `fast_tokens`), padded on
             the right; bool, True where a token counts. None: no such tokens are learned.
     """
@@ -39,8 +43,8 @@ class TrainBatch:
     row_weight_BH: Tensor
     end_B: Tensor
     end_valid_B: Tensor
-    points_BV2: Tensor
-    points_valid_BV: Tensor
+    points_BOV2: Tensor
+    points_valid_BOV: Tensor
     fast_ids_BA: Tensor | None = None
     fast_mask_BA: Tensor | None = None
 

@@ -244,7 +244,7 @@ def tiny(*, vocab_size: int, **changes: Any) -> ModelConfig:
         start="shared",
         renoise_tau=0.5,
         metric="l2",
-        mlp_queries=4,
+        mlp_queries=8,
         flow_draws=2,
         insulate=False,
     )

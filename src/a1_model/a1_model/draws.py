@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from a1_model.batch import TrainBatch
+from a1_model.batch import OBJECTS, TrainBatch
 from a1_model.config import ModelConfig
 from a1_model.flow import sample_tau
 from a1_model.plain import one_of
@@ -23,7 +23,7 @@ OBJECTIVES = ("all_exits", "random_exit")
 
 @dataclass(frozen=True, eq=False)
 class Totals:
-    """Weights that the means are taken over: float32 [4 + V], to be added over processes."""
+    """Weights that the means are taken over: float32 [4 + O V], to be added over processes."""
 
     counts: Tensor
 
@@ -36,9 +36,9 @@ class Totals:
         sums = (
             (batch.row_weight_BH * batch.action_valid_B[:, None]).sum(),
             batch.end_valid_B.sum(),
-            batch.points_valid_BV.any(-1).sum(),
+            batch.points_valid_BOV[:, 0].any(-1).sum(),
             tokens.sum(),
-            *batch.points_valid_BV.sum(0),
+            *batch.points_valid_BOV.sum(0).flatten(),
         )
         return cls(torch.stack([value.float() for value in sums]))
 
@@ -54,7 +54,7 @@ class Totals:
 
     @property
     def pointed(self) -> Tensor:
-        """Samples whose object some camera sees."""
+        """Samples whose named object some camera sees."""
         return self.counts[2]
 
     @property
@@ -63,9 +63,9 @@ class Totals:
         return self.counts[3]
 
     @property
-    def points_V(self) -> Tensor:  # noqa: N802
+    def points_OV(self) -> Tensor:  # noqa: N802
         """Samples whose object each camera sees."""
-        return self.counts[4:]
+        return self.counts[4:].unflatten(0, (len(OBJECTS), -1))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from transformers.models.qwen2.modeling_qwen2 import Qwen2RMSNorm
 
+from a1_model.batch import OBJECTS
 from a1_model.config import CameraTokens, ModelConfig
 
 
@@ -83,11 +84,11 @@ class TokenHead(nn.Module):
 
 
 class PointHead(nn.Module):
-    """Where the named object is, read in two ways; training only, see `pointing`.
+    """Where the O objects of an instruction are, read in two ways; training only, see `pointing`.
 
-    The patch, from the last instruction token h: <W_q h, W_k h(patch)>, which is learned in
-    minutes and makes h and the patches speak the same words. The pixel, a readout of one token
-    alone, so that the token has to say where the object is and not only what to look for.
+    The patch, from the last instruction token h: <W_q h, W_k h(patch)>, W_q of the object, which
+    is learned in minutes and makes h and the patches speak the same words. The pixel, a readout of
+    one token alone, so that the token has to say where the object is and not only what to look for.
     """
 
     def __init__(self, config: ModelConfig):
@@ -96,8 +97,9 @@ class PointHead(nn.Module):
         self._image_tokens = config.image_tokens
         self._sizes = [camera.grid**2 for camera in config.cameras]
         self.norms = nn.ModuleList(Qwen2RMSNorm(hidden, eps=eps) for _ in config.exits)
-        self.query = nn.Linear(hidden, hidden)
+        self.queries = nn.ModuleList(nn.Linear(hidden, hidden) for _ in OBJECTS)
         self.key = nn.Linear(hidden, hidden, bias=False)
+        numbers = 2 * len(OBJECTS) * len(config.cameras)
         widths = {
             "instruction": hidden,
             "queries": hidden,
@@ -107,9 +109,7 @@ class PointHead(nn.Module):
         self.pixel = nn.ModuleDict(
             {
                 name: nn.ModuleList(
-                    nn.Sequential(
-                        Qwen2RMSNorm(width, eps=eps), nn.Linear(width, 2 * len(config.cameras))
-                    )
+                    nn.Sequential(Qwen2RMSNorm(width, eps=eps), nn.Linear(width, numbers))
                     for _ in config.exits
                 )
                 for name, width in widths.items()
@@ -117,22 +117,26 @@ class PointHead(nn.Module):
         )
 
     def pixels(self, name: str, exit_index: int, hidden_BRC: Tensor) -> Tensor:
-        """x, y in [0, 1] of every camera's image, [B, R, V, 2].
+        """x, y in [0, 1] of every camera's image, [B, R, O, V, 2].
 
         Args:
             name: of the tokens: "instruction" (the last one), "queries", "state" or "actions".
             hidden_BRC: these tokens after the exit's block.
         """
         readouts = cast(nn.ModuleList, self.pixel[name])
-        return 0.5 + readouts[exit_index](hidden_BRC).unflatten(-1, (-1, 2))
+        return 0.5 + readouts[exit_index](hidden_BRC).unflatten(-1, (len(OBJECTS), -1, 2))
 
-    def matches(self, exit_index: int, hidden_BNC: Tensor, valid_B: Tensor) -> list[Tensor]:
-        """Log-probability of every patch, one [B, patches] per camera."""
+    def matches(self, exit_index: int, hidden_BNC: Tensor, valid_B: Tensor) -> list[list[Tensor]]:
+        """Log-probability of every patch, for each object one [B, patches] per camera."""
         norm = self.norms[exit_index]
-        query_BC = self.query(norm(last_token(hidden_BNC, valid_B)))
+        last_BC = norm(last_token(hidden_BNC, valid_B))
+        query_BCO = torch.stack([query(last_BC) for query in self.queries], dim=-1)
         key_BNC = self.key(norm(hidden_BNC[:, : self._image_tokens]))
-        scores_BN = (key_BNC @ query_BC[..., None])[..., 0] / query_BC.shape[-1] ** 0.5
-        return [part.log_softmax(-1) for part in scores_BN.split(self._sizes, dim=1)]
+        scores_BNO = key_BNC @ query_BCO / query_BCO.shape[1] ** 0.5
+        return [
+            [part_BP.log_softmax(-1) for part_BP in scores_BN.split(self._sizes, dim=1)]
+            for scores_BN in scores_BNO.unbind(-1)
+        ]
 
 
 def last_token(hidden_BNC: Tensor, valid_B: Tensor) -> Tensor:

@@ -93,7 +93,7 @@ class A1Network(nn.Module):
 
     @torch.no_grad()
     def point(self, batch: TrainBatch, camera: int = 0) -> Tensor:
-        """Where each exit says the named object is: x, y in [0, 1] of the image, [K, B, 2]."""
+        """Where each exit says the objects are: x, y in [0, 1] of the image, [K, B, O, 2]."""
         prefix, layout = self.shared_prefix(batch, with_queries=False)
         points = []
         for block in range(self.config.exits[-1] + 1):
@@ -101,6 +101,6 @@ class A1Network(nn.Module):
             if block in self.config.exits:
                 exit_index = self.config.exits.index(block)
                 last_B1C = last_token(hidden, layout.valid_B)[:, None]
-                pixels_B1V2 = self.point_head.pixels("instruction", exit_index, last_B1C)
-                points.append(pixels_B1V2[:, 0, camera])
+                pixels_B1OV2 = self.point_head.pixels("instruction", exit_index, last_B1C)
+                points.append(pixels_B1OV2[:, 0, :, camera])
         return torch.stack(points)

@@ -2,8 +2,9 @@
 
 Cloning alone leaves the instruction unheard: the one token that knows what is meant is one of
 about a hundred that the actions attend to, and for thousands of steps nothing tells them apart.
-So the last instruction token is taught to find the object, and the tokens that decide (state,
-actions, MLP queries) to look at it, each by one attention head, and all of them to say the pixel.
+So the last instruction token is taught to find the object and where it is to go, and the tokens
+that decide (state, actions, MLP queries) to look at that token, each by one attention head, and all
+of them to say the pixels.
 
 Matching comes first and alone (the loss "match"): it is learned in minutes. Looking and saying
 (the loss "point") build on it; from scratch they settle on all cubes alike and hold matching there.
@@ -39,36 +40,42 @@ class Pointing:
         self._config = network.config
         self._layout = layout
         self._totals = totals
-        self._points_BV2, self._valid_BV = batch.points_BV2, batch.points_valid_BV
+        self._points_BOV2, self._valid_BOV = batch.points_BOV2, batch.points_valid_BOV
         self._targets = [
-            point_target(batch.points_BV2[:, view], camera)
-            for view, camera in enumerate(self._config.cameras)
+            [
+                point_target(points_BV2[:, view], camera)
+                for view, camera in enumerate(self._config.cameras)
+            ]
+            for points_BV2 in batch.points_BOV2.unbind(1)
         ]
         self._rows_B = torch.arange(len(layout.valid_B), device=layout.valid_B.device)
 
     def match(self, exit_index: int, hidden_BNC: Tensor) -> Tensor:
-        """The last instruction token matches the object's patch, in every camera.
+        """The last instruction token matches the objects' patches, in every camera.
 
         Args:
             hidden_BNC: after the exit's block.
         """
-        matches = self._head.matches(exit_index, hidden_BNC, self._layout.valid_B)
-        return self._found(matches)
+        return self._found(self._head.matches(exit_index, hidden_BNC, self._layout.valid_B))
 
     def instruction(self, exit_index: int, half: HalfBlock, hidden_BNC: Tensor) -> Tensor:
-        """The last instruction token looks at the object (one attention head a camera) and says
-        its pixel.
+        """The last instruction token looks at the objects and says their pixels.
+
+        One attention head each: the named object in every camera, then where it goes, as far as
+        there are heads.
 
         Args:
             half: the exit's block. hidden_BNC: after it.
         """
         last_B1 = self._layout.valid_B[:, None] - 1
-        count = len(self._targets)
-        looks = self._looks(self._config.exits[exit_index], half, last_B1, range(count))[:, :, 0]
-        sizes = [target_BP.shape[1] for target_BP in self._targets]
+        heads = self._config.backbone.heads
+        looks = self._looks(self._config.exits[exit_index], half, last_B1, range(heads))[:, :, 0]
+        sizes = [target_BP.shape[1] for target_BP in self._targets[0]]
+        shares_BAP = looks[..., : sum(sizes)].split(sizes, dim=-1)
+        free = iter(range(heads))
         shares = [
-            log_share_BVP[:, view]
-            for view, log_share_BVP in enumerate(looks[..., : sum(sizes)].split(sizes, dim=-1))
+            [share_BAP[:, head] for share_BAP, head in zip(shares_BAP, free, strict=False)]
+            for _ in self._targets
         ]
         last_B1C = last_token(hidden_BNC, self._layout.valid_B)[:, None]
         return self._found(shares) + self._said("instruction", exit_index, last_B1C)
@@ -96,30 +103,32 @@ class Pointing:
         """
         return self._told(name, exit_index, hidden_BRC, log_share_BRN)
 
-    def _found(self, log_shares: Sequence[Tensor]) -> Tensor:
-        """Cross-entropy over each camera's patches, mean over the cameras."""
-        losses = [
-            masked_mean(
-                -(target_BP * log_share_BP).sum(-1),
-                self._valid_BV[:, view],
-                self._totals.points_V[view],
-            )
-            for view, (log_share_BP, target_BP) in enumerate(
-                zip(log_shares, self._targets, strict=True)
-            )
-        ]
-        return torch.stack(losses).mean()
+    def _found(self, log_shares: Sequence[Sequence[Tensor]]) -> Tensor:
+        """Cross-entropy over each camera's patches, mean over the cameras, sum over the objects.
+
+        Args:
+            log_shares: of an object, of as many cameras as look at it.
+        """
+        total = self._valid_BOV.new_zeros((), dtype=torch.float32)
+        for item, (shares, targets) in enumerate(zip(log_shares, self._targets, strict=True)):
+            for view, (log_share_BP, target_BP) in enumerate(zip(shares, targets, strict=False)):
+                total = total + masked_mean(
+                    -(target_BP * log_share_BP).sum(-1),
+                    self._valid_BOV[:, item, view],
+                    self._totals.points_OV[item, view],
+                ) / len(shares)
+        return total
 
     def _told(self, name: str, exit_index: int, hidden_BRC: Tensor, log_share: Tensor) -> Tensor:
         look_B = -log_share[self._rows_B, :, self._layout.valid_B - 1].mean(-1)
-        look = masked_mean(look_B, self._valid_BV.any(-1), self._totals.pointed)
+        look = masked_mean(look_B, self._valid_BOV[:, 0].any(-1), self._totals.pointed)
         return LOOK_WEIGHT * look + self._said(name, exit_index, hidden_BRC)
 
     def _said(self, name: str, exit_index: int, hidden_BRC: Tensor) -> Tensor:
-        pixels_BRV2 = self._head.pixels(name, exit_index, hidden_BRC)
-        error_BV = (pixels_BRV2 - self._points_BV2[:, None]).abs().mean((1, 3))
-        total = self._totals.points_V.sum()
-        return PIXEL_WEIGHT * masked_mean(error_BV, self._valid_BV, total)
+        pixels_BROV2 = self._head.pixels(name, exit_index, hidden_BRC)
+        error_BOV = (pixels_BROV2 - self._points_BOV2[:, None]).abs().mean((1, 4))
+        totals_O1 = self._totals.points_OV.sum(-1, keepdim=True).clamp(min=1)
+        return PIXEL_WEIGHT * (error_BOV * self._valid_BOV / totals_O1).sum()
 
     def _looks(
         self, block: int, half: HalfBlock, where_BR: Tensor, heads: range | list[int]

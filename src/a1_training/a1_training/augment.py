@@ -81,8 +81,8 @@ def augmented(
     return dataclasses.replace(
         batch,
         images_UVHWC=pictures.reshape(images_UVHWC.shape),
-        points_BV2=points,
-        points_valid_BV=batch.points_valid_BV & inside,
+        points_BOV2=points,
+        points_valid_BOV=batch.points_valid_BOV & inside,
     )
 
 
@@ -149,19 +149,19 @@ def _moved(
     *,
     padded: bool,
 ) -> tuple[Tensor, Tensor]:
-    """Points [B, V, 2] in the new pictures, and whether they still show them [B, V]."""
+    """Points [B, O, V, 2] in the new pictures, and whether they still show them [B, O, V]."""
     height, width = size
     # The square that points refer to, over the picture's sides.
     square = max(size) if padded else min(size)
     sides = torch.tensor([width, height], device=keep_UV.device)
-    keep_BV1 = keep_UV[batch.image_of_B][..., None]
-    shift_BV2, boxes_BV4 = shift_UV2[batch.image_of_B], boxes_UV4[batch.image_of_B]
+    keep_B1V1 = keep_UV[batch.image_of_B][:, None, :, None]
+    shift_B1V2, boxes_B1V4 = (x[batch.image_of_B][:, None] for x in (shift_UV2, boxes_UV4))
     # In half sides of the picture, from its centre.
-    before = (2 * batch.points_BV2 - 1) * square / sides
-    after = (before - shift_BV2) / keep_BV1
+    before = (2 * batch.points_BOV2 - 1) * square / sides
+    after = (before - shift_B1V2) / keep_B1V1
     shown = (after.abs() <= 1).all(-1)
     place = (after + 1) / 2
-    left, top, right, bottom = boxes_BV4.unbind(-1)
+    left, top, right, bottom = boxes_B1V4.unbind(-1)
     hidden = (
         (place[..., 0] >= left)
         & (place[..., 0] < right)

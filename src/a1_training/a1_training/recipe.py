@@ -83,6 +83,7 @@ class Recipe:
             generated in the simulator. A recipe for data that is given has none.
         demonstration_episodes: scripted expert episodes.
         noise: execution noise of the demonstrations (see `a1_world.generate`).
+        chained: share of the episodes, demonstrated or not, that go on with a second task.
         images_per_step: images an optimiser step, of all processes; with each come all samples
             about it.
         images_per_pass: images at a time in one process, whose gradients are added up; None: all.
@@ -101,6 +102,7 @@ class Recipe:
     scenes: int = 0
     demonstration_episodes: int = 0
     noise: float = 0.0
+    chained: float = 0.0
     dagger: tuple[DaggerRound, ...] = ()
     images_per_step: int = 16
     images_per_pass: int | None = None
@@ -138,19 +140,20 @@ class Recipe:
         }
 
 
-_ACT = {"fm": 1.0, "mlp": 0.5, "end": 0.05, "match": 0.2, "point": 0.2}
+_ACT = {"fm": 1.0, "mlp": 1.0, "end": 0.05, "match": 0.2, "point": 0.2}
 
 
 def tiny_recipe() -> Recipe:
     """Match, point, clone, then two rounds of DAgger."""
     return Recipe(
         scenes=16_000,
-        demonstration_episodes=1_600,
+        demonstration_episodes=2_000,
         noise=1.0,
+        chained=0.25,
         stages=(
             Stage(
                 name="match",
-                steps=600,
+                steps=800,
                 mixture={"scenes": 1.0},
                 loss_weights={"match": 1.0},
                 learning_rate=1e-3,
@@ -158,7 +161,7 @@ def tiny_recipe() -> Recipe:
             ),
             Stage(
                 name="point",
-                steps=300,
+                steps=400,
                 mixture={"scenes": 1.0},
                 loss_weights={"match": 1.0, "point": 1.0},
                 learning_rate=1e-3,
@@ -167,7 +170,7 @@ def tiny_recipe() -> Recipe:
             ),
             Stage(
                 name="clone",
-                steps=1_500,
+                steps=3_000,
                 mixture={"demonstrations": 0.6, "scenes": 0.4},
                 loss_weights=_ACT,
                 learning_rate=1e-3,
@@ -176,12 +179,12 @@ def tiny_recipe() -> Recipe:
         ),
         dagger=(
             DaggerRound(
-                episodes=200,
+                episodes=320,
                 beta=0.2,
                 any_exit=False,
                 stage=Stage(
                     name="dagger-1",
-                    steps=1_200,
+                    steps=1_800,
                     mixture={"demonstrations": 0.4, "dagger": 0.45, "scenes": 0.15},
                     loss_weights=_ACT,
                     learning_rate=6e-4,
@@ -190,12 +193,12 @@ def tiny_recipe() -> Recipe:
                 ),
             ),
             DaggerRound(
-                episodes=240,
+                episodes=320,
                 beta=0.0,
                 any_exit=True,
                 stage=Stage(
                     name="dagger-2",
-                    steps=1_000,
+                    steps=1_800,
                     mixture={"demonstrations": 0.35, "dagger": 0.5, "scenes": 0.15},
                     loss_weights=_ACT,
                     learning_rate=6e-4,

@@ -144,7 +144,12 @@ class BatchSampler:
         actions = np.concatenate([shards.actions_NHD[index] for shards, index in parts])
         valid = np.concatenate([shards.action_valid_N[index] for shards, index in parts])
         end = np.concatenate([shards.end_N[index] for shards, index in parts])
-        points = np.concatenate([shards.points_NV2[index] for shards, index in parts])
+        points = np.concatenate(
+            [
+                np.stack((shards.points_NV2[index], shards.target_points_NV2[index]), axis=1)
+                for shards, index in parts
+            ]
+        )
         text = [shards.instructions[i] for shards, index in parts for i in index]
         ids, mask = self._tokenizer.encode(text)
         state = np.where(masked_N[:, None], 0.0, self._normaliser.encode_state(state))
@@ -162,8 +167,8 @@ class BatchSampler:
             row_weight_BH=torch.from_numpy(np.tile(row_weights(actions.shape[1]), (len(valid), 1))),
             end_B=torch.from_numpy(end.astype(np.float32)),
             end_valid_B=torch.from_numpy(valid),
-            points_BV2=torch.from_numpy(np.nan_to_num(points).astype(np.float32)),
-            points_valid_BV=torch.from_numpy(np.isfinite(points).all(axis=-1)),
+            points_BOV2=torch.from_numpy(np.nan_to_num(points).astype(np.float32)),
+            points_valid_BOV=torch.from_numpy(np.isfinite(points).all(axis=-1)),
         )
 
 

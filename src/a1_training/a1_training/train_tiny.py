@@ -85,6 +85,7 @@ class TinyRun:
                 recipe.demonstration_episodes,
                 SEED_DEMONSTRATIONS,
                 noise=recipe.noise,
+                chained=recipe.chained,
             ),
         }
         self._normaliser: Normaliser = fit_normaliser(
@@ -152,6 +153,7 @@ class TinyRun:
             spec=self._paths.spec,
             beta=dagger.beta,
             any_exit=dagger.any_exit,
+            chained=self._recipe.chained,
         )
         folders = sorted(self._paths.data("dagger").glob("*/part*"))
         shards = open_shards(folders)
@@ -170,8 +172,9 @@ class TinyRun:
 
         self._log.followed(self._trainer, stage, sampler, first, save)
         grounding = measure_grounding(self._trainer.average, sampler, "held_out", 512)
-        hits = " ".join(f"{hit:.2f}" for hit in grounding.hits)
-        self._console.print(f"{stage.name}: pointing at the named object, by exit: {hits}")
+        for name, hits_K in grounding.hits.items():
+            hits = " ".join(f"{hit:.2f}" for hit in hits_K)
+            self._console.print(f"{stage.name}: pointing at the {name} object, by exit: {hits}")
         self._log.row({"stage": stage.name, "grounding": grounding.hits})
         self._write_checkpoint(stage.name)
 
@@ -207,7 +210,14 @@ def _fill(directory: Path, generator: Callable, count: int, seed: int, arguments
 
 
 def _dagger_samples(
-    episodes: int, seed: int, *, checkpoint: Path, spec: Path, beta: float, any_exit: bool
+    episodes: int,
+    seed: int,
+    *,
+    checkpoint: Path,
+    spec: Path,
+    beta: float,
+    any_exit: bool,
+    chained: float,
 ) -> Iterator[Sample]:
     loaded = load_checkpoint(checkpoint, load_spec(spec))
     settings = [ExitSetting(mode="full")]
@@ -215,7 +225,9 @@ def _dagger_samples(
         # Nothing leaves at the first exit: there is no earlier one to agree with.
         blocks = loaded.config.exits[1:]
         settings = [ExitSetting(mode="fixed", fixed_exit=block) for block in blocks]
-    return generate.dagger_samples(loaded.policy, episodes, seed, beta=beta, settings=settings)
+    return generate.dagger_samples(
+        loaded.policy, episodes, seed, beta=beta, settings=settings, chained=chained
+    )
 
 
 def main() -> None:

@@ -30,7 +30,7 @@ from a1_training.workers import Workers
 # Muon's step is a matrix whose singular values are about its learning rate, AdamW's one whose
 # entries are: this many times the stage's rate gives changes of about the same size.
 MATRIX_RATE = 20.0
-_LAYERS = ("vision.", "backbone.layers.", "expert.layers.")
+_LAYERS = ("vision.", "backbone.layers.", "expert.layers.", "query_head.readouts.")
 
 
 def learning_rate(stage: Stage, step: int) -> float:
