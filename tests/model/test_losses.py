@@ -306,6 +306,45 @@ def test_shared_images_are_the_plain_prefix(network, make_batch, with_queries):
         torch.testing.assert_close(hidden[real], plain[real], rtol=1e-5, atol=1e-5)
 
 
+def test_matching_is_the_cross_entropy_of_both_objects_in_every_camera(network, make_batch):
+    """Mean over the cameras and the samples that see an object, sum over the objects."""
+    batch = make_batch((TOUCH, BOWL, TOUCH))
+    batch.points_valid_BOV[1, 1] = False
+    batch.points_valid_BOV[2, 0, 1] = False
+    prefix, layout = network.shared_prefix(batch, with_queries=False)
+    expected = []
+    for block in range(network.config.backbone.layers):
+        hidden = prefix.finish(block, prefix.keys_values(block))
+        if block not in network.config.exits:
+            continue
+        shares = network.point_head.matches(
+            network.config.exits.index(block), hidden, layout.valid_B
+        )
+        for item in range(2):
+            for view, camera in enumerate(network.config.cameras):
+                target = point_target(batch.points_BOV2[:, item, view], camera)
+                entropy = -(target * shares[item][view]).sum(-1)
+                expected.append(entropy[batch.points_valid_BOV[:, item, view]].mean() / 2)
+    found = losses(network, batch, ("match",))["match"]
+    torch.testing.assert_close(found, torch.stack(expected).sum() / len(network.config.exits))
+
+
+@pytest.mark.parametrize(("item", "view", "head"), [(0, 0, 0), (0, 1, 1), (1, 0, 2), (1, 1, None)])
+def test_an_object_is_looked_at_by_a_head_of_its_own(make_network, make_batch, item, view, head):
+    """Of three: the named object in both cameras, what it goes to in the first."""
+    network, batch = make_network(), make_batch((TOUCH, BOWL))
+    batch.points_valid_BOV[:] = False
+    batch.points_valid_BOV[:, item, view] = True
+    for readouts in network.point_head.pixel.values():
+        for readout in readouts:
+            torch.nn.init.zeros_(readout[1].weight)
+    losses(network, batch, ("point",))["point"].backward()
+    # Nothing but its own looks depends on the queries of the last block.
+    weight = network.backbone.layers[-1].self_attn.q_proj.weight
+    moved = weight.grad.unflatten(0, (3, -1)).abs().sum((1, 2)) > 0
+    assert moved.tolist() == [number == head for number in range(3)]
+
+
 def test_all_that_decide_are_taught_to_point(make_network, make_batch):
     """The pointing loss alone reaches the state, the noisy actions and the queries."""
     network = make_network()

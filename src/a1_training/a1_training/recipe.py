@@ -60,17 +60,17 @@ class Stage:
 class DaggerRound:
     """The policy drives, the expert labels (Ross et al., 2011), then a further stage trains.
 
+    Each episode is driven from one exit, drawn at random: what leaves early has to have seen where
+    leaving early leads.
+
     Attributes:
         episodes: rollouts added to the source `dagger`.
         beta: fraction of ticks on which the expert's rows are executed instead.
-        any_exit: each episode is driven from one exit, drawn at random, else all from the last:
-            what leaves early has to have seen where leaving early leads.
         stage: training after the new episodes have been added.
     """
 
     episodes: int
     beta: float
-    any_exit: bool
     stage: Stage
 
 
@@ -179,9 +179,8 @@ def tiny_recipe() -> Recipe:
         ),
         dagger=(
             DaggerRound(
-                episodes=320,
+                episodes=400,
                 beta=0.2,
-                any_exit=False,
                 stage=Stage(
                     name="dagger-1",
                     steps=1_800,
@@ -193,9 +192,8 @@ def tiny_recipe() -> Recipe:
                 ),
             ),
             DaggerRound(
-                episodes=320,
+                episodes=400,
                 beta=0.0,
-                any_exit=True,
                 stage=Stage(
                     name="dagger-2",
                     steps=1_800,

@@ -152,7 +152,6 @@ class TinyRun:
             checkpoint=self._paths.checkpoint,
             spec=self._paths.spec,
             beta=dagger.beta,
-            any_exit=dagger.any_exit,
             chained=self._recipe.chained,
         )
         folders = sorted(self._paths.data("dagger").glob("*/part*"))
@@ -216,15 +215,12 @@ def _dagger_samples(
     checkpoint: Path,
     spec: Path,
     beta: float,
-    any_exit: bool,
     chained: float,
 ) -> Iterator[Sample]:
     loaded = load_checkpoint(checkpoint, load_spec(spec))
-    settings = [ExitSetting(mode="full")]
-    if any_exit:
-        # Nothing leaves at the first exit: there is no earlier one to agree with.
-        blocks = loaded.config.exits[1:]
-        settings = [ExitSetting(mode="fixed", fixed_exit=block) for block in blocks]
+    # Nothing leaves at the first exit: there is no earlier one to agree with.
+    blocks = loaded.config.exits[1:]
+    settings = [ExitSetting(mode="fixed", fixed_exit=block) for block in blocks]
     return generate.dagger_samples(
         loaded.policy, episodes, seed, beta=beta, settings=settings, chained=chained
     )
