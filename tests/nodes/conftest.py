@@ -122,7 +122,7 @@ def make_policy_node(ros, policy, spec_file, tmp_path) -> Callable[..., Node]:
         }
         return ros.add(
             PolicyNode(
-                load_checkpoint=lambda directory, spec, threads: known_checkpoint(policy),
+                load_checkpoint=lambda directory, spec, settings: known_checkpoint(policy),
                 parameter_overrides=[Parameter(k, value=v) for k, v in values.items()],
                 use_global_arguments=False,
             )

@@ -106,6 +106,12 @@ def test_a_checkpoint_that_was_changed_is_refused(make_node, checkpoint, heard_l
     assert wait_for(lambda: any("copy it again" in m for m in heard_lifecycle)), heard_lifecycle
 
 
+def test_a_device_that_is_not_there_is_refused(make_node, heard_lifecycle, wait_for):
+    node = make_node(device="cuda:99")
+    assert node.trigger_configure() is TransitionCallbackReturn.FAILURE
+    assert wait_for(lambda: any("cuda:99" in m for m in heard_lifecycle)), heard_lifecycle
+
+
 def test_a_checkpoint_for_other_cameras_is_refused(make_node, tmp_path, heard_lifecycle, wait_for):
     spec = write_quick_spec(tmp_path / "other.yaml")
     spec.write_text(spec.read_text().replace("name: wrist", "name: side"))

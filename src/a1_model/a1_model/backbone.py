@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from transformers import Qwen2Config
 from transformers.models.qwen2.modeling_qwen2 import Qwen2DecoderLayer
 
-from a1_model.blocks import HalfBlock, Rope, RopeTable, finish, initialise, keys_values
+from a1_model.blocks import HalfBlock, Halves, Rope, RopeTable, initialise
 from a1_model.config import BackboneConfig
 
 
@@ -55,7 +55,11 @@ class Layout:
 
 
 class Backbone(nn.Module):
-    """Embedding and layers; there is no final norm, every exit brings its own."""
+    """Embedding and layers; there is no final norm, every exit brings its own.
+
+    Attributes:
+        halves: what runs a layer.
+    """
 
     def __init__(self, config: BackboneConfig):
         super().__init__()
@@ -64,6 +68,7 @@ class Backbone(nn.Module):
         self.embed_tokens = nn.Embedding(config.vocab_size, config.hidden)
         self.layers = nn.ModuleList(Qwen2DecoderLayer(sizes, i) for i in range(config.layers))
         self.rope = RopeTable(config.head_dim, config.rope_theta)
+        self.halves = Halves()
         initialise(self.layers, config.init_std, config.layers)
 
     def layout(
@@ -110,12 +115,14 @@ class Backbone(nn.Module):
 
     def keys_values(self, index: int, hidden_BNC: Tensor, layout: Layout) -> HalfBlock:
         """First half of block `index`."""
-        return keys_values(self.layers[index], hidden_BNC, layout.rope)
+        return self.halves.keys_values(self.layers[index], hidden_BNC, layout.rope)
 
     def finish(self, index: int, half: HalfBlock, layout: Layout) -> Tensor:
         """Second half of block `index`."""
         causal = self.config.causal and layout.mask is None
-        return finish(self.layers[index], half, layout.rope, mask=layout.mask, causal=causal)
+        return self.halves.finish(
+            self.layers[index], half, layout.rope, mask=layout.mask, causal=causal
+        )
 
 
 def additive(seen: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ Shapes: B batch, N tokens, C channels, G KV heads, d head_dim.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -131,6 +131,14 @@ def finish(
     mixed = mixed.transpose(1, 2).flatten(2)
     hidden = half.hidden_BNC + attention.o_proj(mixed)
     return hidden + layer.mlp(layer.post_attention_layernorm(hidden))
+
+
+@dataclass(frozen=True, slots=True)
+class Halves:
+    """What runs the two halves of every layer: the functions above, or compiled ones."""
+
+    keys_values: Callable[..., HalfBlock] = keys_values
+    finish: Callable[..., Tensor] = finish
 
 
 def attention_scores(

@@ -22,12 +22,11 @@ from a1_model.backbone import Layout, additive
 from a1_model.blocks import (
     DecoderLayer,
     HalfBlock,
+    Halves,
     Rope,
     RopeTable,
     attention_scores,
-    finish,
     initialise,
-    keys_values,
 )
 from a1_model.config import ModelConfig
 from a1_model.flow import velocity_towards
@@ -57,6 +56,7 @@ class Lanes(nn.Module):
     Attributes:
         causal_rows: an action row sees only itself and those before it.
         first_position: of the state token; None: the number of valid prefix tokens.
+        halves: what runs a layer.
     """
 
     causal_rows = False
@@ -77,6 +77,7 @@ class Lanes(nn.Module):
         backbone, sizes = config.backbone, config.expert
         self.horizon = config.horizon
         self.rope = RopeTable(backbone.head_dim, rope_theta)
+        self.halves = Halves()
         same = layer_config(
             hidden_size=sizes.hidden,
             num_hidden_layers=backbone.layers,
@@ -150,12 +151,12 @@ class Lanes(nn.Module):
             half: the backbone's block `index`; its tokens beyond `prefix` are ignored.
         """
         layer = self.layers[index]
-        own = keys_values(layer, state_B1C, suffix.state_rope)
+        own = self.halves.keys_values(layer, state_B1C, suffix.state_rope)
         context = Context(
             torch.cat((half.key_BGNd[:, :, :prefix], own.key_BGNd), dim=2),
             torch.cat((half.value_BGNd[:, :, :prefix], own.value_BGNd), dim=2),
         )
-        state_B1C = finish(
+        state_B1C = self.halves.finish(
             layer,
             own,
             suffix.state_rope,
@@ -170,8 +171,8 @@ class Lanes(nn.Module):
     ) -> Tensor:
         """Moves the action tokens one layer on."""
         layer = self.layers[index]
-        own = keys_values(layer, actions_BRC, suffix.action_rope)
-        return finish(
+        own = self.halves.keys_values(layer, actions_BRC, suffix.action_rope)
+        return self.halves.finish(
             layer,
             own,
             suffix.action_rope,

@@ -34,6 +34,7 @@ def add_reading(add: Callable[..., Any]) -> None:
     add("--as-live", action="store_true", help="do not wait for joint states, as on a robot")
     add("--batch", type=int, default=16, help="ticks computed at once")
     add("--threads", type=int, default=1, help="CPU threads of the model")
+    add("--device", default="cpu", help="where the model runs, e.g. cuda")
 
 
 def open_all(paths: Sequence[Path], spec: RobotSpec, options: argparse.Namespace) -> list[Bag]:
@@ -54,6 +55,7 @@ def load_policy(options: argparse.Namespace, spec: RobotSpec) -> tuple[Loaded, E
         "checkpoint": str(options.checkpoint),
         "thresholds": str(options.thresholds or ""),
         "threads": options.threads,
+        "device": options.device,
     }
     settings = settings_from(values)
     loaded = load(settings, load_a1)

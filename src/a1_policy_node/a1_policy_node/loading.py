@@ -40,8 +40,8 @@ class Checkpoint(Protocol):
         """SHA-256 (hex) of the content."""
 
 
-CheckpointLoader = Callable[[Path, RobotSpec, int], Checkpoint]
-"""Directory, robot spec and CPU threads to a checkpoint; raises A1Error."""
+CheckpointLoader = Callable[[Path, RobotSpec, Settings], Checkpoint]
+"""Directory and robot spec to a checkpoint, on the device of the settings; raises A1Error."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,16 +78,19 @@ class Loaded:
         return load_forward_kinematics(self.forward_kinematics)
 
 
-def load_a1(directory: Path, spec: RobotSpec, threads: int) -> Checkpoint:
+def load_a1(directory: Path, spec: RobotSpec, settings: Settings) -> Checkpoint:
     """Load a checkpoint of a1_model, with the latency of its segments measured here."""
     # Imported here: a node with another policy does without torch.
     import torch
 
     from a1_model.checkpoint import load_checkpoint
+    from a1_model.compiled import compile_segments
     from a1_model.segments import measure_segments
 
-    torch.set_num_threads(threads)
-    checkpoint = load_checkpoint(directory, spec)
+    torch.set_num_threads(settings.threads)
+    checkpoint = load_checkpoint(directory, spec, device=settings.device)
+    if settings.compile:
+        compile_segments(checkpoint.network)
     measure_segments(checkpoint.policy, warm_up_observation(spec), repeats=3)
     return checkpoint
 
@@ -111,7 +114,7 @@ def load(settings: Settings, load_checkpoint: CheckpointLoader) -> Loaded:
         raise CheckpointError(
             f"parameter checkpoint: {directory} is no directory; train or fetch a checkpoint"
         )
-    checkpoint = load_checkpoint(directory, spec, settings.threads)
+    checkpoint = load_checkpoint(directory, spec, settings)
     began_s = time.monotonic()
     output = checkpoint.policy.act(warm_up_observation(spec), setting=ExitSetting(mode="full"))
     wanted = (spec.policy.horizon, spec.dim)

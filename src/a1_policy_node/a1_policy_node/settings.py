@@ -59,6 +59,19 @@ SPECS = (
         change=Change.UNCONFIGURED,
     ),
     ParameterSpec(
+        name="device",
+        default="cpu",
+        description="Where the model runs, as torch calls it, e.g. cuda or cuda:1",
+        change=Change.UNCONFIGURED,
+    ),
+    ParameterSpec(
+        name="compile",
+        default=False,
+        description="Compile the model's segments when it is loaded, which takes a minute; chunks "
+        "stay equal up to rounding",
+        change=Change.UNCONFIGURED,
+    ),
+    ParameterSpec(
         name="end_probability",
         default=0.5,
         description="End-of-substep probability from which a chunk votes to move on",
@@ -126,6 +139,8 @@ class Settings:
     replan_period: float
     lockstep: bool
     threads: int
+    device: str
+    compile: bool
     end_probability: float
     end_votes: int
     blocked_after: float
