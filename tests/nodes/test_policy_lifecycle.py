@@ -11,9 +11,10 @@ from sensor_msgs.msg import CompressedImage
 
 from a1_core.spec import load_spec
 from a1_policy_node.node import PolicyNode
-from a1_policy_node.settings import SPECS
+from a1_policy_node.settings import Settings
 from a1_ros.compose import find_node
 from a1_ros.images import compressed_to_rgb
+from a1_ros.parameters import specs_of
 from a1_ros.qos import LATCHED, STATUS
 from a1_ros.times import stamp_to_ns
 
@@ -143,7 +144,7 @@ def test_how_exits_are_chosen_is_latched(ros, make_policy_node, wait_for):
 def test_parameter_file_and_declarations_agree():
     text = (FRANKA.parents[1] / "policy.yaml").read_text()
     (content,) = yaml.safe_load(text).values()
-    assert content["ros__parameters"] == {spec.name: spec.default for spec in SPECS}
+    assert content["ros__parameters"] == {spec.name: spec.default for spec in specs_of(Settings)}
 
 
 def test_the_node_is_offered_for_composition():

@@ -16,9 +16,10 @@ from recorder_rig import (
 )
 from std_msgs.msg import String
 
-from a1_recorder.settings import SPECS
+from a1_recorder.settings import Settings
 from a1_recorder.topics import Topic
 from a1_ros.compose import find_node
+from a1_ros.parameters import specs_of
 from a1_ros.qos import RELIABLE, SENSOR
 
 
@@ -225,7 +226,7 @@ def test_parameter_file_and_declarations_agree():
     values = content["ros__parameters"]
     pedal = values.pop("pedal")
     values |= {f"pedal.{name}": value for name, value in pedal.items()}
-    assert values == {spec.name: spec.default for spec in SPECS}
+    assert values == {spec.name: spec.default for spec in specs_of(Settings)}
 
 
 def test_the_node_is_offered_for_composition():

@@ -9,9 +9,10 @@ from a1_core.errors import A1Error
 from a1_recorder.teleop.controls import Joystick, Layout
 from a1_recorder.teleop.keyboard import NUDGE_S, Keys
 from a1_recorder.teleop.leader import Leader
-from a1_recorder.teleop.settings import SPECS, settings_from
+from a1_recorder.teleop.settings import Settings, fitted_settings
 from a1_recorder.teleop.steering import load_arm
 from a1_recorder.teleop.target import ROW_S, Target, Wish
+from a1_ros.parameters import specs_of
 
 
 def test_rows_end_at_rest_whatever_is_wished():
@@ -74,7 +75,7 @@ def test_the_file_names_every_parameter_with_its_default():
     for name, value in content["ros__parameters"].items():
         nested = value if isinstance(value, dict) else None
         found |= {f"{name}.{k}": v for k, v in nested.items()} if nested else {name: value}
-    assert found == {spec.name: spec.default for spec in SPECS}
+    assert found == {spec.name: spec.default for spec in specs_of(Settings)}
 
 
 @pytest.mark.parametrize(
@@ -87,8 +88,8 @@ def test_the_file_names_every_parameter_with_its_default():
     ],
 )
 def test_mistakes_are_named(changes, text):
-    values = {spec.name: spec.default for spec in SPECS} | changes
+    values = {spec.name: spec.default for spec in specs_of(Settings)} | changes
     with pytest.raises(A1Error, match=text):
-        settings_from(values, SPEC.joint_names)
+        fitted_settings(values, SPEC.joint_names)
     with pytest.raises(A1Error, match="nowhere"):
         load_arm("nowhere:f")

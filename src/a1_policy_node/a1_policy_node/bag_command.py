@@ -19,7 +19,8 @@ from a1_core.spec import RobotSpec
 from a1_data.reader import Bag, ReadSettings, open_bags
 from a1_policy_node.exit_choice import ExitChoice, choose
 from a1_policy_node.loading import Loaded, load, load_a1
-from a1_policy_node.settings import SPECS, settings_from
+from a1_policy_node.settings import Settings
+from a1_ros.parameters import settings_from, specs_of
 
 INTERRUPTED = 130
 
@@ -49,7 +50,7 @@ def open_all(paths: Sequence[Path], spec: RobotSpec, options: argparse.Namespace
 
 def load_policy(options: argparse.Namespace, spec: RobotSpec) -> tuple[Loaded, ExitChoice]:
     """Checkpoint and thresholds, as strictly as the node takes them."""
-    values = {parameter.name: parameter.default for parameter in SPECS}
+    values = {parameter.name: parameter.default for parameter in specs_of(Settings)}
     values |= {
         "robot": str(spec.path),
         "checkpoint": str(options.checkpoint),
@@ -57,7 +58,7 @@ def load_policy(options: argparse.Namespace, spec: RobotSpec) -> tuple[Loaded, E
         "threads": options.threads,
         "device": options.device,
     }
-    settings = settings_from(values)
+    settings = settings_from(Settings, values)
     loaded = load(settings, load_a1)
     return loaded, choose(loaded, settings)
 

@@ -19,11 +19,12 @@ from a1_policy_node.loading import CheckpointLoader, Loaded, load, load_a1
 from a1_policy_node.outlet import Publications
 from a1_policy_node.run_task import RunTaskServer
 from a1_policy_node.running import Run
-from a1_policy_node.settings import SPECS, Settings, settings_from
+from a1_policy_node.settings import Settings
 from a1_policy_node.shadow import EpisodeAudit
 from a1_policy_node.task import Outcome, Task
 from a1_ros.diagnostics import Status
 from a1_ros.lifecycle import A1LifecycleNode
+from a1_ros.parameters import settings_from, specs_of
 from a1_ros.qos import RELIABLE
 from a1_ros.times import node_now_ns
 
@@ -36,7 +37,7 @@ class PolicyNode(A1LifecycleNode):
     """Lifecycle, parameters, services and the action; what runs while it is active is in Run."""
 
     def __init__(self, *, load_checkpoint: CheckpointLoader = load_a1, **node_kwargs: Any) -> None:
-        super().__init__("policy", SPECS, **node_kwargs)
+        super().__init__("policy", specs_of(Settings), **node_kwargs)
         self._load_checkpoint = load_checkpoint
         self._loaded: Loaded | None = None
         self._choice: ExitChoice | None = None
@@ -155,14 +156,14 @@ class PolicyNode(A1LifecycleNode):
         return response
 
     def _settings(self) -> Settings:
-        return settings_from(self.parameters.values())
+        return settings_from(Settings, self.parameters.values())
 
     def _check_tuning(self, parameters: list[Parameter]) -> SetParametersResult:
         changed = {parameter.name: parameter.value for parameter in parameters}
         if self._loaded is not None and TUNING & changed.keys():
             wanted = {**self.parameters.values(), **changed}
             try:
-                settings = settings_from({n: wanted[n] for n in self.parameters.values()})
+                settings = settings_from(Settings, {n: wanted[n] for n in self.parameters.values()})
                 self._checked = settings, choose(self._loaded, settings, self._book)
             except A1Error as error:
                 return SetParametersResult(successful=False, reason=str(error))

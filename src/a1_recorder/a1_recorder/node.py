@@ -24,12 +24,13 @@ from a1_recorder.pedal import Pedal
 from a1_recorder.record_action import RecordEpisodeServer
 from a1_recorder.recording import Recording
 from a1_recorder.session import Clocks, Session, left_drafts
-from a1_recorder.settings import SPECS, Settings, settings_from
+from a1_recorder.settings import Settings
 from a1_recorder.status import recording_status, streams_status
 from a1_recorder.subscriptions import Subscriptions
 from a1_recorder.topics import EPISODE_TOPIC, THRESHOLDS_TOPIC, recorded_topics
 from a1_recorder.writer_thread import WriterThread
 from a1_ros.lifecycle import A1LifecycleNode
+from a1_ros.parameters import settings_from, specs_of
 from a1_ros.qos import RELIABLE, SENSOR
 from a1_ros.times import node_now_ns, ns_to_stamp, steady_now_ns
 
@@ -43,7 +44,7 @@ class RecorderNode(A1LifecycleNode):
     """Lifecycle, services, action and pedal; the episodes are the session's."""
 
     def __init__(self, **node_kwargs: Any) -> None:
-        super().__init__("recorder", SPECS, **node_kwargs)
+        super().__init__("recorder", specs_of(Settings), **node_kwargs)
         self._settings: Settings | None = None
         self._definitions: Definitions | None = None
         self._session: Session | None = None
@@ -72,7 +73,7 @@ class RecorderNode(A1LifecycleNode):
 
     def on_configured(self) -> None:
         """Read the spec, look at the folder, know the messages."""
-        settings = self._settings = settings_from(self.parameters.values())
+        settings = self._settings = settings_from(Settings, self.parameters.values())
         self._spec = load_spec(settings.robot)
         folder = Path(settings.folder).expanduser().absolute()
         try:

@@ -1,9 +1,10 @@
 """Declared parameters: description, range or choices, and when each may change."""
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
+from typing import Any, TypeVar
 
 from rcl_interfaces.msg import (
     FloatingPointRange,
@@ -14,6 +15,7 @@ from rcl_interfaces.msg import (
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
+T = TypeVar("T")
 Value = bool | int | float | str | Sequence[str] | Sequence[float]
 
 
@@ -64,6 +66,62 @@ ROBOT = ParameterSpec(
     change=Change.UNCONFIGURED,
 )
 """Of every lifecycle node that is about one robot."""
+
+
+def parameter(
+    default: Value,
+    description: str,
+    *,
+    name: str = "",
+    range: tuple[float, float] | None = None,
+    choices: tuple[str, ...] = (),
+    change: Change = Change.ALWAYS,
+) -> Any:
+    """A field of a dataclass of settings that is declared as a parameter.
+
+    Args:
+        name: where it is not the field's: one with dots, which are underscores in the field's.
+        default, description, range, choices, change: see `ParameterSpec`.
+    """
+    spec = ParameterSpec(
+        name=name,
+        default=default,
+        description=description,
+        range=range,
+        choices=choices,
+        change=change,
+    )
+    return _field(spec)
+
+
+def robot_parameter() -> Any:
+    """The field of `ROBOT`."""
+    return _field(ROBOT)
+
+
+def specs_of(settings: type) -> tuple[ParameterSpec, ...]:
+    """The parameters that a dataclass of settings declares, in its order."""
+    return tuple(_spec_of(field) for field in dataclasses.fields(settings))
+
+
+def settings_from(settings: type[T], values: Mapping[str, Any]) -> T:
+    """The settings of parameter values by name; lists become tuples."""
+    fields = {name.replace(".", "_"): value for name, value in values.items()}
+    lists = {name: tuple(value) for name, value in fields.items() if not _is_scalar(value)}
+    return settings(**fields | lists)
+
+
+def _field(spec: ParameterSpec) -> Any:
+    return dataclasses.field(metadata={ParameterSpec.__name__: spec})
+
+
+def _is_scalar(value: Any) -> bool:
+    return isinstance(value, bool | int | float | str)
+
+
+def _spec_of(field: dataclasses.Field[Any]) -> ParameterSpec:
+    spec: ParameterSpec = field.metadata[ParameterSpec.__name__]
+    return spec if spec.name else dataclasses.replace(spec, name=field.name)
 
 
 class Parameters:

@@ -18,7 +18,7 @@ from a1_core.spec import RobotSpec, load_spec
 from a1_recorder.teleop.controls import KEYBOARD, Controls, Joystick
 from a1_recorder.teleop.leader import Leader
 from a1_recorder.teleop.pilot import Heard, Phase, Pilot
-from a1_recorder.teleop.settings import SPECS, Settings, settings_from
+from a1_recorder.teleop.settings import Settings, fitted_settings
 from a1_recorder.teleop.steering import (
     JointSteering,
     LeaderSteering,
@@ -31,6 +31,7 @@ from a1_ros.diagnostics import Status
 from a1_ros.guard import refuse_foreign_endpoints
 from a1_ros.lifecycle import A1LifecycleNode
 from a1_ros.messages import chunk_to_msg, msg_to_uuid, msg_to_verdict
+from a1_ros.parameters import specs_of
 from a1_ros.qos import RELIABLE, SENSOR, STATUS
 from a1_ros.times import node_now_ns, stamp_to_ns, steady_now_ns
 
@@ -47,7 +48,7 @@ class TeleopNode(A1LifecycleNode):
     """Wiring: what is held and what the controller says go to the pilot, its chunks to the wire."""
 
     def __init__(self, **node_kwargs: Any) -> None:
-        super().__init__("teleop", SPECS, **node_kwargs)
+        super().__init__("teleop", specs_of(Settings), **node_kwargs)
         self._pilot: Pilot | None = None
         self._timer: Timer | None = None
         self._listening: list[Subscription] = []
@@ -65,7 +66,7 @@ class TeleopNode(A1LifecycleNode):
         if not values["robot"]:
             raise A1Error("teleop: parameter robot is empty; give the file of a robot spec")
         self._spec = load_spec(values["robot"])
-        self._settings = settings = settings_from(values, self._spec.joint_names)
+        self._settings = settings = fitted_settings(values, self._spec.joint_names)
         if len(self._spec.grippers) != 1:
             raise A1Error(
                 f"{self._spec.path}: has {len(self._spec.grippers)} grippers; teleop serves "

@@ -1,120 +1,106 @@
 """The teleop node's parameters, and what is made of them."""
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from a1_core.errors import A1Error
 from a1_recorder.teleop.controls import TIP_AXES, Layout
-from a1_ros.parameters import Change, ParameterSpec
+from a1_ros.parameters import Change, parameter, robot_parameter, settings_from
 
-FIXED = Change.UNCONFIGURED
 BUTTONS = (-1, 255)
 STEER = ("tip", "joints", "leader")
-
-
-def _fixed(name: str, default: Any, description: str, **kwargs: Any) -> ParameterSpec:
-    return ParameterSpec(
-        name=name, default=default, description=description, change=FIXED, **kwargs
-    )
-
-
-SPECS = (
-    _fixed("robot", "", "File of the robot spec (config/robots/*.yaml)"),
-    _fixed("steer", "tip", "What the controls move", choices=STEER),
-    _fixed(
-        "inverse_kinematics",
-        "a1_world.kinematics:ArmKinematics",
-        "module:function that makes the arm's kinematics (tip_pose, step_towards), for steer tip",
-    ),
-    _fixed("rate_hz", 20.0, "Chunks a second while driving", range=(5.0, 50.0)),
-    _fixed("tip_speed", 0.15, "Tip at full deflection [m/s]", range=(0.001, 1.0)),
-    _fixed("tip_turn", 0.6, "Turn of the tip at full deflection [rad/s]", range=(0.001, 3.0)),
-    _fixed(
-        "joint_share",
-        0.2,
-        "Share of the velocity limits that a joint has at full deflection",
-        range=(0.001, 1.0),
-    ),
-    _fixed(
-        "velocity_share",
-        0.5,
-        "Share of the velocity limits that nothing asked for exceeds",
-        range=(0.001, 1.0),
-    ),
-    _fixed(
-        "acceleration_share",
-        0.35,
-        "Share of the acceleration limits that starts and stops use",
-        range=(0.01, 1.0),
-    ),
-    _fixed("joy.topic", "joy", "sensor_msgs/Joy; empty: none"),
-    _fixed("joy.timeout", 0.3, "Silence that counts as letting go [s]", range=(0.05, 2.0)),
-    _fixed("joy.dead_zone", 0.1, "Deflections below count as none", range=(0.0, 0.9)),
-    _fixed("joy.deadman", 4, "Button to hold while driving; -1: none", range=BUTTONS),
-    _fixed("joy.take_over", 5, "Button to hold while correcting; -1: none", range=BUTTONS),
-    _fixed("joy.open", 6, "Button that opens the gripper; -1: none", range=BUTTONS),
-    _fixed("joy.close", 7, "Button that closes the gripper; -1: none", range=BUTTONS),
-    _fixed(
-        "joy.tip_axes",
-        [1, 0, 4, 6, 7, 3],
-        "Axes for x, y, z and the turns about them; -1: none",
-    ),
-    _fixed("joy.tip_signs", [1.0] * TIP_AXES, "What those axes are multiplied by"),
-    _fixed("joy.joint_axes", [0, 1, 3, 4, 6, 7], "Axes for the joints, in the spec's order"),
-    _fixed("keyboard", False, "Listen to `drive` on a1/keys; in simulation, on this machine only"),
-    _fixed("leader.topic", "", "sensor_msgs/JointState of the leader arm, for steer leader"),
-    _fixed("leader.joints", [""], "The leader's names of the arm's joints; empty: the spec's"),
-    _fixed("leader.signs", [1.0], "The leader's joints times this are the arm's; one: for all"),
-    _fixed("leader.offsets", [0.0], "Added to them [rad]; one: for all"),
-    _fixed("leader.relative", True, "Mirror its motion from where it was when driving began"),
-    _fixed(
-        "leader.max_apart",
-        0.2,
-        "Farthest a joint may be off at the start where that is not relative [rad]",
-        range=(0.0, 3.0),
-    ),
-    _fixed("leader.timeout", 0.2, "Silence that stops the arm [s]", range=(0.02, 2.0)),
-    _fixed("leader.gripper", "", "The leader's gripper joint; empty: buttons"),
-    _fixed("leader.gripper_closed", 0.0, "Its position when closed"),
-    _fixed("leader.gripper_open", 1.0, "Its position when open"),
-)
+fixed = partial(parameter, change=Change.UNCONFIGURED)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """The parameters' values; units as in SPECS, a dot in a name is an underscore here."""
+    """The parameters and their values."""
 
-    robot: str
-    steer: str
-    inverse_kinematics: str
-    rate_hz: float
-    tip_speed: float
-    tip_turn: float
-    joint_share: float
-    velocity_share: float
-    acceleration_share: float
-    joy_topic: str
-    joy_timeout: float
-    joy_dead_zone: float
-    joy_deadman: int
-    joy_take_over: int
-    joy_open: int
-    joy_close: int
-    joy_tip_axes: tuple[int, ...]
-    joy_tip_signs: tuple[float, ...]
-    joy_joint_axes: tuple[int, ...]
-    keyboard: bool
-    leader_topic: str
-    leader_joints: tuple[str, ...]
-    leader_signs: tuple[float, ...]
-    leader_offsets: tuple[float, ...]
-    leader_relative: bool
-    leader_max_apart: float
-    leader_timeout: float
-    leader_gripper: str
-    leader_gripper_closed: float
-    leader_gripper_open: float
+    robot: str = robot_parameter()
+    steer: str = fixed("tip", "What the controls move", choices=STEER)
+    inverse_kinematics: str = fixed(
+        "a1_world.kinematics:ArmKinematics",
+        "module:function that makes the arm's kinematics (tip_pose, step_towards), for steer tip",
+    )
+    rate_hz: float = fixed(20.0, "Chunks a second while driving", range=(5.0, 50.0))
+    tip_speed: float = fixed(0.15, "Tip at full deflection [m/s]", range=(0.001, 1.0))
+    tip_turn: float = fixed(0.6, "Turn of the tip at full deflection [rad/s]", range=(0.001, 3.0))
+    joint_share: float = fixed(
+        0.2, "Share of the velocity limits that a joint has at full deflection", range=(0.001, 1.0)
+    )
+    velocity_share: float = fixed(
+        0.5, "Share of the velocity limits that nothing asked for exceeds", range=(0.001, 1.0)
+    )
+    acceleration_share: float = fixed(
+        0.35, "Share of the acceleration limits that starts and stops use", range=(0.01, 1.0)
+    )
+    joy_topic: str = fixed("joy", "sensor_msgs/Joy; empty: none", name="joy.topic")
+    joy_timeout: float = fixed(
+        0.3, "Silence that counts as letting go [s]", name="joy.timeout", range=(0.05, 2.0)
+    )
+    joy_dead_zone: float = fixed(
+        0.1, "Deflections below count as none", name="joy.dead_zone", range=(0.0, 0.9)
+    )
+    joy_deadman: int = fixed(
+        4, "Button to hold while driving; -1: none", name="joy.deadman", range=BUTTONS
+    )
+    joy_take_over: int = fixed(
+        5, "Button to hold while correcting; -1: none", name="joy.take_over", range=BUTTONS
+    )
+    joy_open: int = fixed(
+        6, "Button that opens the gripper; -1: none", name="joy.open", range=BUTTONS
+    )
+    joy_close: int = fixed(
+        7, "Button that closes the gripper; -1: none", name="joy.close", range=BUTTONS
+    )
+    joy_tip_axes: tuple[int, ...] = fixed(
+        [1, 0, 4, 6, 7, 3],
+        "Axes for x, y, z and the turns about them; -1: none",
+        name="joy.tip_axes",
+    )
+    joy_tip_signs: tuple[float, ...] = fixed(
+        [1.0] * TIP_AXES, "What those axes are multiplied by", name="joy.tip_signs"
+    )
+    joy_joint_axes: tuple[int, ...] = fixed(
+        [0, 1, 3, 4, 6, 7], "Axes for the joints, in the spec's order", name="joy.joint_axes"
+    )
+    keyboard: bool = fixed(
+        False, "Listen to `drive` on a1/keys; in simulation, on this machine only"
+    )
+    leader_topic: str = fixed(
+        "", "sensor_msgs/JointState of the leader arm, for steer leader", name="leader.topic"
+    )
+    leader_joints: tuple[str, ...] = fixed(
+        [""], "The leader's names of the arm's joints; empty: the spec's", name="leader.joints"
+    )
+    leader_signs: tuple[float, ...] = fixed(
+        [1.0], "The leader's joints times this are the arm's; one: for all", name="leader.signs"
+    )
+    leader_offsets: tuple[float, ...] = fixed(
+        [0.0], "Added to them [rad]; one: for all", name="leader.offsets"
+    )
+    leader_relative: bool = fixed(
+        True, "Mirror its motion from where it was when driving began", name="leader.relative"
+    )
+    leader_max_apart: float = fixed(
+        0.2,
+        "Farthest a joint may be off at the start where that is not relative [rad]",
+        name="leader.max_apart",
+        range=(0.0, 3.0),
+    )
+    leader_timeout: float = fixed(
+        0.2, "Silence that stops the arm [s]", name="leader.timeout", range=(0.02, 2.0)
+    )
+    leader_gripper: str = fixed(
+        "", "The leader's gripper joint; empty: buttons", name="leader.gripper"
+    )
+    leader_gripper_closed: float = fixed(
+        0.0, "Its position when closed", name="leader.gripper_closed"
+    )
+    leader_gripper_open: float = fixed(1.0, "Its position when open", name="leader.gripper_open")
 
     @property
     def layout(self) -> Layout:
@@ -131,36 +117,37 @@ class Settings:
         )
 
 
-def settings_from(values: Mapping[str, Any], joint_names: tuple[str, ...]) -> Settings:
+def fitted_settings(values: Mapping[str, Any], joint_names: tuple[str, ...]) -> Settings:
     """The settings of parameter values by name, for a robot with these joints.
 
     Raises A1Error for a list of the wrong length, and for a leader without a topic.
     """
-    fields = {name.replace(".", "_"): value for name, value in values.items()}
-    count = len(joint_names)
-    for name, length in (("joy_tip_axes", TIP_AXES), ("joy_tip_signs", TIP_AXES)):
-        fields[name] = _of_length(fields, name, length)
-    fields["joy_joint_axes"] = tuple(fields["joy_joint_axes"])
-    named = tuple(name for name in fields["leader_joints"] if name)
-    fields["leader_joints"] = named or joint_names
-    fields["leader_joints"] = _of_length(fields, "leader_joints", count)
-    for name in ("leader_signs", "leader_offsets"):
-        if len(fields[name]) == 1:
-            fields[name] = tuple(fields[name]) * count
-        fields[name] = _of_length(fields, name, count)
-    if fields["steer"] == "leader" and not fields["leader_topic"]:
+    given, count = settings_from(Settings, values), len(joint_names)
+    if given.steer == "leader" and not given.leader_topic:
         raise A1Error("parameter leader.topic is empty; steer leader needs its joint states")
-    if fields["leader_gripper_closed"] == fields["leader_gripper_open"]:
+    if given.leader_gripper_closed == given.leader_gripper_open:
         raise A1Error(
             f"parameters leader.gripper_closed and leader.gripper_open are both "
-            f"{fields['leader_gripper_open']}; give two positions"
+            f"{given.leader_gripper_open}; give two positions"
         )
-    return Settings(**fields)
+    _check_length("joy.tip_axes", given.joy_tip_axes, TIP_AXES)
+    _check_length("joy.tip_signs", given.joy_tip_signs, TIP_AXES)
+    fitted = dataclasses.replace(
+        given,
+        leader_joints=tuple(name for name in given.leader_joints if name) or joint_names,
+        leader_signs=_for_each(given.leader_signs, count),
+        leader_offsets=_for_each(given.leader_offsets, count),
+    )
+    _check_length("leader.joints", fitted.leader_joints, count)
+    _check_length("leader.signs", fitted.leader_signs, count)
+    _check_length("leader.offsets", fitted.leader_offsets, count)
+    return fitted
 
 
-def _of_length(fields: Mapping[str, Any], name: str, length: int) -> tuple[Any, ...]:
-    values = tuple(fields[name])
-    if len(values) != length:
-        shown = name.replace("_", ".", 1)
-        raise A1Error(f"parameter {shown} has {len(values)} entries; give {length}")
-    return values
+def _for_each(entries: tuple[float, ...], count: int) -> tuple[float, ...]:
+    return entries * count if len(entries) == 1 else entries
+
+
+def _check_length(name: str, entries: tuple[Any, ...], length: int) -> None:
+    if len(entries) != length:
+        raise A1Error(f"parameter {name} has {len(entries)} entries; give {length}")
