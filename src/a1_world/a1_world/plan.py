@@ -29,13 +29,14 @@ MAX_YAW_RAD = math.radians(52.0)
 GRASP_OPENING = CUBE_HALF_M / FINGER_OPEN_M
 # A held cube is let go with this much air below it.
 STACK_DROP_M = 0.005
-# Closed fingers push: between open ones a corner would wedge. Where the tip is then:
+# Closed fingers push: between open ones a corner would wedge. Side by side or one behind the other
+# they do equally well, so the hand need not turn: one thing less to imitate. Where the tip is:
 PUSH_TIP_M = 0.026
+PUSH_YAW_RAD = 0.0
 # Tip to centre of a pushed cube, and where the tip comes down behind it.
 CONTACT_M = 0.035
 BEHIND_M = 0.065
 PUSH_LEAD_M = 0.03
-MAX_PUSH_YAW_RAD = 1.35
 # The push goes on to the first distance from the square's centre; a hand that has left does not
 # come back within the second, so that nobody hesitates between the two.
 PUSHED_M = 0.010
@@ -205,32 +206,31 @@ def _decide_push(s: TipState) -> Aim:
     ahead_x, ahead_y = _ahead(s)
     along = (s.x - s.cube_x) * ahead_x + (s.y - s.cube_y) * ahead_y
     lateral = (s.y - s.cube_y) * ahead_x - (s.x - s.cube_x) * ahead_y
-    yaw = push_yaw(math.atan2(ahead_y, ahead_x))
     closed = s.opening < 0.25
     low = s.z < PUSH_TIP_M + 0.018
     behind = low and -0.10 < along < -0.02 and abs(lateral) < 0.022
     if left < (PUSHED_M if behind else NEAR_ENOUGH_M):
         return Aim(phase="retreat", x=s.x, y=s.y, z=RETREAT_Z_M, yaw=s.yaw, gripper=0.0)
-    if behind and closed and abs(s.yaw - yaw) < 0.40:
+    if behind and closed and abs(s.yaw - PUSH_YAW_RAD) < 0.40:
         step = min(PUSH_LEAD_M, max(left - CONTACT_M - along, 0.0))
         return Aim(
             phase="push",
             x=s.cube_x + ahead_x * (along + step),
             y=s.cube_y + ahead_y * (along + step),
             z=PUSH_TIP_M,
-            yaw=yaw,
+            yaw=PUSH_YAW_RAD,
             gripper=0.0,
             travel_z=PUSH_TIP_M,
         )
     x, y = s.cube_x - BEHIND_M * ahead_x, s.cube_y - BEHIND_M * ahead_y
     near = math.hypot(s.x - x, s.y - y) < 0.03 and s.z < 0.10
-    ready = closed and abs(s.yaw - yaw) < 0.30
+    ready = closed and abs(s.yaw - PUSH_YAW_RAD) < 0.30
     return Aim(
         phase="descend" if near else "approach",
         x=x,
         y=y,
         z=PUSH_TIP_M,
-        yaw=yaw,
+        yaw=PUSH_YAW_RAD,
         gripper=0.0,
         narrow=0.014,
         wide=0.050,
@@ -261,15 +261,6 @@ def _ahead(s: TipState) -> tuple[float, float]:
     dx, dy = s.goal_x - s.cube_x, s.goal_y - s.cube_y
     length = math.hypot(dx, dy)
     return (dx / length, dy / length) if length > 1e-6 else (1.0, 0.0)
-
-
-def push_yaw(heading: float) -> float:
-    """The hand's yaw for a push along `heading` (rad): fingers side by side across it.
-
-    The hand is the same from behind; what the wrist cannot reach is done a little askew.
-    """
-    turn = (heading + math.pi / 2.0) % math.pi - math.pi / 2.0
-    return min(max(turn, -MAX_PUSH_YAW_RAD), MAX_PUSH_YAW_RAD)
 
 
 def grasp_yaw(cube_yaw: float, hand: float) -> float:

@@ -12,7 +12,7 @@ from a1_world.plan import (
     GRASP_OPENING,
     LOWEST_TIP_M,
     PUSH_TIP_M,
-    push_yaw,
+    PUSH_YAW_RAD,
 )
 from a1_world.world import World
 
@@ -81,7 +81,7 @@ class PoseSampler:
             position = centre + [-np.cos(turn) * back, -np.sin(turn) * back, 0.0]
             position[:2] += aside * np.array([-np.sin(heading), np.cos(heading)])
             position[2] = PUSH_TIP_M - 0.006 + abs(rng.normal(0.0, 0.02))
-            yaw = push_yaw(heading) + rng.normal(0.0, 0.15)
+            yaw = PUSH_YAW_RAD + rng.normal(0.0, 0.15)
             if self._pose(position, 0.0, yaw=yaw) and not world.collides():
                 return
         self.somewhere()
