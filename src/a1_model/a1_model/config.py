@@ -224,7 +224,7 @@ def tiny(*, vocab_size: int, **changes: Any) -> ModelConfig:
         cameras=(CameraTokens(name="front", grid=8), CameraTokens(name="wrist", grid=4)),
         backbone=BackboneConfig(
             hidden=96,
-            layers=8,
+            layers=12,
             heads=3,
             kv_heads=1,
             head_dim=32,
@@ -237,7 +237,7 @@ def tiny(*, vocab_size: int, **changes: Any) -> ModelConfig:
         expert=ExpertConfig(hidden=96, heads=3, ffn=192, init_std=0.08),
         horizon=16,
         dim=8,
-        exits=(1, 2, 3, 4, 5, 6, 7),
+        exits=(1, 2, 3, 4, 5, 7, 9, 11),
         head="fm",
         prediction="data",
         num_steps=2,

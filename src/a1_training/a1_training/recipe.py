@@ -179,11 +179,11 @@ def tiny_recipe() -> Recipe:
         ),
         dagger=(
             DaggerRound(
-                episodes=300,
+                episodes=400,
                 beta=0.2,
                 stage=Stage(
                     name="dagger-1",
-                    steps=1_300,
+                    steps=1_500,
                     mixture={"demonstrations": 0.4, "dagger": 0.45, "scenes": 0.15},
                     loss_weights=_ACT,
                     learning_rate=6e-4,
@@ -192,11 +192,11 @@ def tiny_recipe() -> Recipe:
                 ),
             ),
             DaggerRound(
-                episodes=300,
+                episodes=400,
                 beta=0.0,
                 stage=Stage(
                     name="dagger-2",
-                    steps=1_500,
+                    steps=1_800,
                     mixture={"demonstrations": 0.35, "dagger": 0.5, "scenes": 0.15},
                     loss_weights=_ACT,
                     learning_rate=6e-4,
