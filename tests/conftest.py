@@ -1,8 +1,16 @@
-"""The repository, and the bring-up package as it is installed, for every test."""
+"""The repository, the bring-up package as it is installed, and a DDS domain, for every test."""
 
+import gc
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from a1_ros.domain import isolate, own_ports_in_use
+
+# Before any test imports rclpy; processes that tests start inherit it.
+isolate()
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -11,6 +19,18 @@ ROOT = Path(__file__).resolve().parents[1]
 def root() -> Path:
     """The repository's folder."""
     return ROOT
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_participant_is_left() -> Iterator[None]:
+    """A participant that a module leaves behind hides those of later tests from each other."""
+    domain = int(os.environ["ROS_DOMAIN_ID"])
+    before = own_ports_in_use(domain)
+    yield
+    # Nodes hang in reference cycles, and the DDS participant with them.
+    gc.collect()
+    left = sorted({*own_ports_in_use(domain)} - {*before})
+    assert not left, f"a context was not shut down, or a node not destroyed: UDP ports {left}"
 
 
 @pytest.fixture
