@@ -15,6 +15,8 @@ from rclpy.context import Context
 from rclpy.executors import Executor, ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 
+ENDING = (signal.SIGINT, signal.SIGTERM)
+
 
 def make_executor(context: Context | None = None) -> Executor:
     """An executor for nodes whose callbacks never wait."""
@@ -24,20 +26,40 @@ def make_executor(context: Context | None = None) -> Executor:
 def run_node(make: Callable[..., Node], **node_kwargs: Any) -> None:
     """Spin one node until SIGINT or SIGTERM, then take it down: the body of a console script."""
     rclpy.init(signal_handler_options=rclpy.signals.SignalHandlerOptions.NO)
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _interrupt)
+    end = _End()
     node = make(**node_kwargs)
     executor = make_executor()
     executor.add_node(node)
     try:
-        executor.spin()
+        while not end.asked:
+            executor.spin_once()
     except (KeyboardInterrupt, ExternalShutdownException):
-        node.get_logger().info("shutting down")
+        pass
     finally:
+        node.get_logger().info("shutting down")
         executor.shutdown(timeout_sec=1.0)
         node.destroy_node()
         rclpy.try_shutdown()
 
 
-def _interrupt(number: int, frame: object) -> None:
-    raise KeyboardInterrupt
+class _End:
+    """What SIGINT and SIGTERM do.
+
+    The first one raises KeyboardInterrupt, so that a callback that takes long is left too; Python
+    ignores what is raised in a destructor, so `asked` says it as well. The second one, which a
+    launcher sends to a node that takes its time, does nothing: an end that is broken off leaves
+    the arm without its last command. After that the signals end the process.
+    """
+
+    def __init__(self) -> None:
+        self.asked = False
+        for number in ENDING:
+            signal.signal(number, self._on_signal)
+
+    def _on_signal(self, number: int, frame: object) -> None:
+        if self.asked:
+            for each in ENDING:
+                signal.signal(each, signal.SIG_DFL)
+            return
+        self.asked = True
+        raise KeyboardInterrupt
