@@ -2,7 +2,6 @@
 
 import gc
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,15 +21,13 @@ def root() -> Path:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def no_participant_is_left() -> Iterator[None]:
-    """A participant that a module leaves behind hides those of later tests from each other."""
-    domain = int(os.environ["ROS_DOMAIN_ID"])
-    before = own_ports_in_use(domain)
-    yield
-    # Nodes hang in reference cycles, and the DDS participant with them.
-    gc.collect()
-    left = sorted({*own_ports_in_use(domain)} - {*before})
-    assert not left, f"a context was not shut down, or a node not destroyed: UDP ports {left}"
+def no_participant_is_left() -> None:
+    """A participant that an earlier module left behind would hide later ones from each other."""
+    gc.collect()  # nodes hang in reference cycles, and the DDS participant with them
+    left = own_ports_in_use(int(os.environ["ROS_DOMAIN_ID"]))
+    assert not left, (
+        f"the module before did not destroy a node or shut down a context: UDP ports {left}"
+    )
 
 
 @pytest.fixture
