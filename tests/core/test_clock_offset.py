@@ -25,6 +25,11 @@ def test_a_clock_that_differs_is_a_problem_either_way_and_says_by_how_much():
     assert "501 ms ahead of this computer's clock" in heard(-502.0).problem(LIMIT_S)
 
 
+def test_a_simulated_clock_that_comes_late_now_and_then_is_no_problem():
+    late = heard(0.0, *(-90.0 if k % 3 == 0 else 1.0 for k in range(MESSAGES)))
+    assert late.problem(LIMIT_S) == ""
+
+
 def test_half_the_limit_and_a_rounding_into_the_future_pass():
     assert heard(48.0).problem(LIMIT_S) == ""
     assert heard(51.0).problem(LIMIT_S) != ""
