@@ -21,7 +21,9 @@ from pathlib import Path
 
 import numpy as np
 
-os.environ.setdefault("ROS_DOMAIN_ID", str(1 + os.getpid() % 100))
+from a1_ros.domain import own_domain
+
+os.environ.setdefault("ROS_DOMAIN_ID", str(own_domain()))
 os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
 
 import rclpy

@@ -1,6 +1,5 @@
 """Robots of every protocol: stand-in on the vendor's topics, controller, scripted policy."""
 
-import os
 import sys
 import threading
 import time
@@ -12,9 +11,6 @@ sys.path.insert(0, str(ROOT / "tests" / "interfaces"))
 import interface_builder
 
 interface_builder.ensure()
-os.environ["ROS_DOMAIN_ID"] = str(1 + os.getpid() % 100)
-os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
-os.environ.pop("ROS_STATIC_PEERS", None)
 
 import pytest
 import rclpy

@@ -180,6 +180,16 @@ def test_what_cannot_be_used_is_told_with_its_mend():
     assert "it is 3x3; let the driver publish the size" in status.message
 
 
+def test_stamps_of_another_time_are_told_before_what_they_lead_to():
+    stream = streamed(10.0)
+    for _ in range(40):
+        stream.clock.note(800_000_000)
+    status = status_of(stream, rejection=ObservationRefused("CAMERA_SIZE", "it is 3x3"))
+    assert status.level is Level.WARN
+    assert "800 ms behind this computer's clock; synchronise" in status.message
+    assert status.values["behind this clock [ms]"] == "800.0"
+
+
 def test_inferences_are_counted_by_exit_and_reason():
     statistics = InferenceStatistics()
     for layer, total_ms in ((3, 10.0), (3, 20.0), (8, 30.0)):

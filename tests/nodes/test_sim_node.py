@@ -217,6 +217,23 @@ def test_faults_freeze_and_silence(ros, wait_for) -> None:
     assert wait_for(lambda: wrist.heard)
 
 
+def test_a_clock_that_is_set_jumps_for_everybody_and_the_episode_does_not_notice(
+    ros, wait_for
+) -> None:
+    me, topic = ros.node("ears"), load_spec(ROBOT).state_sources[0].topic
+    clock, states = Ears(me, Clock, "/clock"), Ears(me, JointState, topic, SENSOR)
+    node = simulator(ros)
+    assert wait_for(lambda: clock.heard and states.heard)
+    before_ns, elapsed_s = stamp_to_ns(clock.last.clock), node._episode.elapsed_s
+    before_s = elapsed_s(node._robot.now_ns)
+    node.set_parameters([Parameter("fault.clock_offset_s", value=100.0)])
+    assert wait_for(lambda: stamp_to_ns(clock.last.clock) > before_ns + 100_000_000_000)
+    assert wait_for(lambda: stamp_to_ns(states.last.header.stamp) > before_ns + 100_000_000_000)
+    assert node._episode.elapsed_s(node._robot.now_ns) < before_s + 50.0
+    node.set_parameters([Parameter("fault.clock_offset_s", value=0.0)])
+    assert wait_for(lambda: stamp_to_ns(clock.last.clock) < before_ns + 50_000_000_000)
+
+
 def test_lockstep_waits_for_acknowledgements(ros, wait_for) -> None:
     me = ros.node("ears")
     clock = Ears(me, Clock, "/clock")

@@ -15,8 +15,6 @@ import rqt_rig as rig
 from a1_rqt.main import make_application
 from a1_rqt.window import ExitsWidget
 
-rig.domain()
-
 
 @pytest.fixture(scope="session")
 def application():

@@ -1,11 +1,5 @@
 """Whole systems: a ROS domain of this process, nothing beyond this machine."""
 
-import os
-
-os.environ["ROS_DOMAIN_ID"] = str(1 + os.getpid() % 100)
-os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
-os.environ.pop("ROS_STATIC_PEERS", None)
-
 from pathlib import Path
 
 import pytest

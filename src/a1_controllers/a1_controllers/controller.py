@@ -57,6 +57,7 @@ class Controller:
         self.setpoint: Setpoint | None = None
         self._gate = gate
         self._jumped_ns = 0
+        self._told_ns: int | None = None  # the last tick that sent what there was to send
         self._braking = False
         self._lost: str | None = None
         self._joints = len(spec.joint_names)
@@ -70,6 +71,7 @@ class Controller:
     def judge(self, chunk: ActionChunk, now: Now) -> Verdict:
         """The one verdict on a chunk; ACCEPTED has already changed the plan."""
         self._watch_clock(now)
+        self._watch_loop(now)
         verdict = self._judge(chunk, now)
         if verdict.code in (VerdictCode.ACCEPTED, VerdictCode.SHADOW):
             self.counters.chunks_accepted += 1
@@ -134,7 +136,7 @@ class Controller:
         assert measured_D is not None
         self._jumped_ns = 0
         self.player.start(measured_D, now.node_ns)
-        self.plan, self._braking, self._lost = None, False, None
+        self.plan, self._braking, self._lost, self._told_ns = None, False, None, None
         self.setpoint = self.player.sample(now.node_ns)
         self.admission.arm(now.node_ns)
         for grip, opening in zip(self._grips, measured_D[self._joints :], strict=True):
@@ -235,6 +237,7 @@ class Controller:
     def robot_fault(self, reason: str, now: Now) -> None:
         """The robot's side cannot follow: brake with what still gets through, and latch."""
         self._watch_clock(now)
+        self._watch_loop(now)
         self._brake(Event.FAULT, reason, now)
 
     # The tick
@@ -242,6 +245,7 @@ class Controller:
     def tick(self, now: Now) -> Output:
         """Watch, then sample; what comes out goes to the adapter as it is."""
         self._watch_clock(now)
+        self._watch_loop(now)
         self.counters.late_ticks += self.sensing.watch.late(now)
         if self.mode.armed:
             self._watch_inputs(now)
@@ -252,6 +256,8 @@ class Controller:
                 self._brake(self._trouble, f"{verdict.code.name}: {verdict.detail}", now)
                 setpoint = self.player.sample(self._motion_ns(now))
         self.setpoint = setpoint
+        self._told_ns = self._motion_ns(now)
+        self.player.told(self._told_ns)
         if self.mode.mode is Mode.TRACKING and setpoint.done:
             self.counters.underruns += self._plan_is_chunk()
             self._change(Event.FINISHED, "plan finished, waiting for a chunk", now)
@@ -279,6 +285,20 @@ class Controller:
         reason = f"the clock jumped by {jump_ns / 1e9:.3f} s"
         self._lost = reason
         self._brake(self._trouble, reason, now)
+
+    def _watch_loop(self, now: Now) -> None:
+        """After a pause longer than a window the arm is on that window's braking tail, or at rest.
+
+        The plan went on meanwhile; commanding it again would be a step.
+        """
+        if self.mode.mode is not Mode.TRACKING or self._told_ns is None:
+            return
+        pause_s = (self._motion_ns(now) - self._told_ns) * 1e-9
+        if pause_s <= self.settings.window_s:
+            return
+        self.player.brake_as_told(self.settings.window_s)
+        self._braking, self._told_ns = True, None
+        self._change(Event.LOST, f"the control loop stood still for {pause_s * 1e3:.0f} ms", now)
 
     @property
     def _trouble(self) -> Event:
@@ -328,6 +348,7 @@ class Controller:
 
     def _last_output(self, now: Now) -> Output:
         self._watch_clock(now)
+        self._watch_loop(now)
         motion_ns = self._motion_ns(now)
         if self.player.done(motion_ns):
             return Output()

@@ -26,6 +26,7 @@ from a1_ros.guard import refuse_foreign_endpoints
 from a1_ros.lifecycle import A1LifecycleNode
 from a1_ros.messages import msg_to_chunk, msg_to_uuid, verdict_to_msg
 from a1_ros.qos import RELIABLE, qos_from_spec
+from a1_ros.realtime import ask_for_realtime
 from a1_ros.times import node_now_ns, ns_to_stamp, stamp_to_ns, steady_now_ns
 
 REFRESH_S = 0.5
@@ -62,6 +63,10 @@ class ControllerNode(A1LifecycleNode):
                 values["forward_kinematics"], self._spec, hardware=self._settings.hardware
             ),
         )
+        if values["realtime_priority"]:
+            refusal = ask_for_realtime(values["realtime_priority"])
+            if refusal:
+                raise A1Error(f"controller: {refusal}")
         self._counters = Counters()
         self._simulated = bool(self.get_parameter("use_sim_time").value)
         self._adapter = make_robot(

@@ -63,6 +63,12 @@ SPECS = (
         range=(0.001, 1.0),
     ),
     _fixed("gripper_deadband", 0.15, "Smallest change worth a gripper goal", range=(0.01, 1.0)),
+    _fixed(
+        "realtime_priority",
+        0,
+        "Real-time priority of ticks and streams (SCHED_FIFO); 0: none",
+        range=(0, 99),
+    ),
     _fixed("gripper_interval_s", 0.25, "Least time between gripper goals [s]", range=(0.0, 5.0)),
 )
 

@@ -67,7 +67,8 @@ class Reporter:
         controller = self._controller
         mode, counters = controller.mode, controller.counters
         level, message = LEVELS.get(mode.mode, Level.OK), f"{mode.mode.name}: {mode.reason}"
-        trouble = controller.sensing.lost(now) or controller.sensing.complaint
+        sensing = controller.sensing
+        trouble = sensing.lost(now) or sensing.complaint or sensing.watch.clock_offset()
         if level is Level.OK and not ready.ok:
             level, message = Level.WARN, ready.message
         elif level is Level.OK and trouble:

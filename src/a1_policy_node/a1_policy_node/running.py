@@ -100,6 +100,7 @@ class Run:
             node,
             loaded.spec,
             self._assembler,
+            now_ns=self._now_ns,
             steady_ns=steady_now_ns,
             on_tick=self._tick,
             complete_states=settings().lockstep,

@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from a1_core.spec import load_spec
+from a1_ros.domain import isolate
 from a1_sim import assets
 from a1_sim.command import run_command
 from a1_sim.film import write_film
@@ -24,7 +25,6 @@ from a1_sim.records import EpisodePlan, EpisodeRecord
 from a1_sim.spectator import Footage, Spectator
 from a1_sim.stage import Stage, launched_stage
 from a1_sim.statistics import percentile
-from a1_sim.system import isolate
 
 PAGE_PATIENCE_S = 5.0
 POLL_S = 0.1

@@ -11,6 +11,7 @@ from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeElapsedC
 from rich.table import Table
 
 from a1_core.errors import A1Error
+from a1_ros.domain import isolate
 from a1_sim import assets, summary
 from a1_sim.command import run_command
 from a1_sim.ledger import Cell, Ledger, digest
@@ -18,7 +19,6 @@ from a1_sim.operator_node import Operator
 from a1_sim.plans import LEARNT_TASKS, TASKS, evaluation_plans
 from a1_sim.records import EpisodePlan
 from a1_sim.stage import Stage, composed_stage, launched_stage
-from a1_sim.system import isolate
 
 SETTINGS = ("full", "adaptive", "fixed")
 CLOCKS = ("lockstep", "real_time")

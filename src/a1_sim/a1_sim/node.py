@@ -1,5 +1,6 @@
 """The node `simulator`: the world on the robot's own topics, in real time or in lockstep."""
 
+from dataclasses import replace
 from typing import Any
 
 from a1_msgs.msg import ActionChunk, EpisodeState, LockstepAck
@@ -45,6 +46,7 @@ class SimNode(A1LifecycleNode):
         self._gripper: GripperServer | None = None
         self._timer = None
         self._faults = Faults()
+        self._clock_offset_ns = 0
         self.add_post_set_parameters_callback(self._on_parameters)
 
     def on_configured(self) -> None:
@@ -69,6 +71,7 @@ class SimNode(A1LifecycleNode):
         self._expert_steps = max(1, round(values["expert_period"] * NS_PER_S / robot.step_ns))
         self._pacer = RealTimePacer()
         self._barrier = Barrier(values["lockstep_nodes"])
+        self._clock_offset_ns = 0
         self._on_parameters([])
 
     def on_activated(self) -> None:
@@ -123,7 +126,8 @@ class SimNode(A1LifecycleNode):
             self._world = None
 
     def _real_time_tick(self) -> None:
-        target_ns = self._pacer.target_ns(steady_now_ns(), self._robot.now_ns)
+        wall_ns = round(steady_now_ns() * self.parameters["speed"])
+        target_ns = self._pacer.target_ns(wall_ns, self._robot.now_ns)
         tick_ns = self._tick_steps * self._robot.step_ns
         while self._robot.now_ns + tick_ns <= target_ns:
             for _ in range(self._tick_steps):
@@ -253,6 +257,16 @@ class SimNode(A1LifecycleNode):
             cameras_silent=names(values["fault.cameras_silent"]),
             joint_states_silent=values["fault.joint_states_silent"],
         )
+        if self._world is not None:
+            self._set_clock_offset(round(values["fault.clock_offset_s"] * NS_PER_S))
+
+    def _set_clock_offset(self, offset_ns: int) -> None:
+        """All that is stamped, the trajectory controller's time too, jumps with the clock."""
+        jump_ns, self._clock_offset_ns = offset_ns - self._clock_offset_ns, offset_ns
+        if jump_ns:
+            self._robot.jump_clock(jump_ns)
+            self._pacer = RealTimePacer()
+            self._episode = replace(self._episode, start_ns=self._episode.start_ns + jump_ns)
 
     def _status(self) -> Status:
         lockstep = self.parameters["lockstep"]

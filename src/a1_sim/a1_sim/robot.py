@@ -48,6 +48,11 @@ class SimulatedRobot:
         world.step(self.step_ns / NS_PER_S)
         self.now_ns += self.step_ns
 
+    def jump_clock(self, by_ns: int) -> None:
+        """Set the clock forward or back, as when a computer's clock is corrected in one step."""
+        self.now_ns += by_ns
+        self.reset_ns += by_ns
+
     def advance(self, until_ns: int, each: Callable[[], None] | None = None) -> None:
         """Step until the clock reads `until_ns`; `each` is called after every step."""
         while self.now_ns < until_ns:

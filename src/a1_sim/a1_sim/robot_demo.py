@@ -21,12 +21,13 @@ from std_srvs.srv import SetBool
 
 from a1_core.errors import A1Error
 from a1_core.spec import RobotSpec, load_spec
+from a1_ros.domain import isolate
 from a1_sim import assets
 from a1_sim.command import run_command
 from a1_sim.filled_spec import write_filled
 from a1_sim.script_source import ROUND_S, ScriptSource
 from a1_sim.stage import spinning
-from a1_sim.system import LaunchedSystem, isolate
+from a1_sim.system import LaunchedSystem
 
 LAUNCH_FILE = "stand_in.launch.xml"
 READY_S = 180.0

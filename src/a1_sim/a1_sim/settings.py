@@ -37,6 +37,13 @@ SPECS = (
         change=Change.UNCONFIGURED,
     ),
     ParameterSpec(
+        name="speed",
+        default=1.0,
+        description="Simulated seconds a second without lockstep, for a machine that is too slow",
+        range=(0.01, 1.0),
+        change=Change.UNCONFIGURED,
+    ),
+    ParameterSpec(
         name="camera_period",
         default=0.1,
         description="Time between two pictures of a camera [s]",
@@ -90,5 +97,11 @@ SPECS = (
         name="fault.joint_states_silent",
         default=False,
         description="No joint states are published",
+    ),
+    ParameterSpec(
+        name="fault.clock_offset_s",
+        default=0.0,
+        description="Added to the clock that everybody reads; every change is a jump of it [s]",
+        range=(0.0, 3600.0),
     ),
 )
