@@ -8,6 +8,7 @@ from and decides nothing.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import os
@@ -202,6 +203,43 @@ def grow_network(directory: Path | str, config: ModelConfig) -> A1Network:
     return network
 
 
+def vary_checkpoint(directory: Path | str, out: Path | str, changes: Mapping[str, Any]) -> str:
+    """The same weights as another checkpoint, whose head is run another way; returns its digest.
+
+    Weights are linked where the file system can, so a variant takes hardly any room. Changes that
+    change nothing give the digest of `directory`. The variant is left alone where it is already.
+
+    Args:
+        changes: of fields of `ModelConfig` that need no other weights: head, num_steps, start,
+            signal, renoise_tau, metric.
+
+    Raises:
+        CheckpointError: `directory` cannot be read, or the configuration cannot be so.
+    """
+    directory, out = Path(directory), Path(out)
+    config = read_without_weights(directory).config
+    content = _parse_json(directory / "config.json", _read(directory / "config.json"))
+    try:
+        content["model"] = dataclasses.replace(config, **changes).to_json()
+    except ValueError as error:
+        raise CheckpointError(f"{directory}: {error}; vary it otherwise") from None
+    kept = [*_SMALL[1:], *weight_file_names(directory)]
+    out.parent.mkdir(parents=True, exist_ok=True)
+    partial = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
+    try:
+        (partial / "config.json").write_bytes(_json(content))
+        for name in (*kept, "metadata.json"):
+            _link(directory / name, partial / name)
+        digest = directory_digest(partial, ["config.json", *kept])
+        (partial / "digest").write_text(f"{digest}\n")
+        partial.chmod(0o755)
+        if not (out.exists() and read_without_weights(out).digest == digest):
+            _replace(partial, out)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return digest
+
+
 @dataclass(frozen=True, kw_only=True)
 class CheckpointDescription:
     """All of a checkpoint but its weights; `digest` covers them too."""
@@ -340,6 +378,13 @@ def _replace(partial: Path, directory: Path) -> None:
     os.replace(directory, old / directory.name)
     partial.rename(directory)
     shutil.rmtree(old)
+
+
+def _link(source: Path, target: Path) -> None:
+    try:
+        os.link(source.resolve(), target)
+    except OSError:  # another file system, or one without links
+        shutil.copy2(source, target)
 
 
 def _json(content: Mapping[str, Any]) -> bytes:
