@@ -40,6 +40,7 @@ from a1_model.weights import (
 
 FORMAT = 1
 _SMALL = ("config.json", "normaliser.json", "tokenizer.json")
+_MADE_FOR = ("name", "names", "period_s")
 _HASHED_AT_ONCE = 2**22  # bytes
 
 
@@ -112,6 +113,7 @@ def write_checkpoint(
                     "name": spec.robot,
                     "names": list(spec.action_names),
                     "period_s": spec.policy.period_s,
+                    **_space(spec),
                 },
                 "model": config.to_json(),
             }
@@ -153,7 +155,8 @@ def load_checkpoint(
     Raises:
         A1Error: there is no such device, or the network does not fit onto it.
         CheckpointError: a file is missing or changed; tensors are missing, unknown or
-            misshaped; the checkpoint is for other action names, rows or cameras, or has no head.
+            misshaped; the checkpoint is for another robot, action space, other action names, rows
+            or cameras, or has no head.
     """
     directory = Path(directory)
     read = read_without_weights(directory)
@@ -279,7 +282,7 @@ def read_without_weights(directory: Path | str) -> CheckpointDescription:
                 _parse_json(directory / "normaliser.json", content["normaliser.json"])
             ),
             tokenizer=InstructionTokenizer.from_json(content["tokenizer.json"].decode()),
-            made_for={key: config["robot"][key] for key in ("names", "period_s")},
+            made_for={**config["robot"], **{key: config["robot"][key] for key in _MADE_FOR}},
             digest=digest,
         )
     except KeyError as error:
@@ -349,7 +352,11 @@ def _check_robot(
     normaliser: Normaliser,
     spec: RobotSpec,
 ) -> None:
+    # Checkpoints written before the action space stood in them do not say it.
+    space = [(key, made_for[key], ours) for key, ours in _space(spec).items() if key in made_for]
     wanted = (
+        ("robot", made_for["name"], spec.robot),
+        *space,
         ("names", list(made_for["names"]), list(spec.action_names)),
         ("normaliser names", list(normaliser.names), list(spec.action_names)),
         ("dim", config.dim, spec.dim),
@@ -367,6 +374,15 @@ def _check_robot(
                 f"{directory}: {field}: the checkpoint has {ours}, the robot spec {spec.path} "
                 f"has {theirs}; choose the checkpoint trained for this robot"
             )
+
+
+def _space(spec: RobotSpec) -> dict[str, str]:
+    """What the numbers of a chunk mean."""
+    policy = spec.policy
+    return {
+        "action_space": policy.action_space.name.lower(),
+        "delta_base": policy.delta_base.name.lower(),
+    }
 
 
 def _replace(partial: Path, directory: Path) -> None:

@@ -1,0 +1,37 @@
+"""The committed table of settings: its page says what its figures say, of the shipped checkpoint."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from a1_core.settings_table import read_settings_table
+from a1_model.checkpoint import vary_checkpoint
+from a1_sim import table
+
+ROOT = Path(__file__).parents[2]
+MARK = "<!-- written: out/eval/table.md -->\n"
+COMMITTED = json.loads((ROOT / "docs/table.json").read_text())
+ROWS = {row["name"]: row for row in COMMITTED["rows"]}
+
+
+def test_the_page_is_written_by_the_figures():
+    _, found, written = (ROOT / "docs/table.md").read_text().partition(MARK)
+    assert found
+    assert written == table.markdown(COMMITTED), "copy out/eval/table.md below the mark"
+
+
+def test_rows_are_of_the_shipped_weights(tmp_path):
+    wanted = read_settings_table(ROOT / "config/table.yaml")
+    if not ROWS:
+        pytest.skip("the table was not played yet for the checkpoint at hand")
+    assert list(ROWS) == [row.name for row in wanted.rows]
+    for row in wanted.rows:
+        digest = vary_checkpoint(ROOT / "checkpoints/tiny", tmp_path / row.name, row.changes())
+        assert ROWS[row.name]["checkpoint_digest"] == digest, f"play {row.name} again"
+
+
+def test_rows_are_paired_and_one_is_the_best():
+    played = {tuple(sorted(row["outcomes"])) for row in ROWS.values()}
+    assert len(played) <= 1
+    assert sum(row["shipped"] for row in ROWS.values()) == bool(ROWS)
