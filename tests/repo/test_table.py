@@ -1,24 +1,23 @@
-"""The committed table of settings: its page says what its figures say, of the shipped checkpoint."""
+"""The committed table of settings: its page says what its figures say, of the shipped weights."""
 
 import json
 from pathlib import Path
 
 import pytest
 
+from a1_core.errors import A1Error
 from a1_core.settings_table import read_settings_table
 from a1_model.checkpoint import vary_checkpoint
 from a1_sim import table
 
 ROOT = Path(__file__).parents[2]
-MARK = "<!-- written: out/eval/table.md -->\n"
 COMMITTED = json.loads((ROOT / "docs/table.json").read_text())
 ROWS = {row["name"]: row for row in COMMITTED["rows"]}
 
 
 def test_the_page_is_written_by_the_figures():
-    _, found, written = (ROOT / "docs/table.md").read_text().partition(MARK)
-    assert found
-    assert written == table.markdown(COMMITTED), "copy out/eval/table.md below the mark"
+    page = (ROOT / "docs/table.md").read_text()
+    assert page == table.page(page, COMMITTED)
 
 
 def test_rows_are_of_the_shipped_weights(tmp_path):
@@ -29,6 +28,14 @@ def test_rows_are_of_the_shipped_weights(tmp_path):
     for row in wanted.rows:
         digest = vary_checkpoint(ROOT / "checkpoints/tiny", tmp_path / row.name, row.changes())
         assert ROWS[row.name]["checkpoint_digest"] == digest, f"play {row.name} again"
+
+
+def test_another_result_makes_another_page():
+    page = (ROOT / "docs/table.md").read_text()
+    empty = table.page(page, {"rows": [], "answers": []})
+    assert empty.endswith(f"{table.MARK}{table.NOT_RUN}\n")
+    with pytest.raises(A1Error, match="has no line"):
+        table.page("# The table\n", COMMITTED)
 
 
 def test_rows_are_paired_and_one_is_the_best():

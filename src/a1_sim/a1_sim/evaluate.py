@@ -49,6 +49,9 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--calibration-episodes", type=int, default=60, help="of suite table, for thresholds"
     )
+    parser.add_argument(
+        "--publish", action="store_true", help="put a whole table into docs and config"
+    )
     parser.add_argument("--out", type=Path, default=Path("out/eval"))
     parser.add_argument("--fresh", action="store_true", help="forget episodes that were run before")
     parser.add_argument("--domain", type=int, help="ROS domain; one of its own by default")
@@ -70,8 +73,8 @@ def _evaluate(options: argparse.Namespace, console: Console) -> None:
     if options.suite == "table":
         run_table(options, console)
         return
-    if options.rows or options.table:
-        raise A1Error("--rows and --table belong to suite table; give --suite table as well")
+    if options.rows or options.table or options.publish:
+        raise A1Error("--rows, --table and --publish belong to suite table; give --suite table too")
     stage = _stage(options)
     wanted = [setting for setting in SETTINGS if setting in options.settings]
     if stage.thresholds is None and set(wanted) - {"full"}:

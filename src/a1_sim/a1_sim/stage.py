@@ -24,7 +24,7 @@ OPERATOR = "a1_sim.operator_node:Operator"
 SIMULATOR = "a1_sim.node:SimNode"
 LAUNCH_FILE = "sim.launch.xml"
 # Going on without somebody would make the result depend on how busy the machine is.
-LOCKSTEP_TIMEOUT_S = 30.0
+LOCKSTEP_TIMEOUT_S = 10.0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from a1_core.errors import A1Error
 from a1_core.settings_table import BEST, Question, SettingsTable, TableRow
 from a1_sim.ledger import Cell
 from a1_sim.records import EpisodeRecord
@@ -36,6 +37,8 @@ COLUMNS = {
     "latency_ms_p95": "ms p95",
 }
 FILES = ("table.json", "table.md", "table.png")
+MARK = "<!-- written by make eval SUITE=table ARGS=--publish -->\n"
+PICTURE = "![Success against compute](pictures/table.png)"
 NOT_RUN = "Not run yet for the checkpoint at hand."
 
 
@@ -245,6 +248,15 @@ def markdown(result: Mapping[str, Any]) -> str:
         lines += ["", "\\* the best adaptive row"]
     lines += ["", *(f"- {sentence(one)}" for one in result["answers"])]
     return "\n".join(lines) + "\n"
+
+
+def page(before: str, result: Mapping[str, Any]) -> str:
+    """docs/table.md with what came out below its mark; A1Error when it has none."""
+    head, found, _ = before.partition(MARK)
+    if not found:
+        raise A1Error(f"docs/table.md has no line {MARK.strip()}; put it where the table belongs")
+    shown = f"{PICTURE}\n\n" if result["rows"] else ""
+    return f"{head}{found}{shown}{markdown(result)}"
 
 
 def write(out: Path, result: Mapping[str, Any]) -> None:

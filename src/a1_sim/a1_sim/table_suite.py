@@ -6,6 +6,7 @@ killed run goes on where it was, and rows may be played by several runs at a tim
 """
 
 import json
+import shutil
 import subprocess
 import sys
 from argparse import Namespace
@@ -31,6 +32,7 @@ from a1_sim.summary import equal_cost_exit
 
 TABLE = "config/table.yaml"
 COMMITTED = "docs/table.json"
+READY = "config/thresholds/table"
 # By its module and not imported: training and simulation do not know each other.
 PREPARE = "a1_training.prepare_table"
 
@@ -72,8 +74,11 @@ def run_table(options: Namespace, console: Console) -> None:
     for row in rows:
         run.play(row, console)
         run.write()
-    _show(run.write(), run.committed, console)
+    result = run.write()
+    _show(result, run.committed, console)
     console.print(f"written: {', '.join(str(files.out / name) for name in table.FILES)}")
+    if options.publish:
+        _publish(files, wanted, result)
 
 
 def _prepare(files: Files, rows: Sequence[TableRow], episodes: int) -> None:
@@ -84,7 +89,7 @@ def _prepare(files: Files, rows: Sequence[TableRow], episodes: int) -> None:
         ("--checkpoint", files.checkpoint),
         ("--robot", files.robot),
         ("--out", files.work),
-        ("--ready", assets.find_or_empty("config/thresholds/table") or files.work / "thresholds"),
+        ("--ready", assets.find_or_empty(READY) or files.work / "thresholds"),
     ):
         command += [name, str(path)]
     files.work.mkdir(parents=True, exist_ok=True)
@@ -222,6 +227,25 @@ def _committed(prepared: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     return {
         row["name"]: row for row in rows if digests.get(row["name"]) == row["checkpoint_digest"]
     }
+
+
+def _publish(files: Files, wanted: SettingsTable, result: Mapping[str, Any]) -> None:
+    """Into the repository that this is run in."""
+    played = {len(row["outcomes"]) for row in result["rows"]}
+    if len(result["rows"]) < len(wanted.rows) or len(played) > 1:
+        raise A1Error(
+            "--publish: the table is not whole; play all of its rows on all layouts first"
+        )
+    page = Path("docs/table.md")
+    page.write_text(table.page(page.read_text(), result))
+    shutil.copy(files.out / "table.json", COMMITTED)
+    shutil.copy(files.out / "table.png", "docs/pictures/table.png")
+    ready = Path(READY)
+    shutil.rmtree(ready, ignore_errors=True)
+    ready.mkdir(parents=True)
+    for row in wanted.rows:
+        if row.mode == "adaptive":
+            shutil.copy(files.work / "thresholds" / f"{row.name}.yaml", ready)
 
 
 def _cell(row: TableRow, plan: EpisodePlan, block: int) -> Cell:
