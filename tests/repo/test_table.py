@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from a1_core import settings_table
 from a1_core.errors import A1Error
 from a1_core.settings_table import read_settings_table
+from a1_model import config
 from a1_model.checkpoint import vary_checkpoint
 from a1_sim import table
 
@@ -42,3 +44,11 @@ def test_rows_are_paired_and_one_is_the_best():
     played = {tuple(sorted(row["outcomes"])) for row in ROWS.values()}
     assert len(played) <= 1
     assert sum(row["shipped"] for row in ROWS.values()) == bool(ROWS)
+
+
+def test_the_table_offers_what_the_network_can_do():
+    assert (settings_table.HEADS, settings_table.STARTS, settings_table.SIGNALS) == (
+        config.HEADS,
+        config.STARTS,
+        config.SIGNALS,
+    )
