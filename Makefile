@@ -3,6 +3,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test lint eval train-tiny check-lerobot screenshots bench clean clean-all
 ARGS ?=
+SUITE ?= tasks
 EPISODES ?= 50
 ROBOT ?= franka
 IN_ENV := source setup/env.sh &&
@@ -28,8 +29,8 @@ test: setup  ## every test
 lint: setup  ## ruff, mypy, import contracts
 	@$(IN_ENV) ruff check && ruff format --check && mypy && lint-imports --no-logo
 
-eval: setup  ## closed-loop evaluation over EPISODES=50
-	@./a1 run a1_sim evaluate --episodes $(EPISODES) $(ARGS)
+eval: setup  ## closed-loop evaluation over EPISODES=50; SUITE=table: every setting of config/table.yaml
+	@./a1 run a1_sim evaluate --suite $(SUITE) --episodes $(EPISODES) $(ARGS)
 
 train-tiny: setup  ## train a checkpoint by the recipe, from a seed; resumes where it was killed
 	@./a1 run a1_training train_tiny $(ARGS)

@@ -11,6 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from a1_core.chunk import ActionSpace, DeltaBase
 from a1_core.errors import CheckpointError
 from a1_core.policy import ExitSetting
 from a1_model import weights
@@ -19,6 +20,7 @@ from a1_model.checkpoint import (
     directory_digest,
     load_checkpoint,
     save_checkpoint,
+    vary_checkpoint,
 )
 from a1_model.config import ExpertConfig, molmo_7b
 
@@ -125,20 +127,63 @@ def test_wrong_tensors_are_refused(save, spec, change, message):
         load_checkpoint(directory, spec)
 
 
+def other_policy(spec, **change):
+    return {"policy": SimpleNamespace(**(vars(spec.policy) | change))}
+
+
 @pytest.mark.parametrize(
     ("field", "change"),
     [
-        ("names", {"action_names": ("other",) * 8}),
-        ("dim", {"dim": 7}),
-        ("horizon", {"policy": SimpleNamespace(period_s=0.1, horizon=8)}),
-        ("period_s", {"policy": SimpleNamespace(period_s=0.2, horizon=16)}),
-        ("cameras", {"cameras": (SimpleNamespace(name="front"),)}),
+        ("robot", lambda spec: {"robot": "franka_of_another_maker"}),
+        ("action_space", lambda s: other_policy(s, action_space=ActionSpace.JOINT_POSITION)),
+        ("delta_base", lambda s: other_policy(s, delta_base=DeltaBase.PREVIOUS_ROW)),
+        ("names", lambda spec: {"action_names": ("other",) * 8}),
+        ("dim", lambda spec: {"dim": 7}),
+        ("horizon", lambda spec: other_policy(spec, horizon=8)),
+        ("period_s", lambda spec: other_policy(spec, period_s=0.2)),
+        ("cameras", lambda spec: {"cameras": (SimpleNamespace(name="front"),)}),
     ],
 )
 def test_another_robot_is_refused(save, spec, field, change):
-    other = SimpleNamespace(**(vars(spec) | change))
-    with pytest.raises(CheckpointError, match=field):
+    other = SimpleNamespace(**(vars(spec) | change(spec)))
+    with pytest.raises(CheckpointError, match=f": {field}: the checkpoint has"):
         load_checkpoint(save(), other)
+
+
+# --- variants
+
+
+def test_a_variant_acts_as_a_checkpoint_that_was_saved_so(save, spec, tmp_path, make_observation):
+    base, out = save(), tmp_path / "variant"
+    digest = vary_checkpoint(base, out, {"num_steps": 10, "start": "shared", "signal": "probe"})
+    loaded = load_checkpoint(out, spec)
+    assert loaded.digest == digest != load_checkpoint(base, spec).digest
+    assert (loaded.config.num_steps, loaded.config.signal) == (10, "probe")
+    saved = save(network=loaded.network)
+    assert load_checkpoint(saved, spec).digest == digest
+    full, observation = ExitSetting(mode="full"), make_observation()
+    np.testing.assert_array_equal(
+        loaded.policy.act(observation, setting=full).actions_HD,
+        load_checkpoint(saved, spec).policy.act(observation, setting=full).actions_HD,
+    )
+
+
+def test_a_variant_that_changes_nothing_is_the_checkpoint(save, spec, tmp_path):
+    base = save()
+    config = load_checkpoint(base, spec).config
+    digest = vary_checkpoint(base, tmp_path / "same", {"num_steps": config.num_steps})
+    assert digest == load_checkpoint(base, spec).digest
+    inode = (tmp_path / "same/config.json").stat().st_ino
+    assert vary_checkpoint(base, tmp_path / "same", {}) == digest
+    assert (tmp_path / "same/config.json").stat().st_ino == inode
+
+
+def test_an_impossible_variant_is_refused(save, tmp_path):
+    with pytest.raises(CheckpointError, match="start: 'warm'"):
+        vary_checkpoint(save(), tmp_path / "variant", {"start": "warm"})
+    with pytest.raises(CheckpointError, match="signal: probe, but with the start cold"):
+        vary_checkpoint(save(), tmp_path / "variant", {"start": "cold", "signal": "probe"})
+    assert not (tmp_path / "variant").exists()
 
 
 @pytest.mark.parametrize(

@@ -122,11 +122,8 @@ def test_rows_count_and_compare_the_same_layouts(tmp_path: Path) -> None:
 
 def test_fixed_depth_is_chosen_for_equal_cost() -> None:
     prices = {1: 0.35, 3: 0.55, 5: 0.8, 7: 1.0}
-    shallow, deep, mixed = (record(1, layers=layers) for layers in ((2, 2), (8, 8), (2, 6)))
-    assert summary.equal_cost_exit([shallow], prices) == 1
-    assert summary.equal_cost_exit([deep], prices) == 7
-    assert summary.equal_cost_exit([mixed], prices) == 3
-    assert summary.equal_cost_exit([shallow, deep], prices) == 5
+    chosen = [summary.equal_cost_exit(cost, prices) for cost in (0.1, 0.5, 0.7, 1.2)]
+    assert chosen == [1, 3, 5, 7]
 
 
 def test_summary_of_a_demonstration_has_the_figures_promised() -> None:

@@ -8,6 +8,7 @@ from and decides nothing.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import os
@@ -39,6 +40,7 @@ from a1_model.weights import (
 
 FORMAT = 1
 _SMALL = ("config.json", "normaliser.json", "tokenizer.json")
+_MADE_FOR = ("name", "names", "period_s")
 _HASHED_AT_ONCE = 2**22  # bytes
 
 
@@ -111,6 +113,7 @@ def write_checkpoint(
                     "name": spec.robot,
                     "names": list(spec.action_names),
                     "period_s": spec.policy.period_s,
+                    **_space(spec),
                 },
                 "model": config.to_json(),
             }
@@ -152,7 +155,8 @@ def load_checkpoint(
     Raises:
         A1Error: there is no such device, or the network does not fit onto it.
         CheckpointError: a file is missing or changed; tensors are missing, unknown or
-            misshaped; the checkpoint is for other action names, rows or cameras, or has no head.
+            misshaped; the checkpoint is for another robot, action space, other action names, rows
+            or cameras, or has no head.
     """
     directory = Path(directory)
     read = read_without_weights(directory)
@@ -202,6 +206,43 @@ def grow_network(directory: Path | str, config: ModelConfig) -> A1Network:
     return network
 
 
+def vary_checkpoint(directory: Path | str, out: Path | str, changes: Mapping[str, Any]) -> str:
+    """The same weights as another checkpoint, whose head is run another way; returns its digest.
+
+    Weights are linked where the file system can, so a variant takes hardly any room. Changes that
+    change nothing give the digest of `directory`. The variant is left alone where it is already.
+
+    Args:
+        changes: of fields of `ModelConfig` that need no other weights: head, num_steps, start,
+            signal, renoise_tau, metric.
+
+    Raises:
+        CheckpointError: `directory` cannot be read, or the configuration cannot be so.
+    """
+    directory, out = Path(directory), Path(out)
+    config = read_without_weights(directory).config
+    content = _parse_json(directory / "config.json", _read(directory / "config.json"))
+    try:
+        content["model"] = dataclasses.replace(config, **changes).to_json()
+    except ValueError as error:
+        raise CheckpointError(f"{directory}: {error}; vary it otherwise") from None
+    kept = [*_SMALL[1:], *weight_file_names(directory)]
+    out.parent.mkdir(parents=True, exist_ok=True)
+    partial = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
+    try:
+        (partial / "config.json").write_bytes(_json(content))
+        for name in (*kept, "metadata.json"):
+            _link(directory / name, partial / name)
+        digest = directory_digest(partial, ["config.json", *kept])
+        (partial / "digest").write_text(f"{digest}\n")
+        partial.chmod(0o755)
+        if not (out.exists() and read_without_weights(out).digest == digest):
+            _replace(partial, out)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return digest
+
+
 @dataclass(frozen=True, kw_only=True)
 class CheckpointDescription:
     """All of a checkpoint but its weights; `digest` covers them too."""
@@ -241,7 +282,7 @@ def read_without_weights(directory: Path | str) -> CheckpointDescription:
                 _parse_json(directory / "normaliser.json", content["normaliser.json"])
             ),
             tokenizer=InstructionTokenizer.from_json(content["tokenizer.json"].decode()),
-            made_for={key: config["robot"][key] for key in ("names", "period_s")},
+            made_for={**config["robot"], **{key: config["robot"][key] for key in _MADE_FOR}},
             digest=digest,
         )
     except KeyError as error:
@@ -311,7 +352,11 @@ def _check_robot(
     normaliser: Normaliser,
     spec: RobotSpec,
 ) -> None:
+    # Checkpoints written before the action space stood in them do not say it.
+    space = [(key, made_for[key], ours) for key, ours in _space(spec).items() if key in made_for]
     wanted = (
+        ("robot", made_for["name"], spec.robot),
+        *space,
         ("names", list(made_for["names"]), list(spec.action_names)),
         ("normaliser names", list(normaliser.names), list(spec.action_names)),
         ("dim", config.dim, spec.dim),
@@ -331,6 +376,15 @@ def _check_robot(
             )
 
 
+def _space(spec: RobotSpec) -> dict[str, str]:
+    """What the numbers of a chunk mean."""
+    policy = spec.policy
+    return {
+        "action_space": policy.action_space.name.lower(),
+        "delta_base": policy.delta_base.name.lower(),
+    }
+
+
 def _replace(partial: Path, directory: Path) -> None:
     """Puts `partial` in the place of `directory`; a directory cannot be renamed over a full one."""
     if not directory.exists():
@@ -340,6 +394,13 @@ def _replace(partial: Path, directory: Path) -> None:
     os.replace(directory, old / directory.name)
     partial.rename(directory)
     shutil.rmtree(old)
+
+
+def _link(source: Path, target: Path) -> None:
+    try:
+        os.link(source.resolve(), target)
+    except OSError:  # another file system, or one without links
+        shutil.copy2(source, target)
 
 
 def _json(content: Mapping[str, Any]) -> bytes:

@@ -1,6 +1,6 @@
 """Which episodes are run: layouts of the evaluation's seeds, and what is asked for on each."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from a1_sim.records import EpisodePlan
 from a1_world.layout import FIRST_EVAL_SEED, make_layout
@@ -14,6 +14,7 @@ TASKS = {
     "stack": "stack",
     "push": "push",
 }
+SEEDS_A_KIND = 1000
 # What the shipped checkpoint has learnt.
 LEARNT_TASKS = ("touch", "touch_exchanged", "bowl")
 
@@ -34,6 +35,26 @@ def evaluation_plans(task: str, episodes: int) -> Iterator[EpisodePlan]:
             colour=layout.colours[named],
             timeout_s=TIMEOUT_S[kind],
         )
+
+
+def table_plans(kinds: Sequence[str], each: int) -> list[EpisodePlan]:
+    """`each` layouts of the evaluation's seeds a kind of task, at most SEEDS_A_KIND, all different.
+
+    A kind's first layouts are the same ones however many are asked for.
+    """
+    return [
+        EpisodePlan(
+            task=kind,
+            kind=kind,
+            seed=seed,
+            colour=layout.colours[layout.named],
+            timeout_s=TIMEOUT_S[kind],
+        )
+        for place, kind in enumerate(kinds)
+        for first in [FIRST_EVAL_SEED + place * SEEDS_A_KIND]
+        for seed in range(first, first + min(each, SEEDS_A_KIND))
+        for layout in [make_layout(seed)]
+    ]
 
 
 def demonstration_plans(episodes: int) -> list[EpisodePlan]:

@@ -23,6 +23,8 @@ from a1_sim.system import LaunchedSystem
 OPERATOR = "a1_sim.operator_node:Operator"
 SIMULATOR = "a1_sim.node:SimNode"
 LAUNCH_FILE = "sim.launch.xml"
+# Going on without somebody would make the result depend on how busy the machine is.
+LOCKSTEP_TIMEOUT_S = 10.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,12 +75,13 @@ def _composed(
     parameters = {
         **policy,
         "controller": {**common, "use_sim_time": True, "hardware": False},
-        SIMULATOR: {**common, **simulator},
+        SIMULATOR: {**common, "lockstep_timeout": LOCKSTEP_TIMEOUT_S, **simulator},
     }
     rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
     try:
         with Composition([*parameters, OPERATOR], parameters=parameters) as composition:
             composition.bring_up()
+            composition.forget_qos_events()
             operator = composition.nodes[OPERATOR]
             assert isinstance(operator, Operator)
             operator.wait_ready(policy=bool(policy))

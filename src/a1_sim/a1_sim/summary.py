@@ -86,15 +86,13 @@ def comparisons(ledger: Ledger) -> list[dict[str, Any]]:
     return found
 
 
-def equal_cost_exit(records: Sequence[EpisodeRecord], prices: Mapping[int, float]) -> int:
-    """The exit (a block index) whose price is nearest to the mean cost of the given episodes.
+def equal_cost_exit(cost: float, prices: Mapping[int, float]) -> int:
+    """The exit (a block index) whose price is nearest to `cost`.
 
-    `prices`: share of full depth's FLOPs of an inference that goes to that exit and nowhere else.
+    `prices`: share of full depth's FLOPs of an inference that goes to that exit and nowhere else;
+    `cost`: a mean of such shares.
     """
-    costs = [sample.flops_fraction for record in records for sample in record.exits]
-    assert costs
-    mean = float(np.mean(costs))
-    return min(prices, key=lambda block: abs(prices[block] - mean))
+    return min(prices, key=lambda block: abs(prices[block] - cost))
 
 
 def write(out: Path, ledger: Ledger, about: dict[str, Any]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 
-from a1_core.budget import solve_budget
+from a1_core.budget import Setting, solve_budget
 from a1_core.errors import ThresholdsError
 from a1_core.exit_rule import Thresholds
 from a1_core.observation import Observation
@@ -104,6 +104,22 @@ def calibrate(
     )
     if setting.parameter is None:
         raise ThresholdsError(f"depth is {depth}; that is full depth, which needs no thresholds")
+    return thresholds_file(
+        checkpoint, spec, setting, DISTRIBUTION, discrepancies_KN.shape[1], recording.episodes
+    )
+
+
+def thresholds_file(
+    checkpoint: LoadedCheckpoint,
+    spec: RobotSpec,
+    setting: Setting,
+    distribution: str,
+    samples: int,
+    episodes: int,
+) -> ThresholdsFile:
+    """A setting that was solved on so many recorded ticks, bound to what it was solved for."""
+    config = checkpoint.config
+    assert setting.parameter is not None
     thresholds = Thresholds(
         exits=config.exits,
         eta=tuple(float(value) for value in setting.eta_P),
@@ -120,10 +136,10 @@ def calibrate(
     return ThresholdsFile(
         thresholds=thresholds,
         fit="mass",
-        distribution=DISTRIBUTION,
+        distribution=distribution,
         parameter=setting.parameter,
-        samples=discrepancies_KN.shape[1],
-        episodes=recording.episodes,
+        samples=samples,
+        episodes=episodes,
         requested_rates=setting.requested,
         realised_rates=tuple(float(rate) for rate in setting.realised_P),
         bags={},
