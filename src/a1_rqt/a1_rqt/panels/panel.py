@@ -34,7 +34,10 @@ class Panel(QtWidgets.QFrame):
 
     def apply(self, theme: Theme) -> None:
         """Take on the colours of a theme."""
-        self.setPalette(palette_of(theme))
+        palette = palette_of(theme)
+        self.setPalette(palette)
+        for label in self.findChildren(ElidedLabel):
+            label.setPalette(palette)  # Qt 5 hands none down below a style sheet.
         self.setStyleSheet(
             f"QFrame#panel {{ background: {theme.panel}; border: 1px solid {theme.border};"
             " border-radius: 4px; }"
