@@ -121,6 +121,22 @@ def test_text_stands_out_from_what_is_behind_it():
             assert contrast(ink, ground) >= 4.5, (theme.name, ink, ground)
 
 
+@pytest.mark.parametrize("theme", THEMES.values(), ids=THEMES)
+def test_text_stands_out_in_the_window_itself(full, application, theme):
+    for other in (*THEMES.values(), theme):
+        application.setPalette(themes.palette_of(other))
+        full.apply(other)
+        application.processEvents()
+    labels = [label for label in full.findChildren(ElidedLabel) if label.text()]
+    assert len(labels) > 10
+    for label in labels:
+        image = label.grab().toImage()
+        ground = theme.window if label is full.status else theme.panel
+        places = itertools.product(range(image.width()), range(image.height()))
+        inks = {image.pixelColor(x, y).name() for x, y in places}
+        assert max(contrast(ink, ground) for ink in inks) >= 4.5, label.text()
+
+
 def contrast(one: str, other: str) -> float:
     """Contrast ratio by WCAG 2.1."""
 

@@ -34,10 +34,9 @@ class Panel(QtWidgets.QFrame):
 
     def apply(self, theme: Theme) -> None:
         """Take on the colours of a theme."""
-        palette = palette_of(theme)
-        self.setPalette(palette)
+        self.setPalette(palette_of(theme))
         for label in self.findChildren(ElidedLabel):
-            label.setPalette(palette)  # Qt 5 hands none down below a style sheet.
+            label.apply(theme)
         self.setStyleSheet(
             f"QFrame#panel {{ background: {theme.panel}; border: 1px solid {theme.border};"
             " border-radius: 4px; }"
