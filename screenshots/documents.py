@@ -17,7 +17,6 @@ DEMO, SHOTS, PICTURES = ROOT / "out/demo", ROOT / "out/screenshots", ROOT / "doc
 COPIED = {
     DEMO / "exits.png": "exits.png",
     SHOTS / "rqt-1280x800-light.png": "rqt.png",
-    SHOTS / "page_run_dark_1280x800.png": "page.png",
 }
 FRAMES_PER_S, HELD_FRAMES = 10, 8
 """Of the film: a second of the run, and what is shown of the end of every episode."""

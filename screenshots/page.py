@@ -1,12 +1,10 @@
 """Pictures of the page in the browser and of a report, in out/screenshots.
 
-`python screenshots/page.py` after `source setup/env.sh`: of a staged run; with the address of a
-page that is served already, of what that one shows. Needs Chromium or Chrome.
+`python screenshots/page.py` after `source setup/env.sh`; needs Chromium or Chrome.
 """
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 import tempfile
@@ -106,15 +104,7 @@ def _tell(stager, present: threading.Event, ended: threading.Event) -> None:
 
 def main() -> None:
     """Take the pictures and name them."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("address", nargs="?", help="of a page that is served already")
-    address = parser.parse_args().address
-    if address is None:
-        taken = take()
-    else:
-        with running_browser() as browser:
-            taken = pictures(browser, address, OUT, "page_run", ready=FULL)
-    for path in taken:
+    for path in take():
         print(path.relative_to(OUT.parents[1]))
 
 

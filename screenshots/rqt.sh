@@ -1,17 +1,14 @@
 #!/usr/bin/env bash
-# Photographs a simulated run, in the window and on the page: out/screenshots/*.png.
-# `make screenshots` calls it.
+# Photographs a simulated run: out/screenshots/rqt-*.png. `make screenshots` calls it.
 set -eu
 root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 out="$root/out/screenshots"
 # A domain of its own, so that no other simulation is in the picture.
 export ROS_DOMAIN_ID="${A1_SCREENSHOTS_DOMAIN:-84}" ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST
-port="${A1_SCREENSHOTS_PORT:-8119}"
 mkdir -p "$out"
 
 "$root/a1" launch sim.launch.xml "domain:=$ROS_DOMAIN_ID" \
-    "thresholds:=$root/config/thresholds/franka_tiny.yaml" \
-    page:=true "page_port:=$port" >"$out/run.log" 2>&1 &
+    "thresholds:=$root/config/thresholds/franka_tiny.yaml" >"$out/run.log" 2>&1 &
 run=$!
 trap 'kill "$run" 2>/dev/null && wait "$run" || true' EXIT
 
@@ -19,4 +16,3 @@ trap 'kill "$run" 2>/dev/null && wait "$run" || true' EXIT
 "$root/a1" run a1_rqt photograph --out "$out" --chunks 45 --patience 900 \
     --instruction "put the blue cube in the bowl" --instruction "touch the red cube" \
     --instruction "put the yellow cube in the bowl"
-(. "$root/setup/env.sh" && python "$root/screenshots/page.py" "http://127.0.0.1:$port/")
