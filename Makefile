@@ -1,7 +1,7 @@
 # `make demo` and `make test` set up everything they need. ARGS="..." is passed on to demo, test, eval, check-lerobot and bench-NAME.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint eval train-tiny check-lerobot screenshots bench clean clean-all
+.PHONY: help setup demo test lint eval train-tiny check-lerobot screenshots pictures bench clean clean-all
 ARGS ?=
 SUITE ?= tasks
 EPISODES ?= 50
@@ -41,6 +41,11 @@ check-lerobot: setup  ## data sets against the real LeRobot, in an environment o
 screenshots: setup  ## pictures of every window and page, in out/screenshots
 	@screenshots/rqt.sh
 	@$(IN_ENV) python screenshots/page.py
+
+pictures: setup  ## the pictures of README and docs, taken anew; commit them
+	@./a1 run a1_sim demo --no-page
+	@screenshots/rqt.sh
+	@$(IN_ENV) python screenshots/documents.py
 
 bench: $(BENCHES)  ## every measurement, one JSON line each
 

@@ -1,5 +1,6 @@
 """Pictures of figures: exits against the phases of a task, and success against cost."""
 
+import itertools
 import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -26,6 +27,8 @@ PHASE_COLOURS = {
 }
 # As much as a strip is wide.
 TITLE_LENGTH = 110
+STRIP_IN, LETTER_IN = 8.8, 0.065
+"""Width of a strip, and of a letter in it."""
 SETTING_COLOURS = {"full": "#444444", "adaptive": "#e07b00", "fixed": "#2a78c2"}
 
 
@@ -38,20 +41,20 @@ def plot_exits(path: Path, records: Sequence[EpisodeRecord]) -> None:
     used: dict[str, str] = {}
     longest_s = max((record.elapsed_s for record in records), default=1.0)
     for axes, record in zip(strips[:, 0], records, strict=False):
-        _shade_phases(axes, record, used)
+        _shade_phases(axes, record, used, longest_s)
         times = [sample.time_s for sample in record.exits]
         layers = [sample.exit_layer for sample in record.exits]
         axes.step(times, layers, where="post", color="#333333", linewidth=1.0, zorder=2)
         axes.plot(times, layers, "o", color="#c2410c", markersize=4.5, zorder=3)
         deepest = max((sample.num_layers for sample in record.exits), default=1)
-        axes.set_ylim(0.5, deepest + 0.5)
+        axes.set_ylim(0.5, deepest + 1.5)  # Above the last layer stand the names of phases.
         axes.set_yticks(range(2, deepest + 1, 2))
         axes.set_xlim(0.0, longest_s)
         outcome = "success" if record.success else record.reason
         title = f"{record.instruction}: {outcome}"
         title = textwrap.shorten(title, TITLE_LENGTH, placeholder=" ...")
         axes.set_title(title, fontsize=10, loc="left")
-        axes.set_ylabel("exit layer", fontsize=9)
+        axes.set_ylabel("exit layer [1]", fontsize=9)
         axes.grid(axis="y", color="white", linewidth=0.8)
         axes.tick_params(labelsize=8)
     strips[-1, 0].set_xlabel("time of the observation [s]", fontsize=9)
@@ -69,13 +72,22 @@ def plot_exits(path: Path, records: Sequence[EpisodeRecord]) -> None:
     plt.close(figure)
 
 
-def _shade_phases(axes: Axes, record: EpisodeRecord, used: dict[str, str]) -> None:
+def _shade_phases(
+    axes: Axes, record: EpisodeRecord, used: dict[str, str], longest_s: float
+) -> None:
+    """A band a phase, with its name where there is room: pale colours alone are hard to tell."""
     starts = [sample.time_s for sample in record.exits]
     ends = [*starts[1:], record.elapsed_s]
-    for sample, start, end in zip(record.exits, starts, ends, strict=False):
-        colour = PHASE_COLOURS.get(sample.phase, "#eeeeee")
-        used[sample.phase] = colour
-        axes.axvspan(start, max(end, start), color=colour, linewidth=0, zorder=0)
+    moments = zip(record.exits, starts, ends, strict=False)
+    for phase, group in itertools.groupby(moments, key=lambda moment: moment[0].phase):
+        (_, start, end), *more = group
+        end = max(start, more[-1][2] if more else end)
+        used[phase] = PHASE_COLOURS.get(phase, "#eeeeee")
+        axes.axvspan(start, end, color=used[phase], linewidth=0, zorder=0)
+        if (end - start) / longest_s * STRIP_IN > LETTER_IN * (len(phase) + 1):
+            middle = (start + end) / 2
+            axes.text(middle, 0.95, phase, fontsize=7, ha="center", va="top", color="#444444",
+                      transform=axes.get_xaxis_transform())  # fmt: skip
 
 
 def plot_summary(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
