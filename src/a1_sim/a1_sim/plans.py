@@ -1,6 +1,6 @@
 """Which episodes are run: layouts of the evaluation's seeds, and what is asked for on each."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from a1_sim.records import EpisodePlan
 from a1_world.layout import FIRST_EVAL_SEED, make_layout
@@ -14,6 +14,8 @@ TASKS = {
     "stack": "stack",
     "push": "push",
 }
+# Layouts of recordings for calibration: neither trained nor evaluated on.
+FIRST_RECORDING_SEED = FIRST_EVAL_SEED + 500_000
 # What the shipped checkpoint has learnt.
 LEARNT_TASKS = ("touch", "touch_exchanged", "bowl")
 
@@ -34,6 +36,16 @@ def evaluation_plans(task: str, episodes: int) -> Iterator[EpisodePlan]:
             colour=layout.colours[named],
             timeout_s=TIMEOUT_S[kind],
         )
+
+
+def recording_plans(kinds: Sequence[str], episodes: int) -> list[EpisodePlan]:
+    """The kinds of tasks in turn, each on a layout of its own."""
+    plans = []
+    for index in range(episodes):
+        kind = kinds[index % len(kinds)]
+        seed = FIRST_RECORDING_SEED + index
+        plans.append(EpisodePlan(task=kind, kind=kind, seed=seed, timeout_s=TIMEOUT_S[kind]))
+    return plans
 
 
 def demonstration_plans(episodes: int) -> list[EpisodePlan]:
