@@ -56,6 +56,8 @@ def composed_stage(stage: Stage, recordings: Path | None = None) -> Iterator[Ope
         "checkpoint": str(stage.checkpoint),
         "thresholds": str(stage.thresholds or ""),
         "thumbnail_rate": 0.0,
+        # An alarm would go one setting towards full depth, and figures would be of two.
+        "audit_fraction": 0.0,
     }
     nodes: dict[str, dict[str, Any]] = {"policy": policy}
     if recordings is not None:
