@@ -23,8 +23,8 @@ def build_family(
     """At most `size` settings, each cheaper on the fit episodes than the one before.
 
     The first is full depth; the others are spread evenly over the mean cost, down to the least that
-    the distribution (or the lowest price of a loss) can reach. Equal threshold vectors are left out,
-    and so is all that is not cheaper than full depth.
+    the distribution, or the lowest price of a loss, can reach. Equal threshold vectors are left
+    out, and so is all that is not cheaper than full depth.
 
     Args:
         V_KN: discrepancies of the ticks of the fit episodes, and of no others.

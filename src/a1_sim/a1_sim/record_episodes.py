@@ -24,7 +24,7 @@ from a1_sim import assets
 from a1_sim.command import run_command
 from a1_sim.ledger import digest
 from a1_sim.operator_node import Operator
-from a1_sim.plans import recording_plans
+from a1_sim.plans import LEARNT_TASKS, TASKS, recording_plans
 from a1_sim.records import EpisodePlan
 from a1_sim.stage import Stage, composed_stage
 from a1_sim.system import isolate
@@ -36,9 +36,10 @@ SUCCESS, FAILURE = "success", "failure"
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     """Command line."""
+    learnt = list(dict.fromkeys(TASKS[task] for task in LEARNT_TASKS))
     parser = argparse.ArgumentParser(prog="record_episodes", description=__doc__)
     parser.add_argument("--episodes", type=int, default=120, help="of all tasks together")
-    parser.add_argument("--tasks", nargs="+", choices=KINDS, default=list(KINDS), help="in turn")
+    parser.add_argument("--tasks", nargs="+", choices=KINDS, default=learnt, help="in turn")
     parser.add_argument("--robot", type=Path, help="robot spec")
     parser.add_argument("--checkpoint", type=Path, help="directory of the checkpoint")
     parser.add_argument("--out", type=Path, default=Path("out/recordings"), help="folder of bags")
