@@ -69,7 +69,7 @@ def test_what_is_recorded_is_not_played_again(
 
 
 def test_bags_of_another_checkpoint_are_refused(bags: Path) -> None:
-    with pytest.raises(A1Error, match="now it is 'policy of another'.*--out"):
+    with pytest.raises(A1Error, match=r"now it is 'policy of another'.*--out"):
         recorded(bags, "policy of another")
 
 

@@ -147,7 +147,8 @@ def _page(given: ReportInput, pictures: dict[str, bytes]) -> str:
         image("discrepancies"),
         _note(
             "How far each exit's chunk is from that of the exit before, on "
-            f"{judged} episodes. A tick leaves at the first exit left of the red line (blue). "
+            f"{judged} episodes. A tick leaves at the first exit where it is left of the red line "
+            "(blue; grey are those that left before or go on). "
             "Exits whose bulk lies right of their line change the chunk much: going "
             "there is worth it."
         ),
@@ -206,6 +207,11 @@ def _rates_text(given: ReportInput) -> str:
     test = rate_test(given)
     if test is None or math.isnan(test.p_value):
         return "<p>No chi-square test: it needs two held-out episodes and two exits in use.</p>"
+    wanted = (
+        ""
+        if given.request.fit in DISTRIBUTION_FITS
+        else ("Requested is what the fitted episodes realise: no distribution was aimed at. ")
+    )
     verdict = (
         "the difference is within sampling error"
         if test.p_value >= 0.05
@@ -215,8 +221,8 @@ def _rates_text(given: ReportInput) -> str:
     if given.request.fit == "eq9":
         verdict = "eq9 does not aim at the requested shares, so a difference is expected"
     return (
-        f"<p>Chi-square on held-out episodes: {test.statistic:.2f} with {test.freedom} degrees of "
-        f"freedom, p = {test.p_value:.3f}: {verdict}. Ticks of an episode are alike "
+        f"<p>{wanted}Chi-square on held-out episodes: {test.statistic:.2f} with {test.freedom} "
+        f"degrees of freedom, p = {test.p_value:.3f}: {verdict}. Ticks of an episode are alike "
         f"(design effect {test.design_effect:.1f}), which the test allows for; as if all were "
         f"independent p would be {test.plain_p_value:.3g}.</p>"
     )

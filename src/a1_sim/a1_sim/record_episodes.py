@@ -7,7 +7,7 @@ was recorded before with the same checkpoint and robot spec is not played again.
 import argparse
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -143,7 +143,8 @@ class RecorderClient:
             self._ask(self._label, LabelEpisode.Request(note=note))
             yield
         except BaseException:
-            self._ask(self._discard, DiscardEpisode.Request(reason="interrupted"))
+            with suppress(A1Error):  # What went wrong before is what has to be told.
+                self._ask(self._discard, DiscardEpisode.Request(reason="interrupted"))
             raise
         self._ask(self._stop, StopRecording.Request())
 
