@@ -1,11 +1,12 @@
-# `make demo` and `make test` set up everything they need. ARGS="..." is passed on to demo, test, eval, check-lerobot and bench-NAME.
+# `make demo` and `make test` set up everything they need. ARGS="..." is passed on to demo, test, eval, thresholds, check-lerobot and bench-NAME.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint eval train-tiny check-lerobot screenshots pictures bench clean clean-all
+.PHONY: help setup demo test lint eval train-tiny thresholds check-lerobot screenshots pictures bench clean clean-all
 ARGS ?=
 SUITE ?= tasks
 EPISODES ?= 50
 ROBOT ?= franka
+RECORDED ?= 200
 IN_ENV := source setup/env.sh &&
 BENCHES := $(patsubst bench/%.py,bench-%,$(wildcard bench/[a-z]*.py))
 
@@ -34,6 +35,13 @@ eval: setup  ## closed-loop evaluation over EPISODES=50; SUITE=table: every sett
 
 train-tiny: setup  ## train a checkpoint by the recipe, from a seed; resumes where it was killed
 	@./a1 run a1_training train_tiny $(ARGS)
+
+thresholds: setup  ## thresholds of the shipped checkpoint: RECORDED=200 of its episodes, then their calibration
+	@./a1 run a1_sim record_episodes --episodes $(RECORDED) --out out/recordings
+	@./a1 run a1_calibration calibrate --robot franka --checkpoint checkpoints/tiny --bags out/recordings \
+	    --out config/thresholds/franka_tiny.yaml --v-file out/recordings.v --report out/calibration \
+	    --forward-kinematics a1_world.kinematics:forward_kinematics --mode least_loss \
+	    --certify 0.05,0.1,20mm --gripper-tolerance 0.2 $(ARGS)
 
 check-lerobot: setup  ## data sets against the real LeRobot, in an environment of its own (gigabytes); ARGS=DATASET...
 	@$(IN_ENV) setup/check_lerobot.sh $(ARGS)

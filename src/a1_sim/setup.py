@@ -21,6 +21,7 @@ setup(
             "simulator = a1_sim.main:main",
             "demo = a1_sim.demo:main",
             "evaluate = a1_sim.evaluate:main",
+            "record_episodes = a1_sim.record_episodes:main",
             "robot_demo = a1_sim.robot_demo:main",
             "stand_in = a1_sim.stand_in:main",
         ],

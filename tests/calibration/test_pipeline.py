@@ -172,9 +172,29 @@ def test_a_budget_without_a_promise(make_request, done, spec, silent):
     assert rates @ (np.array(outcome.file.thresholds.exits) + 1) / 8 <= 0.5
 
 
-def test_exits_may_be_left_out(make_request, done, spec, silent, checkpoint, bags):
+def test_thresholds_may_aim_at_the_least_loss(make_request, done, spec, silent):
+    given = {"promise": None, "budget": parse_budget("depth=0.7"), "v_file": done[0].v_path}
+    request = make_request(**given, fit="least_loss")
+    outcome = calibrate(request, spec, silent)
+    file = read_thresholds(request.out)
+    assert (file.fit, file.distribution) == ("least_loss", "none")
+    assert file.parameter > 0.0
+    assert file.requested_rates == file.realised_rates
+    rates = np.array(file.realised_rates)
+    assert rates @ (np.array(file.thresholds.exits) + 1) / 8 <= 0.7
+    assert "no distribution was aimed at" in outcome.report.read_text()
+    with pytest.raises(ThresholdsError, match=r"parameter is 0\.5, with mode least_loss"):
+        make_request(fit="least_loss", parameter=0.5)
+
+
+@pytest.mark.parametrize("fit", ["mass", "least_loss"])
+def test_exits_may_be_left_out(make_request, done, spec, silent, checkpoint, fit):
     request = make_request(
-        promise=None, budget=parse_budget("flops=0.7"), choose_exits=True, v_file=done[0].v_path
+        promise=None,
+        budget=parse_budget("flops=0.7"),
+        choose_exits=True,
+        fit=fit,
+        v_file=done[0].v_path,
     )
     file = calibrate(request, spec, silent).file
     config = load_checkpoint(checkpoint, spec).config

@@ -78,6 +78,8 @@ class Request:
         budget: bound on the mean tick; None: as aggressive as the certificate allows.
         parameter: c of the distribution, in place of a budget.
         promise: None: nothing is certified.
+        fit: `mass` and `eq9` aim at the distribution; `least_loss` finds the thresholds that lose
+            least on the fit episodes for what they cost.
         metric: of the discrepancies; empty: the checkpoint's.
         choose_exits: let the solver leave exits out; needs a budget.
         executed_s: the first seconds of a chunk over which its deviation counts; 0: all rows.
@@ -123,6 +125,11 @@ class Request:
             raise ThresholdsError(f"batch is {self.batch}; give 1 or more")
         if self.budget is not None and self.parameter is not None:
             raise ThresholdsError("a budget and a parameter are given; give one of them")
+        if self.parameter is not None and self.fit == "least_loss":
+            raise ThresholdsError(
+                f"parameter is {self.parameter}, with mode least_loss; give a budget, or a "
+                "certificate alone"
+            )
         if self.choose_exits and self.budget is None:
             raise ThresholdsError("choosing exits needs a budget; give one, e.g. depth=0.5")
         if self.budget is None and self.parameter is None and self.promise is None:

@@ -7,6 +7,7 @@ and wait there.
 import threading
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from a1_msgs.action import RunTask
@@ -112,8 +113,17 @@ class Operator(Node):
         """Tasks end by success, failure or time, not by the policy's own end-of-task signal."""
         self.set_policy(end_votes=1000)
 
-    def run(self, plan: EpisodePlan, *, policy: bool = True) -> EpisodeRecord:
-        """One episode from reset to disarm; without `policy` somebody else sends the chunks."""
+    def run(
+        self,
+        plan: EpisodePlan,
+        *,
+        policy: bool = True,
+        during: Callable[[str], AbstractContextManager[object]] = nullcontext,
+    ) -> EpisodeRecord:
+        """One episode from reset to disarm; without `policy` somebody else sends the chunks.
+
+        `during` is given the instruction and is entered as long as the task runs.
+        """
         began_s = time.monotonic()
         self.disarm()
         instruction, number = self.reset(plan)
@@ -122,10 +132,11 @@ class Operator(Node):
             self._samples, self._refused, self._refusal = [], 0, ""
             assert self._episode is not None
             self._begin_ns = stamp_to_ns(self._episode.header.stamp)
-        goal = self.begin(instruction) if policy else None
-        watched_s = time.monotonic()
-        reason = self._watch(plan, number, goal)
-        watched_s = time.monotonic() - watched_s
+        with during(instruction):
+            goal = self.begin(instruction) if policy else None
+            watched_s = time.monotonic()
+            reason = self._watch(plan, number, goal)
+            watched_s = time.monotonic() - watched_s
         # What comes after the end, while everybody is told, does not count.
         with self._news:
             state, samples = self._episode, tuple(self._samples)

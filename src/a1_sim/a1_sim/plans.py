@@ -15,6 +15,8 @@ TASKS = {
     "push": "push",
 }
 SEEDS_A_KIND = 1000
+# Layouts of recordings for calibration: neither trained nor evaluated on.
+FIRST_RECORDING_SEED = FIRST_EVAL_SEED + 500_000
 # What the shipped checkpoint has learnt.
 LEARNT_TASKS = ("touch", "touch_exchanged", "bowl")
 
@@ -55,6 +57,14 @@ def table_plans(kinds: Sequence[str], each: int) -> list[EpisodePlan]:
         for seed in range(first, first + min(each, SEEDS_A_KIND))
         for layout in [make_layout(seed)]
     ]
+def recording_plans(kinds: Sequence[str], episodes: int) -> list[EpisodePlan]:
+    """The kinds of tasks in turn, each on a layout of its own."""
+    plans = []
+    for index in range(episodes):
+        kind = kinds[index % len(kinds)]
+        seed = FIRST_RECORDING_SEED + index
+        plans.append(EpisodePlan(task=kind, kind=kind, seed=seed, timeout_s=TIMEOUT_S[kind]))
+    return plans
 
 
 def demonstration_plans(episodes: int) -> list[EpisodePlan]:

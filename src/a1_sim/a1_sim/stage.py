@@ -45,8 +45,11 @@ class Stage:
 
 
 @contextmanager
-def composed_stage(stage: Stage) -> Iterator[Operator]:
-    """Simulator, policy and controller in this process, over DDS, in lockstep."""
+def composed_stage(stage: Stage, recordings: Path | None = None) -> Iterator[Operator]:
+    """Simulator, policy and controller in this process, over DDS, in lockstep.
+
+    With `recordings` the recorder too, with that folder for its bags.
+    """
     robot = str(stage.robot)
     policy = {
         "robot": robot,
@@ -55,8 +58,13 @@ def composed_stage(stage: Stage) -> Iterator[Operator]:
         "checkpoint": str(stage.checkpoint),
         "thresholds": str(stage.thresholds or ""),
         "thumbnail_rate": 0.0,
+        # An alarm would go one setting towards full depth, and figures would be of two.
+        "audit_fraction": 0.0,
     }
-    with _composed(robot, {"policy": policy}, {}) as operator:
+    nodes: dict[str, dict[str, Any]] = {"policy": policy}
+    if recordings is not None:
+        nodes["recorder"] = {"robot": robot, "use_sim_time": True, "folder": str(recordings)}
+    with _composed(robot, nodes, {}) as operator:
         yield operator
 
 
@@ -69,11 +77,11 @@ def expert_stage(robot: Path) -> Iterator[Operator]:
 
 @contextmanager
 def _composed(
-    robot: str, policy: dict[str, dict[str, Any]], simulator: dict[str, Any]
+    robot: str, nodes: dict[str, dict[str, Any]], simulator: dict[str, Any]
 ) -> Iterator[Operator]:
     common = {"robot": robot, "lockstep": True}
     parameters = {
-        **policy,
+        **nodes,
         "controller": {**common, "use_sim_time": True, "hardware": False},
         SIMULATOR: {**common, "lockstep_timeout": LOCKSTEP_TIMEOUT_S, **simulator},
     }
@@ -84,7 +92,7 @@ def _composed(
             composition.forget_qos_events()
             operator = composition.nodes[OPERATOR]
             assert isinstance(operator, Operator)
-            operator.wait_ready(policy=bool(policy))
+            operator.wait_ready(policy="policy" in nodes)
             yield operator
             del operator, composition
     finally:
