@@ -57,6 +57,8 @@ def table_plans(kinds: Sequence[str], each: int) -> list[EpisodePlan]:
         for seed in range(first, first + min(each, SEEDS_A_KIND))
         for layout in [make_layout(seed)]
     ]
+
+
 def recording_plans(kinds: Sequence[str], episodes: int) -> list[EpisodePlan]:
     """The kinds of tasks in turn, each on a layout of its own."""
     plans = []

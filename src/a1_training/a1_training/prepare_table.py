@@ -30,7 +30,7 @@ from a1_model.checkpoint import (
     vary_checkpoint,
 )
 from a1_model.flops import FlopTable
-from a1_training.calibrate_tiny import Recording, record, replay, thresholds_file
+from a1_training.recorded_ticks import Recording, record, replay, thresholds_file
 from a1_world.layout import make_layout
 from a1_world.tasks import KINDS_WITH_TARGET, make_task
 
