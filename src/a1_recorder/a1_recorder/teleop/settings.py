@@ -1,6 +1,6 @@
 """The teleop node's parameters, and what is made of them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,8 +24,9 @@ SPECS = (
     _fixed("steer", "tip", "What the controls move", choices=STEER),
     _fixed(
         "inverse_kinematics",
-        "a1_world.kinematics:ArmKinematics",
-        "module:function that makes the arm's kinematics (tip_pose, step_towards), for steer tip",
+        "",
+        "module:function that makes the arm's kinematics (tip_pose, step_towards), for steer tip; "
+        "empty: the kinematics of the robot spec",
     ),
     _fixed("rate_hz", 20.0, "Chunks a second while driving", range=(5.0, 50.0)),
     _fixed("tip_speed", 0.15, "Tip at full deflection [m/s]", range=(0.001, 1.0)),
@@ -55,16 +56,22 @@ SPECS = (
     _fixed("joy.take_over", 5, "Button to hold while correcting; -1: none", range=BUTTONS),
     _fixed("joy.open", 6, "Button that opens the gripper; -1: none", range=BUTTONS),
     _fixed("joy.close", 7, "Button that closes the gripper; -1: none", range=BUTTONS),
+    _fixed("joy.next_arm", 9, "Button that chooses the next arm; -1: none", range=BUTTONS),
     _fixed(
         "joy.tip_axes",
         [1, 0, 4, 6, 7, 3],
         "Axes for x, y, z and the turns about them; -1: none",
     ),
     _fixed("joy.tip_signs", [1.0] * TIP_AXES, "What those axes are multiplied by"),
-    _fixed("joy.joint_axes", [0, 1, 3, 4, 6, 7], "Axes for the joints, in the spec's order"),
+    _fixed("joy.joint_axes", [0, 1, 3, 4, 6, 7], "Axes for an arm's joints, in the spec's order"),
     _fixed("keyboard", False, "Listen to `drive` on a1/keys; in simulation, on this machine only"),
-    _fixed("leader.topic", "", "sensor_msgs/JointState of the leader arm, for steer leader"),
-    _fixed("leader.joints", [""], "The leader's names of the arm's joints; empty: the spec's"),
+    _fixed(
+        "leader.topic",
+        "",
+        "sensor_msgs/JointState of the leader arm, for steer leader; of two their topics with a "
+        "space between",
+    ),
+    _fixed("leader.joints", [""], "The leader's names of the arms' joints; empty: the spec's"),
     _fixed("leader.signs", [1.0], "The leader's joints times this are the arm's; one: for all"),
     _fixed("leader.offsets", [0.0], "Added to them [rad]; one: for all"),
     _fixed("leader.relative", True, "Mirror its motion from where it was when driving began"),
@@ -75,9 +82,9 @@ SPECS = (
         range=(0.0, 3.0),
     ),
     _fixed("leader.timeout", 0.2, "Silence that stops the arm [s]", range=(0.02, 2.0)),
-    _fixed("leader.gripper", "", "The leader's gripper joint; empty: buttons"),
-    _fixed("leader.gripper_closed", 0.0, "Its position when closed"),
-    _fixed("leader.gripper_open", 1.0, "Its position when open"),
+    _fixed("leader.gripper", [""], "The leader's gripper joints, one an arm; empty: buttons"),
+    _fixed("leader.gripper_closed", [0.0], "Their positions when closed; one: for all"),
+    _fixed("leader.gripper_open", [1.0], "Their positions when open; one: for all"),
 )
 
 
@@ -101,6 +108,7 @@ class Settings:
     joy_take_over: int
     joy_open: int
     joy_close: int
+    joy_next_arm: int
     joy_tip_axes: tuple[int, ...]
     joy_tip_signs: tuple[float, ...]
     joy_joint_axes: tuple[int, ...]
@@ -112,9 +120,9 @@ class Settings:
     leader_relative: bool
     leader_max_apart: float
     leader_timeout: float
-    leader_gripper: str
-    leader_gripper_closed: float
-    leader_gripper_open: float
+    leader_gripper: tuple[str, ...]
+    leader_gripper_closed: tuple[float, ...]
+    leader_gripper_open: tuple[float, ...]
 
     @property
     def layout(self) -> Layout:
@@ -128,11 +136,14 @@ class Settings:
             tip_signs=self.joy_tip_signs,
             joint_axes=self.joy_joint_axes,
             dead_zone=self.joy_dead_zone,
+            next_arm=self.joy_next_arm,
         )
 
 
-def settings_from(values: Mapping[str, Any], joint_names: tuple[str, ...]) -> Settings:
-    """The settings of parameter values by name, for a robot with these joints.
+def settings_from(
+    values: Mapping[str, Any], joint_names: tuple[str, ...], grippers: int
+) -> Settings:
+    """The settings of parameter values by name, for a robot with these joints and grippers.
 
     Raises A1Error for a list of the wrong length, and for a leader without a topic.
     """
@@ -141,21 +152,40 @@ def settings_from(values: Mapping[str, Any], joint_names: tuple[str, ...]) -> Se
     for name, length in (("joy_tip_axes", TIP_AXES), ("joy_tip_signs", TIP_AXES)):
         fields[name] = _of_length(fields, name, length)
     fields["joy_joint_axes"] = tuple(fields["joy_joint_axes"])
-    named = tuple(name for name in fields["leader_joints"] if name)
-    fields["leader_joints"] = named or joint_names
+    fields["leader_joints"] = _named(fields["leader_joints"]) or joint_names
     fields["leader_joints"] = _of_length(fields, "leader_joints", count)
-    for name in ("leader_signs", "leader_offsets"):
+    fields["leader_gripper"] = _named(fields["leader_gripper"])
+    if fields["leader_gripper"]:
+        fields["leader_gripper"] = _of_length(fields, "leader_gripper", grippers)
+    mirrored = len(fields["leader_gripper"])
+    for name, length in (
+        ("leader_signs", count),
+        ("leader_offsets", count),
+        ("leader_gripper_closed", mirrored),
+        ("leader_gripper_open", mirrored),
+    ):
         if len(fields[name]) == 1:
-            fields[name] = tuple(fields[name]) * count
-        fields[name] = _of_length(fields, name, count)
+            fields[name] = tuple(fields[name]) * length
+        fields[name] = _of_length(fields, name, length)
     if fields["steer"] == "leader" and not fields["leader_topic"]:
         raise A1Error("parameter leader.topic is empty; steer leader needs its joint states")
-    if fields["leader_gripper_closed"] == fields["leader_gripper_open"]:
-        raise A1Error(
-            f"parameters leader.gripper_closed and leader.gripper_open are both "
-            f"{fields['leader_gripper_open']}; give two positions"
-        )
+    for gripper, closed, opened in zip(
+        fields["leader_gripper"],
+        fields["leader_gripper_closed"],
+        fields["leader_gripper_open"],
+        strict=True,
+    ):
+        if closed == opened:
+            raise A1Error(
+                f"parameters leader.gripper_closed and leader.gripper_open are both {opened} for "
+                f"{gripper}; give two positions"
+            )
     return Settings(**fields)
+
+
+def _named(names: Sequence[str]) -> tuple[str, ...]:
+    """An empty list is not known to ROS: it has one empty name."""
+    return tuple(name for name in names if name)
 
 
 def _of_length(fields: Mapping[str, Any], name: str, length: int) -> tuple[Any, ...]:
