@@ -9,7 +9,7 @@ from a1_controllers.adapter import Readiness
 from a1_controllers.controller import Controller
 from a1_controllers.kinematics import load_kinematics
 from a1_controllers.settings import ControllerSettings, Now
-from a1_core.chunk import ActionChunk, ActionSpace, DeltaBase, RotationKind, Source
+from a1_core.chunk import ActionChunk, ActionSpace, Source, joint_chunk
 from a1_core.limits import SafetyGate
 from a1_core.spec import load_spec
 from a1_core.verdict import VerdictCode
@@ -128,27 +128,14 @@ class Flight:
         self.policy_seq += 1
         actions_HD = np.zeros((16, 8), np.float32)
         actions_HD[:, 0] = 0.03 * np.arange(16)
-        return ActionChunk(
+        return joint_chunk(
+            SPEC,
             stamp_ns=self.now.node_ns - TICK_NS,
             session_id=str(uuid.UUID(int=7)),
             seq=self.policy_seq,
             source=Source.POLICY,
-            robot=SPEC.robot,
-            spec_digest=SPEC.digest,
-            action_space=ActionSpace.JOINT_DELTA,
-            delta_base=DeltaBase.OBSERVED,
-            rotation=RotationKind.QUATERNION_XYZW,
-            tip_frame="",
-            base_frame=SPEC.base_frame,
-            period_ns=SPEC.policy.period_ns,
-            valid_for_ns=SPEC.policy.valid_for_ns,
-            committed_rows=0,
-            end_of_substep=0.0,
-            exit_layer=4,
-            checkpoint_digest="",
-            thresholds_digest="",
-            names=SPEC.action_names,
             actions_HD=actions_HD,
+            action_space=ActionSpace.JOINT_DELTA,
         )
 
     @property

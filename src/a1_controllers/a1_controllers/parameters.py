@@ -1,19 +1,10 @@
 """The node's parameters, and the settings made of them."""
 
 from dataclasses import fields
-from typing import Any
 
 from a1_controllers.settings import ControllerSettings
-from a1_ros.parameters import Change, Parameters, ParameterSpec
-
-FIXED = Change.UNCONFIGURED
-
-
-def _fixed(name: str, default: Any, description: str, **kwargs: Any) -> ParameterSpec:
-    return ParameterSpec(
-        name=name, default=default, description=description, change=FIXED, **kwargs
-    )
-
+from a1_ros.parameters import Parameters, ParameterSpec
+from a1_ros.parameters import fixed as _fixed
 
 SPECS = (
     _fixed("robot", "", "File of the robot spec"),

@@ -66,6 +66,17 @@ ROBOT = ParameterSpec(
 """Of every lifecycle node that is about one robot."""
 
 
+def fixed(name: str, default: Value, description: str, **kwargs: Any) -> ParameterSpec:
+    """A parameter that changes only while its node is unconfigured, as most do."""
+    return ParameterSpec(
+        name=name,
+        default=default,
+        description=description,
+        change=Change.UNCONFIGURED,
+        **kwargs,
+    )
+
+
 class Parameters:
     """The declared parameters of one node; refuses what a spec forbids, with the reason."""
 

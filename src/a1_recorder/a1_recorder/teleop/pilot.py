@@ -13,7 +13,7 @@ from enum import Enum
 import numpy as np
 from numpy.typing import NDArray
 
-from a1_core.chunk import ActionChunk, ActionSpace, DeltaBase, RotationKind, Source
+from a1_core.chunk import ActionChunk, Source, joint_chunk
 from a1_core.errors import A1Error
 from a1_core.spec import RobotSpec
 from a1_core.verdict import Verdict, VerdictCode
@@ -268,32 +268,18 @@ class Pilot:
         self.message = message
 
     def _chunk(self, wish: Wish, heard: Heard) -> ActionChunk:
-        spec = self._spec
         q_J, qd_J = heard.position_D[: self._joints], heard.velocity_D[: self._joints]
         rows_HJ = self._target.rows(wish, q_J, qd_J)
         openings_HG = np.tile(self._openings_G, (len(rows_HJ), 1))
         self._seq += 1
-        return ActionChunk(
+        return joint_chunk(
+            self._spec,
             stamp_ns=heard.stamp_ns,
             session_id=self._session,
             seq=self._seq,
             source=self.source,
-            robot=spec.robot,
-            spec_digest=spec.digest,
-            action_space=ActionSpace.JOINT_POSITION,
-            delta_base=DeltaBase.OBSERVED,
-            rotation=RotationKind.QUATERNION_XYZW,
-            tip_frame="",
-            base_frame=spec.base_frame,
+            actions_HD=np.concatenate([rows_HJ, openings_HG], axis=1),
             period_ns=round(ROW_S * 1e9),
-            valid_for_ns=spec.policy.valid_for_ns,
-            committed_rows=0,
-            end_of_substep=0.0,
-            exit_layer=0,
-            checkpoint_digest="",
-            thresholds_digest="",
-            names=spec.action_names,
-            actions_HD=np.concatenate([rows_HJ, openings_HG], axis=1).astype(np.float32),
         )
 
 

@@ -6,85 +6,78 @@ from typing import Any
 
 from a1_core.errors import A1Error
 from a1_recorder.teleop.controls import TIP_AXES, Layout
-from a1_ros.parameters import Change, ParameterSpec
+from a1_ros.parameters import fixed
 
-FIXED = Change.UNCONFIGURED
 BUTTONS = (-1, 255)
 STEER = ("tip", "joints", "leader")
 
 
-def _fixed(name: str, default: Any, description: str, **kwargs: Any) -> ParameterSpec:
-    return ParameterSpec(
-        name=name, default=default, description=description, change=FIXED, **kwargs
-    )
-
-
 SPECS = (
-    _fixed("robot", "", "File of the robot spec (config/robots/*.yaml)"),
-    _fixed("steer", "tip", "What the controls move", choices=STEER),
-    _fixed(
+    fixed("robot", "", "File of the robot spec (config/robots/*.yaml)"),
+    fixed("steer", "tip", "What the controls move", choices=STEER),
+    fixed(
         "inverse_kinematics",
         "",
         "module:function that makes the arm's kinematics (tip_pose, step_towards), for steer tip; "
         "empty: the kinematics of the robot spec",
     ),
-    _fixed("rate_hz", 20.0, "Chunks a second while driving", range=(5.0, 50.0)),
-    _fixed("tip_speed", 0.15, "Tip at full deflection [m/s]", range=(0.001, 1.0)),
-    _fixed("tip_turn", 0.6, "Turn of the tip at full deflection [rad/s]", range=(0.001, 3.0)),
-    _fixed(
+    fixed("rate_hz", 20.0, "Chunks a second while driving", range=(5.0, 50.0)),
+    fixed("tip_speed", 0.15, "Tip at full deflection [m/s]", range=(0.001, 1.0)),
+    fixed("tip_turn", 0.6, "Turn of the tip at full deflection [rad/s]", range=(0.001, 3.0)),
+    fixed(
         "joint_share",
         0.2,
         "Share of the velocity limits that a joint has at full deflection",
         range=(0.001, 1.0),
     ),
-    _fixed(
+    fixed(
         "velocity_share",
         0.5,
         "Share of the velocity limits that nothing asked for exceeds",
         range=(0.001, 1.0),
     ),
-    _fixed(
+    fixed(
         "acceleration_share",
         0.35,
         "Share of the acceleration limits that starts and stops use",
         range=(0.01, 1.0),
     ),
-    _fixed("joy.topic", "joy", "sensor_msgs/Joy; empty: none"),
-    _fixed("joy.timeout", 0.3, "Silence that counts as letting go [s]", range=(0.05, 2.0)),
-    _fixed("joy.dead_zone", 0.1, "Deflections below count as none", range=(0.0, 0.9)),
-    _fixed("joy.deadman", 4, "Button to hold while driving; -1: none", range=BUTTONS),
-    _fixed("joy.take_over", 5, "Button to hold while correcting; -1: none", range=BUTTONS),
-    _fixed("joy.open", 6, "Button that opens the gripper; -1: none", range=BUTTONS),
-    _fixed("joy.close", 7, "Button that closes the gripper; -1: none", range=BUTTONS),
-    _fixed("joy.next_arm", 9, "Button that chooses the next arm; -1: none", range=BUTTONS),
-    _fixed(
+    fixed("joy.topic", "joy", "sensor_msgs/Joy; empty: none"),
+    fixed("joy.timeout", 0.3, "Silence that counts as letting go [s]", range=(0.05, 2.0)),
+    fixed("joy.dead_zone", 0.1, "Deflections below count as none", range=(0.0, 0.9)),
+    fixed("joy.deadman", 4, "Button to hold while driving; -1: none", range=BUTTONS),
+    fixed("joy.take_over", 5, "Button to hold while correcting; -1: none", range=BUTTONS),
+    fixed("joy.open", 6, "Button that opens the gripper; -1: none", range=BUTTONS),
+    fixed("joy.close", 7, "Button that closes the gripper; -1: none", range=BUTTONS),
+    fixed("joy.next_arm", 9, "Button that chooses the next arm; -1: none", range=BUTTONS),
+    fixed(
         "joy.tip_axes",
         [1, 0, 4, 6, 7, 3],
         "Axes for x, y, z and the turns about them; -1: none",
     ),
-    _fixed("joy.tip_signs", [1.0] * TIP_AXES, "What those axes are multiplied by"),
-    _fixed("joy.joint_axes", [0, 1, 3, 4, 6, 7], "Axes for an arm's joints, in the spec's order"),
-    _fixed("keyboard", False, "Listen to `drive` on a1/keys; in simulation, on this machine only"),
-    _fixed(
+    fixed("joy.tip_signs", [1.0] * TIP_AXES, "What those axes are multiplied by"),
+    fixed("joy.joint_axes", [0, 1, 3, 4, 6, 7], "Axes for an arm's joints, in the spec's order"),
+    fixed("keyboard", False, "Listen to `drive` on a1/keys; in simulation, on this machine only"),
+    fixed(
         "leader.topic",
         "",
         "sensor_msgs/JointState of the leader arm, for steer leader; of two their topics with a "
         "space between",
     ),
-    _fixed("leader.joints", [""], "The leader's names of the arms' joints; empty: the spec's"),
-    _fixed("leader.signs", [1.0], "The leader's joints times this are the arm's; one: for all"),
-    _fixed("leader.offsets", [0.0], "Added to them [rad]; one: for all"),
-    _fixed("leader.relative", True, "Mirror its motion from where it was when driving began"),
-    _fixed(
+    fixed("leader.joints", [""], "The leader's names of the arms' joints; empty: the spec's"),
+    fixed("leader.signs", [1.0], "The leader's joints times this are the arm's; one: for all"),
+    fixed("leader.offsets", [0.0], "Added to them [rad]; one: for all"),
+    fixed("leader.relative", True, "Mirror its motion from where it was when driving began"),
+    fixed(
         "leader.max_apart",
         0.2,
         "Farthest a joint may be off at the start where that is not relative [rad]",
         range=(0.0, 3.0),
     ),
-    _fixed("leader.timeout", 0.2, "Silence that stops the arm [s]", range=(0.02, 2.0)),
-    _fixed("leader.gripper", [""], "The leader's gripper joints, one an arm; empty: buttons"),
-    _fixed("leader.gripper_closed", [0.0], "Their positions when closed; one: for all"),
-    _fixed("leader.gripper_open", [1.0], "Their positions when open; one: for all"),
+    fixed("leader.timeout", 0.2, "Silence that stops the arm [s]", range=(0.02, 2.0)),
+    fixed("leader.gripper", [""], "The leader's gripper joints, one an arm; empty: buttons"),
+    fixed("leader.gripper_closed", [0.0], "Their positions when closed; one: for all"),
+    fixed("leader.gripper_open", [1.0], "Their positions when open; one: for all"),
 )
 
 
