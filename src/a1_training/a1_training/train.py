@@ -20,11 +20,14 @@ from rich.console import Console
 from a1_core.errors import A1Error
 from a1_core.normaliser import Normaliser
 from a1_core.spec import RobotSpec, load_spec
+from a1_data.lerobot.dataset import Dataset
+from a1_data.lerobot.layout import INFO
 from a1_model.checkpoint import grow_network, read_without_weights, write_checkpoint
 from a1_model.config import CameraTokens, ModelConfig, small, tiny
 from a1_model.fast_tokens import FastTokenizer
 from a1_model.network import A1Network
 from a1_model.tokenizer import InstructionTokenizer
+from a1_training.lerobot_samples import LoadSettings, store_samples
 from a1_training.provenance import provenance, source_account
 from a1_training.recipe import Recipe, Stage
 from a1_training.recipes import RECIPES, recipe_by_name
@@ -47,7 +50,8 @@ class Request:
 
     Attributes:
         recipe: see `recipes`.
-        data: directories of stored samples by source name (see `balance.SourceName`).
+        data: directories of stored samples, or of LeRobot data sets, by source name (see
+            `balance.SourceName`).
         spec: of the robot.
         start: checkpoint to go on from; None: random weights of `size`.
         work: folder of the run's state and logs. out: the checkpoint.
@@ -67,18 +71,20 @@ class Request:
 def train(request: Request, workers: Workers, console: Console) -> str | None:
     """Everything that is not done yet; the digest of the checkpoint, on the first process."""
     recipe, spec = request.recipe, request.spec
-    sources = {name: open_shards(path) for name, path in request.data.items()}
+    if workers.first:
+        request.work.mkdir(parents=True, exist_ok=True)
+        _check_same(request)
+        _decode(request, console)
+    workers.wait()
+    folders = {name: _samples_of(request, name) for name in request.data}
+    sources = {name: open_shards(path) for name, path in folders.items()}
     _check_actions(sources, spec)
     if recipe.images_per_step < workers.ranks:
         raise A1Error(
             f"--images-per-step: {recipe.images_per_step} for {workers.ranks} processes; give each "
             "at least one"
         )
-    if workers.first:
-        request.work.mkdir(parents=True, exist_ok=True)
-        _check_same(request)
-    workers.wait()
-    normaliser = fit_normaliser(spec.action_names, *sources.values())
+    normaliser = _normaliser(request, sources)
     fast = _fast_tokens(request, sources, normaliser)
     torch.manual_seed(recipe.seed)
     network, tokenizer, started_from = _network(request, sources, fast)
@@ -107,7 +113,7 @@ def train(request: Request, workers: Workers, console: Console) -> str | None:
     weights = trainer.weights()
     if not workers.first:
         return None
-    accounts = {name: source_account([request.data[name]], sources[name]) for name in sources}
+    accounts = {name: source_account([folders[name]], sources[name]) for name in sources}
     return write_checkpoint(
         request.out,
         config=network.config,
@@ -121,6 +127,44 @@ def train(request: Request, workers: Workers, console: Console) -> str | None:
         },
         beside={} if fast is None else {FAST_FILE: fast.to_json().encode()},
     )
+
+
+def _is_dataset(path: Path) -> bool:
+    return (path / INFO).is_file()
+
+
+def _samples_of(request: Request, name: str) -> Path:
+    """Where the stored samples of a source are: those of a data set are kept in the work folder."""
+    path = request.data[name]
+    return request.work / "samples" / name.replace(":", "_") if _is_dataset(path) else path
+
+
+def _decode(request: Request, console: Console) -> None:
+    """LeRobot data sets as stored samples, unless that is done."""
+    for name, path in request.data.items():
+        if not _is_dataset(path):
+            continue
+        folder = _samples_of(request, name)
+        count, dropped = store_samples(Dataset(path), request.spec, folder, LoadSettings())
+        console.print(f"{name}: {count} samples of {path}", markup=False)
+        for reason, left_out in dropped.counts.items():
+            console.print(f"{name}: left out {left_out} {reason}", markup=False)
+
+
+def _normaliser(request: Request, sources: Mapping[str, Shards]) -> Normaliser:
+    """Of the checkpoint to go on from where the recipe keeps it, else fitted to the data."""
+    names = request.spec.action_names
+    if not request.recipe.keep_normaliser:
+        return fit_normaliser(names, *sources.values())
+    if request.start is None:
+        raise A1Error("--start is missing: the recipe keeps the normaliser of a checkpoint")
+    kept = read_without_weights(request.start).normaliser
+    if kept.names != names:
+        raise A1Error(
+            f"--start {request.start}: its numbers are {', '.join(kept.names)}, those of the robot "
+            f"spec {request.spec.path} {', '.join(names)}; start from a checkpoint of this robot"
+        )
+    return kept
 
 
 def _check_actions(sources: Mapping[str, Shards], spec: RobotSpec) -> None:
@@ -285,7 +329,8 @@ def _parser() -> argparse.ArgumentParser:
         nargs="+",
         required=True,
         metavar="NAME=DIR",
-        help="stored samples; NAME is DATASET or DATASET:ROBOT, between which sampling is balanced",
+        help="stored samples or LeRobot data sets; NAME is DATASET or DATASET:ROBOT, between which "
+        "sampling is balanced",
     )
     parser.add_argument("--robot", type=Path, required=True, metavar="SPEC", help="robot spec")
     parser.add_argument("--start", type=Path, metavar="DIR", help="checkpoint to go on from")
