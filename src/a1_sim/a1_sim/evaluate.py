@@ -39,6 +39,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--robot", type=Path, help="robot spec")
     parser.add_argument("--checkpoint", type=Path, help="directory of the checkpoint")
     parser.add_argument("--thresholds", type=Path, help="thresholds file of setting adaptive")
+    parser.add_argument("--simulator", type=Path, help="file of the simulator's parameters")
     parser.add_argument("--out", type=Path, default=Path("out/eval"))
     parser.add_argument("--fresh", action="store_true", help="forget episodes that were run before")
     parser.add_argument("--domain", type=int, help="ROS domain; one of its own by default")
@@ -66,7 +67,7 @@ def _evaluate(options: argparse.Namespace, console: Console) -> None:
         )
     ledger = Ledger(
         options.out / "episodes.jsonl",
-        digest([stage.checkpoint, stage.robot, *([stage.thresholds] if stage.thresholds else [])]),
+        digest(stage.files),
         fresh=options.fresh,
     )
     about = {"checkpoint": stage.checkpoint.name, "robot": stage.robot.stem}
@@ -89,6 +90,7 @@ def _stage(options: argparse.Namespace) -> Stage:
         robot=options.robot or assets.find(assets.ROBOT, "robot spec"),
         checkpoint=options.checkpoint or assets.find(assets.CHECKPOINT, "checkpoint"),
         thresholds=Path(thresholds).resolve() if thresholds else None,
+        simulator=options.simulator,
     )
 
 

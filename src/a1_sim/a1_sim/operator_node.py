@@ -112,11 +112,21 @@ class Operator(Node):
         """Tasks end by success, failure or time, not by the policy's own end-of-task signal."""
         self.set_policy(end_votes=1000)
 
-    def run(self, plan: EpisodePlan, *, policy: bool = True) -> EpisodeRecord:
-        """One episode from reset to disarm; without `policy` somebody else sends the chunks."""
+    def run(
+        self,
+        plan: EpisodePlan,
+        *,
+        policy: bool = True,
+        posed: Callable[[str], object] = lambda instruction: None,
+    ) -> EpisodeRecord:
+        """One episode from reset to disarm; without `policy` somebody else sends the chunks.
+
+        `posed` is told the instruction once the layout stands and before the arm may move.
+        """
         began_s = time.monotonic()
         self.disarm()
         instruction, number = self.reset(plan)
+        posed(instruction)
         self.arm()
         with self._news:
             self._samples, self._refused, self._refusal = [], 0, ""

@@ -1,6 +1,6 @@
 """Which episodes are run: layouts of the evaluation's seeds, and what is asked for on each."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from a1_sim.records import EpisodePlan
 from a1_world.layout import FIRST_EVAL_SEED, make_layout
@@ -17,6 +17,9 @@ TASKS = {
 # What the shipped checkpoint has learnt.
 LEARNT_TASKS = ("touch", "touch_exchanged", "bowl")
 
+# Layouts to record on: used neither to train the shipped checkpoint nor to evaluate.
+RECORDING_SEED = 900_000
+
 
 def evaluation_plans(task: str, episodes: int) -> Iterator[EpisodePlan]:
     """The first `episodes` layouts of the evaluation's seeds, with the task asked for on each."""
@@ -32,6 +35,21 @@ def evaluation_plans(task: str, episodes: int) -> Iterator[EpisodePlan]:
             kind=kind,
             seed=seed,
             colour=layout.colours[named],
+            timeout_s=TIMEOUT_S[kind],
+        )
+
+
+def recording_plans(tasks: Sequence[str], episodes: int, seed: int) -> Iterator[EpisodePlan]:
+    """The tasks in turn, on layouts from `seed` on, each about the cube that the seed names."""
+    for index in range(episodes):
+        task = tasks[index % len(tasks)]
+        layout = make_layout(seed + index)
+        kind = TASKS[task]
+        yield EpisodePlan(
+            task=task,
+            kind=kind,
+            seed=seed + index,
+            colour=layout.colours[layout.named],
             timeout_s=TIMEOUT_S[kind],
         )
 
