@@ -1,4 +1,4 @@
-"""Trains a policy on stored samples by a recipe with a name; resumes where it was killed.
+"""Trains a policy on stored samples or data sets by a named recipe; resumes where it was killed.
 
 On one machine with several GPUs: torchrun --nproc-per-node N -m a1_training.train ...
 """
@@ -50,7 +50,7 @@ class Request:
 
     Attributes:
         recipe: see `recipes`.
-        data: directories of stored samples, or of LeRobot data sets, by source name (see
+        data: directories of stored samples, or LeRobot data sets, by source name (see
             `balance.SourceName`).
         spec: of the robot.
         start: checkpoint to go on from; None: random weights of `size`.
@@ -67,23 +67,31 @@ class Request:
     out: Path
     save_every: int = 250
 
+    def stored(self, name: str) -> Path:
+        """Where the samples of a source lie; those of a data set are made in the work folder."""
+        data = self.data[name]
+        return self.work / "samples" / name.replace(":", "-") if is_dataset(data) else data
+
 
 def train(request: Request, workers: Workers, console: Console) -> str | None:
     """Everything that is not done yet; the digest of the checkpoint, on the first process."""
     recipe, spec = request.recipe, request.spec
     if workers.first:
-        request.work.mkdir(parents=True, exist_ok=True)
-        _check_same(request)
-        _decode(request, console)
+        for name, path in request.data.items():
+            _store(request, name, path, console)
     workers.wait()
-    folders = {name: _samples_of(request, name) for name in request.data}
-    sources = {name: open_shards(path) for name, path in folders.items()}
+    stored = {name: request.stored(name) for name in request.data}
+    sources = {name: open_shards(path) for name, path in stored.items()}
     _check_actions(sources, spec)
     if recipe.images_per_step < workers.ranks:
         raise A1Error(
             f"--images-per-step: {recipe.images_per_step} for {workers.ranks} processes; give each "
             "at least one"
         )
+    if workers.first:
+        request.work.mkdir(parents=True, exist_ok=True)
+        _check_same(request)
+    workers.wait()
     normaliser = _normaliser(request, sources)
     fast = _fast_tokens(request, sources, normaliser)
     torch.manual_seed(recipe.seed)
@@ -113,7 +121,7 @@ def train(request: Request, workers: Workers, console: Console) -> str | None:
     weights = trainer.weights()
     if not workers.first:
         return None
-    accounts = {name: source_account([folders[name]], sources[name]) for name in sources}
+    accounts = {name: source_account([stored[name]], sources[name]) for name in sources}
     return write_checkpoint(
         request.out,
         config=network.config,
@@ -129,26 +137,40 @@ def train(request: Request, workers: Workers, console: Console) -> str | None:
     )
 
 
-def _is_dataset(path: Path) -> bool:
+def is_dataset(path: Path) -> bool:
+    """Whether the folder is a LeRobot data set."""
     return (path / INFO).is_file()
 
 
-def _samples_of(request: Request, name: str) -> Path:
-    """Where the stored samples of a source are: those of a data set are kept in the work folder."""
-    path = request.data[name]
-    return request.work / "samples" / name.replace(":", "_") if _is_dataset(path) else path
+def _store(request: Request, name: str, path: Path, console: Console) -> None:
+    """Decode a data set once; what is left out of it is told, nothing left is an error."""
+    if not is_dataset(path):
+        return
+    if request.start is None:
+        config = SIZES[request.size](vocab_size=1)
+    else:
+        config = read_without_weights(request.start).config
+    settings = LoadSettings(image_size=config.vision.image_size)
+    count, dropped = store_samples(Dataset(path), request.spec, request.stored(name), settings)
+    for reason, times in dropped.counts.items():
+        told = f"{name}: left out {times} ({reason}), the first: {dropped.details[reason]}"
+        console.print(told, markup=False)
+    if not count:
+        reasons = ", ".join(f"{reason} {times}" for reason, times in dropped.counts.items())
+        raise A1Error(f"--data {name}: no sample of {path} can be used ({reasons or 'no frames'})")
 
 
-def _decode(request: Request, console: Console) -> None:
-    """LeRobot data sets as stored samples, unless that is done."""
-    for name, path in request.data.items():
-        if not _is_dataset(path):
-            continue
-        folder = _samples_of(request, name)
-        count, dropped = store_samples(Dataset(path), request.spec, folder, LoadSettings())
-        console.print(f"{name}: {count} samples of {path}", markup=False)
-        for reason, left_out in dropped.counts.items():
-            console.print(f"{name}: left out {left_out} {reason}", markup=False)
+def _check_actions(sources: Mapping[str, Shards], spec: RobotSpec) -> None:
+    wanted = (spec.policy.horizon, spec.dim)
+    for name, shards in sources.items():
+        found = shards.actions_NHD.shape[1:]
+        if found != wanted:
+            raise A1Error(
+                f"--data {name}: its chunks are {found} (rows, numbers), the robot spec "
+                f"{spec.path} has {wanted}; give data of this robot"
+            )
+    if not any(shards.action_valid_N.any() for shards in sources.values()):
+        raise A1Error(f"--data: none of {sorted(sources)} has actions; give one that has")
 
 
 def _normaliser(request: Request, sources: Mapping[str, Shards]) -> Normaliser:
@@ -165,19 +187,6 @@ def _normaliser(request: Request, sources: Mapping[str, Shards]) -> Normaliser:
             f"spec {request.spec.path} {', '.join(names)}; start from a checkpoint of this robot"
         )
     return kept
-
-
-def _check_actions(sources: Mapping[str, Shards], spec: RobotSpec) -> None:
-    wanted = (spec.policy.horizon, spec.dim)
-    for name, shards in sources.items():
-        found = shards.actions_NHD.shape[1:]
-        if found != wanted:
-            raise A1Error(
-                f"--data {name}: its chunks are {found} (rows, numbers), the robot spec "
-                f"{spec.path} has {wanted}; give data of this robot"
-            )
-    if not any(shards.action_valid_N.any() for shards in sources.values()):
-        raise A1Error(f"--data: none of {sorted(sources)} has actions; give one that has")
 
 
 def _fast_tokens(
