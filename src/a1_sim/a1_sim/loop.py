@@ -24,13 +24,13 @@ from a1_ros.launch_reader.command import find_executable
 from a1_sim import assets
 from a1_sim.command import run_command
 from a1_sim.ledger import digest
-from a1_sim.plans import RECORDING_SEED, TASKS
+from a1_sim.plans import EXPERT_SEED, TASKS
 
 SIMULATOR = "config/sim_knocked_camera.yaml"
 RECIPE = "fine-tune"
 DEPTH = "depth=0.6"
 # Layouts of the held-out bags, apart from those that are trained on.
-HELD_OUT_SEED = RECORDING_SEED + 50_000
+HELD_OUT_SEED = EXPERT_SEED + 50_000
 STATE = "loop.json"
 
 
@@ -85,7 +85,7 @@ def steps(plan: Plan) -> Iterator[Step]:
     checkpoint, thresholds = out / "checkpoint", out / "thresholds.yaml"
     recordings, held_out = out / "recordings", out / "held_out"
     yield _evaluation(plan, "before", plan.checkpoint, plan.thresholds)
-    yield _recording(plan, recordings, plan.episodes, RECORDING_SEED)
+    yield _recording(plan, recordings, plan.episodes, EXPERT_SEED)
     yield _recording(plan, held_out, plan.held_out, HELD_OUT_SEED)
     yield Step(
         name="export",

@@ -7,6 +7,7 @@ and wait there.
 import threading
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from a1_msgs.action import RunTask
@@ -117,25 +118,26 @@ class Operator(Node):
         plan: EpisodePlan,
         *,
         policy: bool = True,
-        posed: Callable[[str], object] = lambda instruction: None,
+        during: Callable[[str], AbstractContextManager[object]] = nullcontext,
     ) -> EpisodeRecord:
         """One episode from reset to disarm; without `policy` somebody else sends the chunks.
 
-        `posed` is told the instruction once the layout stands and before the arm may move.
+        `during` is given the instruction; it is entered once the layout stands, before the arm may
+        move, and left when the task has ended.
         """
         began_s = time.monotonic()
         self.disarm()
         instruction, number = self.reset(plan)
-        posed(instruction)
-        self.arm()
-        with self._news:
-            self._samples, self._refused, self._refusal = [], 0, ""
-            assert self._episode is not None
-            self._begin_ns = stamp_to_ns(self._episode.header.stamp)
-        goal = self.begin(instruction) if policy else None
-        watched_s = time.monotonic()
-        reason = self._watch(plan, number, goal)
-        watched_s = time.monotonic() - watched_s
+        with during(instruction):
+            self.arm()
+            with self._news:
+                self._samples, self._refused, self._refusal = [], 0, ""
+                assert self._episode is not None
+                self._begin_ns = stamp_to_ns(self._episode.header.stamp)
+            goal = self.begin(instruction) if policy else None
+            watched_s = time.monotonic()
+            reason = self._watch(plan, number, goal)
+            watched_s = time.monotonic() - watched_s
         # What comes after the end, while everybody is told, does not count.
         with self._news:
             state, samples = self._episode, tuple(self._samples)

@@ -17,8 +17,8 @@ TASKS = {
 # What the shipped checkpoint has learnt.
 LEARNT_TASKS = ("touch", "touch_exchanged", "bowl")
 
-# Layouts to record on: used neither to train the shipped checkpoint nor to evaluate.
-RECORDING_SEED = 900_000
+# Layouts that the expert records on: used neither to train the shipped checkpoint nor to evaluate.
+EXPERT_SEED = 900_000
 
 
 def evaluation_plans(task: str, episodes: int) -> Iterator[EpisodePlan]:
@@ -39,7 +39,7 @@ def evaluation_plans(task: str, episodes: int) -> Iterator[EpisodePlan]:
         )
 
 
-def recording_plans(tasks: Sequence[str], episodes: int, seed: int) -> Iterator[EpisodePlan]:
+def expert_plans(tasks: Sequence[str], episodes: int, seed: int) -> Iterator[EpisodePlan]:
     """The tasks in turn, on layouts from `seed` on, each about the cube that the seed names."""
     for index in range(episodes):
         task = tasks[index % len(tasks)]

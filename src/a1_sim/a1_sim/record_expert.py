@@ -6,36 +6,34 @@ machine records the same. Started again, it goes on where it was.
 """
 
 import argparse
-import json
-import shutil
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from a1_core.errors import A1Error
 from a1_sim import assets
 from a1_sim.command import run_command
-from a1_sim.plans import RECORDING_SEED, TASKS, recording_plans
-from a1_sim.recorder_client import RecorderClient
+from a1_sim.ledger import digest
+from a1_sim.operator_node import Operator
+from a1_sim.plans import EXPERT_SEED, TASKS, expert_plans
+from a1_sim.recordings import SUCCESS, RecorderClient, note_of, recorded
 from a1_sim.records import EpisodePlan
 from a1_sim.stage import expert_stage
 from a1_sim.system import isolate
-
-DRIVER = "expert"
-LEDGER = "recorded.jsonl"
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     """Command line."""
     parser = argparse.ArgumentParser(prog="record_expert", description=__doc__)
     parser.add_argument("--out", type=Path, required=True, help="folder of the bags")
-    parser.add_argument("--episodes", type=int, default=50)
-    parser.add_argument("--tasks", nargs="+", choices=TASKS, default=["touch", "bowl"])
+    parser.add_argument("--episodes", type=int, default=50, help="of all tasks together")
     parser.add_argument(
-        "--seed", type=int, default=RECORDING_SEED, help="of the first layout; one more each"
+        "--tasks", nargs="+", choices=TASKS, default=["touch", "bowl"], help="in turn"
+    )
+    parser.add_argument(
+        "--seed", type=int, default=EXPERT_SEED, help="of the first layout; one more each"
     )
     parser.add_argument("--robot", type=Path, help="robot spec")
     parser.add_argument("--simulator", type=Path, help="file of the simulator's parameters")
@@ -49,76 +47,47 @@ def main(argv: Sequence[str] | None = None) -> None:
     run_command(
         "record_expert",
         lambda console: _record(options, console),
-        interrupted="interrupted; what was recorded is kept, start again to go on",
+        interrupted="interrupted; whole episodes are kept, start again to go on",
     )
 
 
 def _record(options: argparse.Namespace, console: Console) -> None:
     isolate(options.domain)
-    done = recorded(options.out)
-    plans = [
-        plan
-        for plan in recording_plans(options.tasks, options.episodes, options.seed)
-        if plan.seed not in done
-    ]
-    if plans:
-        _drive(plans, options, console)
-    episodes = recorded(options.out).values()
-    good = sum(episode["success"] for episode in episodes)
-    console.print(f"{options.out}: {len(episodes)} episodes, {good} of them successes")
-
-
-def recorded(folder: Path) -> dict[int, dict[str, Any]]:
-    """What is in a folder by seed; A1Error where its ledger is none."""
-    path = folder / LEDGER
-    if not path.exists():
-        return {}
-    try:
-        rows = [json.loads(line) for line in path.read_text().splitlines()]
-        return {int(row["seed"]): row for row in rows}
-    except (ValueError, KeyError, TypeError) as error:
-        raise A1Error(
-            f"{path}: not a list of recorded episodes ({error}); remove the folder"
-        ) from None
-
-
-def _drive(plans: Sequence[EpisodePlan], options: argparse.Namespace, console: Console) -> None:
-    _forget_unfinished(options.out)
     robot = options.robot or assets.find(assets.ROBOT, "robot spec")
+    driver = f"expert {digest([robot, *([options.simulator] if options.simulator else [])])[:16]}"
+    plans = list(expert_plans(options.tasks, options.episodes, options.seed))
+    done = recorded(options.out, driver)
+    missing = [plan for plan in plans if note_of(plan) not in done]
+    if missing:
+        stage = expert_stage(robot, options.simulator, recordings=options.out.resolve())
+        with stage as operator:
+            recorder = RecorderClient(operator, driver)
+            _play(operator, recorder, missing, len(plans), console)
+    outcomes = recorded(options.out, driver)
+    good = sum(outcomes.get(note_of(plan)) == SUCCESS for plan in plans)
+    console.print(f"{options.out}: {len(plans)} episodes, {good} of them successes")
+
+
+def _play(
+    operator: Operator,
+    recorder: RecorderClient,
+    plans: Sequence[EpisodePlan],
+    total: int,
+    console: Console,
+) -> None:
     columns = (
         TextColumn("recording"),
         MofNCompleteColumn(),
         TextColumn("{task.description}"),
         TimeElapsedColumn(),
     )
-    with (
-        Progress(*columns, console=console) as progress,
-        expert_stage(robot, options.simulator, recordings=options.out) as operator,
-        (options.out / LEDGER).open("a") as ledger,
-    ):
-        recorder = RecorderClient(operator)
-        bar = progress.add_task("", total=len(plans))
+    with Progress(*columns, console=console) as progress:
+        bar = progress.add_task("", total=total, completed=total - len(plans))
         for plan in plans:
-            record = operator.run(
-                plan,
-                policy=False,
-                posed=lambda instruction: recorder.start(instruction, DRIVER),
-            )
-            path = recorder.stop(success=record.success, note=f"layout {plan.seed}")
-            row = {"seed": plan.seed, "bag": Path(path).name, "success": record.success}
-            ledger.write(json.dumps(row) + "\n")
-            ledger.flush()
+            during = partial(recorder.recording, note_of(plan))
+            record = operator.run(plan, policy=False, during=during)
+            recorder.label(success=record.success)
             progress.update(bar, advance=1, description=record.instruction)
-
-
-def _forget_unfinished(folder: Path) -> None:
-    """Remove the episode that was in hand when this command was killed."""
-    if any(folder.glob("*")) and not (folder / LEDGER).exists():
-        raise A1Error(f"{folder}: is not empty and was not begun by this command; give a new --out")
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / LEDGER).touch()
-    for draft in folder.glob("*.draft"):
-        shutil.rmtree(draft)
 
 
 if __name__ == "__main__":
