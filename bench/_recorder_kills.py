@@ -190,6 +190,9 @@ def _fork(run: Callable[[], None]) -> int:
     child = os.fork()
     if child:
         return child
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
-    run()
-    os._exit(0)
+    # Whatever happens in the child must not go on in its parent's frames.
+    try:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+        run()
+    finally:
+        os._exit(1)
