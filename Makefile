@@ -1,7 +1,7 @@
-# `make demo` and `make test` set up everything they need. ARGS="..." is passed on to demo, test, eval, thresholds, check-lerobot and bench-NAME.
+# `make demo` and `make test` set up everything they need. ARGS="..." is passed on to demo, test, eval, loop, thresholds, check-lerobot and bench-NAME.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint eval train-tiny thresholds check-lerobot screenshots pictures bench clean clean-all
+.PHONY: help setup demo test lint eval loop train-tiny thresholds check-lerobot screenshots pictures bench clean clean-all
 ARGS ?=
 SUITE ?= tasks
 EPISODES ?= 50
@@ -32,6 +32,9 @@ lint: setup  ## ruff, mypy, import contracts
 
 eval: setup  ## closed-loop evaluation over EPISODES=50; SUITE=table: every setting of config/table.yaml
 	@./a1 run a1_sim evaluate --suite $(SUITE) --episodes $(EPISODES) $(ARGS)
+
+loop: setup  ## record, export, fine-tune, calibrate, run, in the simulator; resumes; writes out/loop
+	@./a1 run a1_sim loop $(ARGS)
 
 train-tiny: setup  ## train a checkpoint by the recipe, from a seed; resumes where it was killed
 	@./a1 run a1_training train_tiny $(ARGS)

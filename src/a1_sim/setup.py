@@ -22,6 +22,8 @@ setup(
             "demo = a1_sim.demo:main",
             "evaluate = a1_sim.evaluate:main",
             "record_episodes = a1_sim.record_episodes:main",
+            "loop = a1_sim.loop:main",
+            "record_expert = a1_sim.record_expert:main",
             "robot_demo = a1_sim.robot_demo:main",
             "stand_in = a1_sim.stand_in:main",
         ],

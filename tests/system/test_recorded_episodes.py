@@ -12,7 +12,8 @@ from a1_core.spec import load_spec
 from a1_data.reader import ReadSettings, open_bags
 from a1_sim import plans
 from a1_sim.ledger import digest
-from a1_sim.record_episodes import main, note_of, recorded
+from a1_sim.record_episodes import main
+from a1_sim.recordings import note_of, recorded
 from a1_sim.stage import Stage
 from a1_world.layout import FIRST_EVAL_SEED
 
@@ -87,7 +88,7 @@ def test_an_episode_that_was_cut_off_is_removed(bags: Path, driver: str, tmp_pat
 
 
 def test_layouts_are_of_their_own() -> None:
-    chosen = plans.recording_plans(["touch", "push"], 5)
+    chosen = list(plans.recording_plans(["touch", "push"], 5))
     assert [plan.kind for plan in chosen] == ["touch", "push", "touch", "push", "touch"]
     seeds = {plan.seed for plan in chosen}
     assert len(seeds) == len({note_of(plan) for plan in chosen}) == 5

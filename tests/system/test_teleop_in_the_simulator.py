@@ -19,7 +19,7 @@ from rclpy.parameter import Parameter
 from rclpy.serialization import deserialize_message
 from std_srvs.srv import SetBool
 
-from a1_core.chunk import ActionChunk, ActionSpace, DeltaBase, RotationKind, Source
+from a1_core.chunk import ActionSpace, Source, joint_chunk
 from a1_core.spec import load_spec
 from a1_data.bag_files import find_bags
 from a1_data.findings import Findings
@@ -53,31 +53,17 @@ class Policy(Node):
         self.create_timer(0.3, self._send)
 
     def _send(self) -> None:
-        spec = self._spec
         self._seq += 1
         actions_HD = np.zeros((16, 8), np.float32)
         actions_HD[:, 7] = 1.0
-        chunk = ActionChunk(
+        chunk = joint_chunk(
+            self._spec,
             stamp_ns=node_now_ns(self),
             session_id=self._session,
             seq=self._seq,
             source=Source.POLICY,
-            robot=spec.robot,
-            spec_digest=spec.digest,
-            action_space=ActionSpace.JOINT_DELTA,
-            delta_base=DeltaBase.OBSERVED,
-            rotation=RotationKind.QUATERNION_XYZW,
-            tip_frame="",
-            base_frame=spec.base_frame,
-            period_ns=spec.policy.period_ns,
-            valid_for_ns=spec.policy.valid_for_ns,
-            committed_rows=0,
-            end_of_substep=0.0,
-            exit_layer=1,
-            checkpoint_digest="",
-            thresholds_digest="",
-            names=spec.action_names,
             actions_HD=actions_HD,
+            action_space=ActionSpace.JOINT_DELTA,
         )
         self._out.publish(chunk_to_msg(chunk))
 

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from a1_core.errors import A1Error
+
+if TYPE_CHECKING:
+    from a1_core.spec import RobotSpec
 
 GRIPPER = "gripper"
 
@@ -133,3 +137,44 @@ def absolute_rows(chunk: ActionChunk, base_state_D: NDArray[np.floating]) -> NDA
         deltas_HJ = np.cumsum(deltas_HJ, axis=0)
     rows_HD[:, joints] = base_D[joints] + deltas_HJ
     return rows_HD
+
+
+def joint_chunk(
+    spec: RobotSpec,
+    *,
+    stamp_ns: int,
+    session_id: str,
+    seq: int,
+    source: Source,
+    actions_HD: NDArray[np.floating],
+    action_space: ActionSpace = ActionSpace.JOINT_POSITION,
+    period_ns: int = 0,
+) -> ActionChunk:
+    """Joint rows of somebody who is no policy, for a robot; its names, digest and times.
+
+    Args:
+        actions_HD: [H, D], columns as `spec.action_names`; offsets are from the observed joints.
+        period_ns: 0: that of the robot's policy.
+    """
+    return ActionChunk(
+        stamp_ns=stamp_ns,
+        session_id=session_id,
+        seq=seq,
+        source=source,
+        robot=spec.robot,
+        spec_digest=spec.digest,
+        action_space=action_space,
+        delta_base=DeltaBase.OBSERVED,
+        rotation=RotationKind.QUATERNION_XYZW,
+        tip_frame="",
+        base_frame=spec.base_frame,
+        period_ns=period_ns or spec.policy.period_ns,
+        valid_for_ns=spec.policy.valid_for_ns,
+        committed_rows=0,
+        end_of_substep=0.0,
+        exit_layer=0,
+        checkpoint_digest="",
+        thresholds_digest="",
+        names=spec.action_names,
+        actions_HD=actions_HD.astype(np.float32),
+    )

@@ -1,12 +1,10 @@
 """The policy node's parameters, and which of them may change while it runs."""
 
 from dataclasses import dataclass
-from functools import partial
 
-from a1_ros.parameters import Change, parameter, robot_parameter
+from a1_ros.parameters import fixed, parameter, robot_parameter
 
 MODES = ("adaptive", "fixed", "full")
-fixed = partial(parameter, change=Change.UNCONFIGURED)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -52,6 +52,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--publish", action="store_true", help="put a whole table into docs and config"
     )
+    parser.add_argument("--simulator", type=Path, help="file of the simulator's parameters")
     parser.add_argument("--out", type=Path, default=Path("out/eval"))
     parser.add_argument("--fresh", action="store_true", help="forget episodes that were run before")
     parser.add_argument("--domain", type=int, help="ROS domain; one of its own by default")
@@ -84,7 +85,7 @@ def _evaluate(options: argparse.Namespace, console: Console) -> None:
         )
     ledger = Ledger(
         options.out / "episodes.jsonl",
-        digest([stage.checkpoint, stage.robot, *([stage.thresholds] if stage.thresholds else [])]),
+        digest(stage.files),
         fresh=options.fresh,
     )
     about = {"checkpoint": stage.checkpoint.name, "robot": stage.robot.stem}
@@ -107,6 +108,7 @@ def _stage(options: argparse.Namespace) -> Stage:
         robot=options.robot or assets.find(assets.ROBOT, "robot spec"),
         checkpoint=options.checkpoint or assets.find(assets.CHECKPOINT, "checkpoint"),
         thresholds=Path(thresholds).resolve() if thresholds else None,
+        simulator=options.simulator,
     )
 
 

@@ -27,7 +27,7 @@ from a1_sim.lockstep import Barrier
 from a1_sim.pacing import RealTimePacer
 from a1_sim.robot import SimulatedRobot
 from a1_sim.sensors import Cameras, JointStates
-from a1_sim.settings import SPECS
+from a1_sim.settings import SPECS, mounts_from
 from a1_world.expert import Expert
 from a1_world.world import World
 
@@ -60,7 +60,7 @@ class SimNode(A1LifecycleNode):
         self._jtc = JtcNode(spec, values["update_rate"], **self._kwargs)
         if self.executor is not None:
             self.executor.add_node(self._jtc)
-        self._world = World(image_size=values["image_size"])
+        self._world = World(image_size=values["image_size"], mounts=mounts_from(values.values()))
         self._robot = robot = SimulatedRobot(self._world, self._jtc.controller)
         task = robot.reset(values["seed"], "", "")
         self._episode = Episode(number=0, seed=values["seed"], task=task, start_ns=robot.now_ns)

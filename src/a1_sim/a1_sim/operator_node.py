@@ -122,17 +122,18 @@ class Operator(Node):
     ) -> EpisodeRecord:
         """One episode from reset to disarm; without `policy` somebody else sends the chunks.
 
-        `during` is given the instruction and is entered as long as the task runs.
+        `during` is given the instruction; it is entered once the layout stands, before the arm may
+        move, and left when the task has ended.
         """
         began_s = time.monotonic()
         self.disarm()
         instruction, number = self.reset(plan)
-        self.arm()
-        with self._news:
-            self._samples, self._refused, self._refusal = [], 0, ""
-            assert self._episode is not None
-            self._begin_ns = stamp_to_ns(self._episode.header.stamp)
         with during(instruction):
+            self.arm()
+            with self._news:
+                self._samples, self._refused, self._refusal = [], 0, ""
+                assert self._episode is not None
+                self._begin_ns = stamp_to_ns(self._episode.header.stamp)
             goal = self.begin(instruction) if policy else None
             watched_s = time.monotonic()
             reason = self._watch(plan, number, goal)

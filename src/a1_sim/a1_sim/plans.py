@@ -20,6 +20,9 @@ FIRST_RECORDING_SEED = FIRST_EVAL_SEED + 500_000
 # What the shipped checkpoint has learnt.
 LEARNT_TASKS = ("touch", "touch_exchanged", "bowl")
 
+# Layouts that the expert records on: used neither to train the shipped checkpoint nor to evaluate.
+EXPERT_SEED = 900_000
+
 
 def evaluation_plans(task: str, episodes: int) -> Iterator[EpisodePlan]:
     """The first `episodes` layouts of the evaluation's seeds, with the task asked for on each."""
@@ -59,14 +62,21 @@ def table_plans(kinds: Sequence[str], each: int) -> list[EpisodePlan]:
     ]
 
 
-def recording_plans(kinds: Sequence[str], episodes: int) -> list[EpisodePlan]:
-    """The kinds of tasks in turn, each on a layout of its own."""
-    plans = []
+def recording_plans(
+    tasks: Sequence[str], episodes: int, seed: int = FIRST_RECORDING_SEED
+) -> Iterator[EpisodePlan]:
+    """The tasks in turn, on layouts from `seed` on, each about the cube that the seed names."""
     for index in range(episodes):
-        kind = kinds[index % len(kinds)]
-        seed = FIRST_RECORDING_SEED + index
-        plans.append(EpisodePlan(task=kind, kind=kind, seed=seed, timeout_s=TIMEOUT_S[kind]))
-    return plans
+        task = tasks[index % len(tasks)]
+        layout = make_layout(seed + index)
+        kind = TASKS[task]
+        yield EpisodePlan(
+            task=task,
+            kind=kind,
+            seed=seed + index,
+            colour=layout.colours[layout.named],
+            timeout_s=TIMEOUT_S[kind],
+        )
 
 
 def demonstration_plans(episodes: int) -> list[EpisodePlan]:

@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import rclpy
+import yaml
 from rclpy.node import Node
+from rclpy.parameter import Parameter, parameter_dict_from_yaml_file
 from rclpy.signals import SignalHandlerOptions
 
 from a1_core.errors import A1Error
@@ -20,6 +22,7 @@ from a1_ros.executor import make_executor
 from a1_sim.operator_node import Operator
 from a1_sim.system import LaunchedSystem
 
+POLICY, RECORDER = "policy", "recorder"
 OPERATOR = "a1_sim.operator_node:Operator"
 SIMULATOR = "a1_sim.node:SimNode"
 LAUNCH_FILE = "sim.launch.xml"
@@ -29,11 +32,21 @@ LOCKSTEP_TIMEOUT_S = 10.0
 
 @dataclass(frozen=True, kw_only=True)
 class Stage:
-    """The files that decide what is played; without thresholds the policy goes to full depth."""
+    """The files that decide what is played; without thresholds the policy goes to full depth.
+
+    `simulator` holds parameters of the simulator's node; None: its own.
+    """
 
     robot: Path
     checkpoint: Path
     thresholds: Path | None
+    simulator: Path | None = None
+
+    @property
+    def files(self) -> list[Path]:
+        """All of them."""
+        named = (self.checkpoint, self.robot, self.thresholds, self.simulator)
+        return [path for path in named if path is not None]
 
     def exits(self) -> list[int]:
         """Exits of the checkpoint (block indices); A1Error when its config does not tell."""
@@ -42,6 +55,17 @@ class Stage:
             return [int(block) for block in json.loads(path.read_text())["model"]["exits"]]
         except (OSError, ValueError, KeyError) as error:
             raise A1Error(f"{path}: no list model.exits ({error}); is this a checkpoint?") from None
+
+
+def simulator_parameters(path: Path | None) -> dict[str, Any]:
+    """Values of a file of the simulator's parameters; A1Error where it is none."""
+    if path is None:
+        return {}
+    try:
+        told = parameter_dict_from_yaml_file(str(path))
+    except (OSError, RuntimeError, AttributeError, yaml.YAMLError) as error:
+        raise A1Error(f"{path}: no file of the simulator's parameters ({error})") from None
+    return {name: Parameter.from_parameter_msg(msg).value for name, msg in told.items()}
 
 
 @contextmanager
@@ -61,27 +85,44 @@ def composed_stage(stage: Stage, recordings: Path | None = None) -> Iterator[Ope
         # An alarm would go one setting towards full depth, and figures would be of two.
         "audit_fraction": 0.0,
     }
-    nodes: dict[str, dict[str, Any]] = {"policy": policy}
+    beside: dict[str, dict[str, Any]] = {POLICY: policy}
     if recordings is not None:
-        nodes["recorder"] = {"robot": robot, "use_sim_time": True, "folder": str(recordings)}
-    with _composed(robot, nodes, {}) as operator:
+        beside[RECORDER] = _recorder(robot, recordings)
+    with _composed(robot, beside, simulator_parameters(stage.simulator)) as operator:
         yield operator
 
 
 @contextmanager
-def expert_stage(robot: Path) -> Iterator[Operator]:
-    """As `composed_stage`, with the scripted expert sending the chunks in place of a policy."""
-    with _composed(str(robot), {}, {"expert": True, "lockstep_nodes": ["controller"]}) as operator:
+def expert_stage(
+    robot: Path, simulator: Path | None = None, *, recordings: Path | None = None
+) -> Iterator[Operator]:
+    """As `composed_stage`, with the scripted expert sending the chunks in place of a policy.
+
+    Args:
+        simulator: parameters of its node.
+        recordings: folder of a recorder that is brought up beside; None: none is.
+    """
+    values = simulator_parameters(simulator)
+    values |= {"expert": True, "lockstep_nodes": ["controller"]}
+    beside: dict[str, dict[str, Any]] = {}
+    if recordings is not None:
+        beside[RECORDER] = _recorder(str(robot), recordings)
+    with _composed(str(robot), beside, values) as operator:
         yield operator
+
+
+def _recorder(robot: str, folder: Path) -> dict[str, Any]:
+    return {"robot": robot, "folder": str(folder), "use_sim_time": True, "pedal.topic": ""}
 
 
 @contextmanager
 def _composed(
-    robot: str, nodes: dict[str, dict[str, Any]], simulator: dict[str, Any]
+    robot: str, beside: dict[str, dict[str, Any]], simulator: dict[str, Any]
 ) -> Iterator[Operator]:
+    """Simulator and controller, and `beside` them other nodes with their parameters."""
     common = {"robot": robot, "lockstep": True}
     parameters = {
-        **nodes,
+        **beside,
         "controller": {**common, "use_sim_time": True, "hardware": False},
         SIMULATOR: {**common, "lockstep_timeout": LOCKSTEP_TIMEOUT_S, **simulator},
     }
@@ -92,7 +133,7 @@ def _composed(
             composition.forget_qos_events()
             operator = composition.nodes[OPERATOR]
             assert isinstance(operator, Operator)
-            operator.wait_ready(policy="policy" in nodes)
+            operator.wait_ready(policy=POLICY in beside)
             yield operator
             del operator, composition
     finally:
@@ -120,6 +161,8 @@ def launched_stage(
         "checkpoint": str(stage.checkpoint),
         "domain": os.environ["ROS_DOMAIN_ID"],
     }
+    if stage.simulator is not None:
+        arguments["simulator"] = str(stage.simulator)
     if stage.thresholds is not None:
         arguments["thresholds"] = str(stage.thresholds)
     if page_port is not None:

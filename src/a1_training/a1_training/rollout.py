@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from a1_core.observation import Observation
@@ -43,6 +43,7 @@ def run_episode(
     setting: ExitSetting,
     timeout_s: float,
     replan_s: float = 0.3,
+    on_observation: Callable[[Observation], None] = lambda observation: None,
 ) -> EpisodeResult:
     """Plays one task from a freshly reset world.
 
@@ -58,6 +59,7 @@ def run_episode(
     start_s = world.time_s
     while not (world.success() or world.failed()) and world.time_s - start_s < timeout_s:
         observation = observe(world, task.instruction)
+        on_observation(observation)
         output = policy.act(observation, setting=setting)
         exits.append(output.trace.exit_layer)
         driver.play(rows_from_actions(output.actions_HD, observation.state_D), replan_s)

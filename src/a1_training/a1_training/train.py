@@ -92,7 +92,7 @@ def train(request: Request, workers: Workers, console: Console) -> str | None:
         request.work.mkdir(parents=True, exist_ok=True)
         _check_same(request)
     workers.wait()
-    normaliser = fit_normaliser(spec.action_names, *sources.values())
+    normaliser = _normaliser(request, sources)
     fast = _fast_tokens(request, sources, normaliser)
     torch.manual_seed(recipe.seed)
     network, tokenizer, started_from = _network(request, sources, fast)
@@ -171,6 +171,22 @@ def _check_actions(sources: Mapping[str, Shards], spec: RobotSpec) -> None:
             )
     if not any(shards.action_valid_N.any() for shards in sources.values()):
         raise A1Error(f"--data: none of {sorted(sources)} has actions; give one that has")
+
+
+def _normaliser(request: Request, sources: Mapping[str, Shards]) -> Normaliser:
+    """Of the checkpoint to go on from where the recipe keeps it, else fitted to the data."""
+    names = request.spec.action_names
+    if not request.recipe.keep_normaliser:
+        return fit_normaliser(names, *sources.values())
+    if request.start is None:
+        raise A1Error("--start is missing: the recipe keeps the normaliser of a checkpoint")
+    kept = read_without_weights(request.start).normaliser
+    if kept.names != names:
+        raise A1Error(
+            f"--start {request.start}: its numbers are {', '.join(kept.names)}, those of the robot "
+            f"spec {request.spec.path} {', '.join(names)}; start from a checkpoint of this robot"
+        )
+    return kept
 
 
 def _fast_tokens(
