@@ -61,19 +61,21 @@ SPECS = (
     ParameterSpec(
         name="end_probability",
         default=0.5,
-        description="End-of-substep probability from which a chunk votes to move on",
+        description="Score from which a chunk says that its sub-step is done",
         range=(0.0, 1.0),
     ),
     ParameterSpec(
         name="end_votes",
         default=2,
-        description="Chunks in a row that must vote to move on",
+        description="Chunks in a row that must say so before the next sub-step begins, or the "
+        "task succeeds; 1: the first, however short its peak",
         range=(1, 1000),
     ),
     ParameterSpec(
         name="blocked_after",
         default=3.0,
-        description="A task ends as BLOCKED when the controller refuses its chunks this long [s]",
+        description="A task ends as BLOCKED when the controller refuses its chunks this long [s]; "
+        "an instruction without end waits while the controller is only disarmed",
         range=(0.1, 3600.0),
     ),
     ParameterSpec(
