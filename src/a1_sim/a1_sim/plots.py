@@ -26,6 +26,7 @@ PHASE_COLOURS = {
 }
 # As much as a strip is wide.
 TITLE_LENGTH = 110
+PANELS_IN_A_ROW = 4
 SETTING_COLOURS = {"full": "#444444", "adaptive": "#e07b00", "fixed": "#2a78c2"}
 
 
@@ -47,6 +48,7 @@ def plot_exits(path: Path, records: Sequence[EpisodeRecord]) -> None:
         axes.set_ylim(0.5, deepest + 0.5)
         axes.set_yticks(range(2, deepest + 1, 2))
         axes.set_xlim(0.0, longest_s)
+        _mark_steps(axes, record)
         outcome = "success" if record.success else record.reason
         title = f"{record.instruction}: {outcome}"
         title = textwrap.shorten(title, TITLE_LENGTH, placeholder=" ...")
@@ -78,18 +80,35 @@ def _shade_phases(axes: Axes, record: EpisodeRecord, used: dict[str, str]) -> No
         axes.axvspan(start, max(end, start), color=colour, linewidth=0, zorder=0)
 
 
+def _mark_steps(axes: Axes, record: EpisodeRecord) -> None:
+    """Of several steps: a line where the world saw one done, an arrow where the policy did."""
+    if len(record.steps) < 2:
+        return
+    for step in record.steps:
+        if step.done_s is not None:
+            axes.axvline(step.done_s, color="#1f7a3d", linewidth=1.4, zorder=1)
+        if step.fired_s is not None:
+            top = axes.get_ylim()[1]
+            axes.plot(step.fired_s, top, "v", color="#2a78c2", clip_on=False, zorder=4)
+
+
 def plot_summary(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     """Success rate with its 95% interval against compute, one panel a task."""
     tasks = list(dict.fromkeys(row["task"] for row in rows))
+    columns = min(max(1, len(tasks)), PANELS_IN_A_ROW)
+    lines = max(1, -(-len(tasks) // columns))
     figure, panels = plt.subplots(
-        1,
-        max(1, len(tasks)),
-        figsize=(1.2 + 3.6 * max(1, len(tasks)), 3.8),
+        lines,
+        columns,
+        figsize=(1.2 + 3.6 * columns, 0.8 + 3.0 * lines),
         squeeze=False,
+        sharex=True,
         sharey=True,
         layout="constrained",
     )
-    for axes, task in zip(panels[0], tasks, strict=False):
+    for axes in panels.flat[len(tasks) :]:
+        axes.set_visible(False)
+    for axes, task in zip(panels.flat, tasks, strict=False):
         for row in rows:
             if row["task"] != task:
                 continue
@@ -108,13 +127,13 @@ def plot_summary(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
                 label=f"{row['setting']}, {row['clock']}",
             )
         axes.set_title(task.replace("_", " "), fontsize=11)
-        axes.set_xlabel("compute, share of full depth")
         axes.set_xlim(0.0, 1.08 * max(1.0, *(row["flops_fraction"] for row in rows)))
         axes.set_ylim(-0.02, 1.04)
         axes.grid(color="#e5e5e5")
-    panels[0, 0].set_ylabel("success rate, 95% interval")
+    figure.supxlabel("compute, share of full depth", fontsize=10)
+    figure.supylabel("success rate, 95% interval", fontsize=10)
     handles: dict[str, Any] = {}
-    for axes in panels[0]:
+    for axes in panels.flat[: len(tasks)]:
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
             handles.setdefault(label, handle)
     figure.legend(

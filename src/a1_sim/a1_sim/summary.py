@@ -11,6 +11,7 @@ from a1_sim.ledger import Cell, Ledger
 from a1_sim.plots import plot_summary
 from a1_sim.records import EpisodeRecord
 from a1_sim.statistics import paired_difference, percentile, wilson
+from a1_world.sample import PERIOD_S
 
 COLUMNS = {
     "task": "task",
@@ -19,6 +20,7 @@ COLUMNS = {
     "episodes": "n",
     "success_rate": "success",
     "interval95": "95%",
+    "steps_done": "steps",
     "mean_depth_fraction": "depth",
     "flops_fraction": "FLOPs",
     "latency_ms_p50": "ms p50",
@@ -42,6 +44,9 @@ def row_of(cell: Cell, records: Sequence[EpisodeRecord]) -> dict[str, Any]:
         "successes": successes,
         "success_rate": successes / len(records) if records else float("nan"),
         "interval95": list(wilson(successes, len(records))),
+        "steps": max(1, *(len(record.steps) for record in records)),
+        "steps_done": _mean([record.steps_done for record in records]),
+        "moving_on": moving_on(records),
         "mean_depth_fraction": _mean([sample.depth_fraction for sample in exits]),
         "flops_fraction": _mean([sample.flops_fraction for sample in exits]),
         "latency_ms_p50": percentile(inference, 50),
@@ -55,6 +60,28 @@ def row_of(cell: Cell, records: Sequence[EpisodeRecord]) -> dict[str, Any]:
         "refused_chunks": sum(record.refused for record in records),
         "fixed_exit": cell.fixed_exit if cell.setting == "fixed" else None,
         "ended": _counts([record.reason for record in records]),
+    }
+
+
+def moving_on(records: Sequence[EpisodeRecord]) -> dict[str, Any] | None:
+    """How well the policy itself knew when to go on; None where it was not asked.
+
+    `early`: before the world said so, or without that it ever did; a row before it is no mistake,
+    the policy says what is done by the next row. `never`: done, and not called so. `late_s_*`:
+    seconds from the world to the policy where it was not early.
+    """
+    steps = [step for record in records if len(record.steps) > 1 for step in record.steps]
+    if not steps:
+        return None
+    fired = [step for step in steps if step.fired_s is not None]
+    allowed_s = -PERIOD_S - 1e-9
+    late_s = [step.late_s for step in fired if step.late_s is not None and step.late_s >= allowed_s]
+    return {
+        "fired": len(fired),
+        "early": len(fired) - len(late_s),
+        "never": sum(step.done_s is not None and step.fired_s is None for step in steps),
+        "late_s_p50": percentile(late_s, 50),
+        "late_s_p95": percentile(late_s, 95),
     }
 
 
@@ -109,7 +136,26 @@ def write(out: Path, ledger: Ledger, about: dict[str, Any]) -> dict[str, Any]:
 
 def cells_of_table(row: dict[str, Any]) -> list[str]:
     """The row as text, column by column."""
-    return [_text(key, row[key]) for key in COLUMNS]
+    return [
+        f"{row[key]:.2f} of {row['steps']}" if key == "steps_done" else _text(key, row[key])
+        for key in COLUMNS
+    ]
+
+
+def sentences(summary: dict[str, Any]) -> list[str]:
+    """What stands below the table, a line each: differences, and how the policy moved on."""
+    moving = [_moving_sentence(row) for row in summary["rows"] if row["moving_on"] is not None]
+    return [*(sentence(one) for one in summary["comparisons"]), *moving]
+
+
+def _moving_sentence(row: dict[str, Any]) -> str:
+    went = row["moving_on"]
+    return (
+        f"{row['task']}, {row['setting']}, {row['clock']}: of {went['fired']} times that the "
+        f"policy called a step done {went['early']} were too early; the others came "
+        f"{went['late_s_p50']:+.1f} s after the world saw it (p95 {went['late_s_p95']:+.1f} s); "
+        f"{went['never']} done steps it never called done"
+    )
 
 
 def sentence(comparison: dict[str, Any]) -> str:
@@ -126,7 +172,7 @@ def markdown(summary: dict[str, Any]) -> str:
     """The table and the differences as Markdown."""
     lines = ["| " + " | ".join(COLUMNS.values()) + " |", "|" + "---|" * len(COLUMNS)]
     lines += ["| " + " | ".join(cells_of_table(row)) + " |" for row in summary["rows"]]
-    lines += ["", *(f"- {sentence(one)}" for one in summary["comparisons"])]
+    lines += ["", *(f"- {line}" for line in sentences(summary))]
     return "\n".join(lines) + "\n"
 
 
