@@ -83,7 +83,14 @@ def text(data: str):
 
 
 def event(
-    number: int, running: bool, *, instruction="", success=False, failed=False, steps=(), steps_done=0
+    number: int,
+    running: bool,
+    *,
+    instruction="",
+    success=False,
+    failed=False,
+    steps=(),
+    steps_done=0,
 ):
     return make(
         EPISODE,

@@ -315,7 +315,12 @@ def several_steps(run, *more) -> list:
     steps = ("touch red", "touch blue")
     whole = "touch red, then touch blue"
     told = [
-        ("/sim/episode", EPISODE, at_s, event(1, True, instruction=whole, steps=steps, steps_done=n))
+        (
+            "/sim/episode",
+            EPISODE,
+            at_s,
+            event(1, True, instruction=whole, steps=steps, steps_done=n),
+        )
         for at_s, n in ((0.3, 0), (0.5, 0), (0.8, 1), (1.0, 1))
     ]
     return with_messages(run, *told, *more)

@@ -157,7 +157,7 @@ def test_rows_tell_how_far_long_tasks_came_and_when_the_policy_moved_on(tmp_path
     assert moved["late_s_p50"] == pytest.approx(0.2)
     text = (tmp_path / "summary.md").read_text()
     assert "| 1.67 of 2 |" in text and "| 1.00 of 1 |" in text
-    assert "bowl_then_touch, full, lockstep: of 5 times" in text
+    assert "| bowl_then_touch | full | lockstep | 5 | 2 | 1 | +0.2 | +0.4 |" in text
 
 
 def test_all_tasks_fit_into_table_and_picture(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ def operator(robot: Path) -> Iterator[Operator]:
 
 @pytest.mark.parametrize("task", list(TASKS))
 def test_expert_solves(operator: Operator, task: str) -> None:
-    for plan in evaluation_plans(task, 3):
+    for plan in evaluation_plans(task, 3 if len(TASKS[task]) == 1 else 1):
         record = operator.run(plan, policy=False)
         assert record.success, record
         assert record.refused == 0

@@ -179,6 +179,13 @@ def _show(final: dict, console: Console) -> None:
     table = Table(*summary.COLUMNS.values(), box=box.SIMPLE, pad_edge=False)
     for row in final["rows"]:
         table.add_row(*summary.cells_of_table(row))
-    Console(width=max(console.width, 128)).print(table)
-    for line in summary.sentences(final):
-        console.print(line, highlight=False)
+    wide = Console(width=max(console.width, 128))
+    wide.print(table)
+    moving = summary.moving_table(final)
+    if moving:
+        table = Table(*summary.MOVING_COLUMNS, box=box.SIMPLE, pad_edge=False)
+        for cells in moving:
+            table.add_row(*cells)
+        wide.print(table)
+    for one in final["comparisons"]:
+        console.print(summary.sentence(one), highlight=False)

@@ -1,7 +1,7 @@
 """The evaluation's table: one row a cell, and differences between settings. Pure but `write`."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,11 @@ COLUMNS = {
     "latency_ms_p95": "ms p95",
     "mean_seconds": "s/episode",
 }
+# Of tasks of several steps: how often the policy called one done, before it was or without that it
+# ever was; how many it never called so; seconds after the world.
+MOVING_COLUMNS = (
+    "task", "setting", "clock", "called done", "too early", "never called", "s late p50", "p95",
+)  # fmt: skip
 COMPARED = (("adaptive", "full"), ("fixed", "full"), ("adaptive", "fixed"))
 
 
@@ -142,20 +147,17 @@ def cells_of_table(row: dict[str, Any]) -> list[str]:
     ]
 
 
-def sentences(summary: dict[str, Any]) -> list[str]:
-    """What stands below the table, a line each: differences, and how the policy moved on."""
-    moving = [_moving_sentence(row) for row in summary["rows"] if row["moving_on"] is not None]
-    return [*(sentence(one) for one in summary["comparisons"]), *moving]
-
-
-def _moving_sentence(row: dict[str, Any]) -> str:
-    went = row["moving_on"]
-    return (
-        f"{row['task']}, {row['setting']}, {row['clock']}: of {went['fired']} times that the "
-        f"policy called a step done {went['early']} were too early; the others came "
-        f"{went['late_s_p50']:+.1f} s after the world saw it (p95 {went['late_s_p95']:+.1f} s); "
-        f"{went['never']} done steps it never called done"
-    )
+def moving_table(summary: dict[str, Any]) -> list[list[str]]:
+    """The rows of MOVING_COLUMNS as text; none where nobody did several things in a row."""
+    return [
+        [
+            *(row[key] for key in ("task", "setting", "clock")),
+            *(str(row["moving_on"][key]) for key in ("fired", "early", "never")),
+            *(f"{row['moving_on'][key]:+.1f}" for key in ("late_s_p50", "late_s_p95")),
+        ]
+        for row in summary["rows"]
+        if row["moving_on"] is not None
+    ]
 
 
 def sentence(comparison: dict[str, Any]) -> str:
@@ -170,10 +172,18 @@ def sentence(comparison: dict[str, Any]) -> str:
 
 def markdown(summary: dict[str, Any]) -> str:
     """The table and the differences as Markdown."""
-    lines = ["| " + " | ".join(COLUMNS.values()) + " |", "|" + "---|" * len(COLUMNS)]
-    lines += ["| " + " | ".join(cells_of_table(row)) + " |" for row in summary["rows"]]
-    lines += ["", *(f"- {line}" for line in sentences(summary))]
+    lines = _table(COLUMNS.values(), [cells_of_table(row) for row in summary["rows"]])
+    moving = moving_table(summary)
+    if moving:
+        lines += ["", *_table(MOVING_COLUMNS, moving)]
+    lines += ["", *(f"- {sentence(one)}" for one in summary["comparisons"])]
     return "\n".join(lines) + "\n"
+
+
+def _table(heads: Iterable[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    heads = list(heads)
+    lines = ["| " + " | ".join(cells) + " |" for cells in (heads, *rows)]
+    return [lines[0], "|" + "---|" * len(heads), *lines[1:]]
 
 
 def _text(key: str, value: Any) -> str:
