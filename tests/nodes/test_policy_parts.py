@@ -23,27 +23,30 @@ def task(*substeps, **options):
 
 def test_a_substep_ends_after_votes_in_a_row():
     going = task("first", "second")
-    for probability in (0.9, 0.1, 0.9):
-        going.note_chunk(probability, 0)
+    assert not any(going.note_chunk(probability) for probability in (0.9, 0.1, 0.9))
     assert (going.instruction, going.substeps_done) == ("first", 0)
-    going.note_chunk(0.5, 0)
-    assert (going.instruction, going.substeps_done) == ("second", 1)
+    assert going.note_chunk(0.5)
+    assert going.instruction == "first"
+    going.end_substep(0)
+    assert (going.instruction, going.substeps_done, going.ended_by) == ("second", 1, (4,))
     assert going.progress == 0.5
+    assert not going.note_chunk(0.9), "votes for the first count for the second"
 
 
 def test_a_task_succeeds_when_all_substeps_are_done():
     going = task("first", "second")
     for _ in range(4):
-        going.note_chunk(1.0, 3 * SECOND)
+        if going.note_chunk(1.0):
+            going.end_substep(3 * SECOND)
     assert going.outcome is Outcome.SUCCEEDED
     assert (going.progress, going.instruction, going.chunks) == (1.0, "", 4)
+    assert going.ended_by == (2, 4)
     assert going.elapsed_s(9 * SECOND) == 3.0
 
 
 def test_an_open_ended_task_goes_on():
     going = task("hold", open_ended=True)
-    for _ in range(9):
-        going.note_chunk(1.0, 0)
+    assert not any(going.note_chunk(1.0) for _ in range(9))
     assert going.outcome is None
 
 
@@ -208,4 +211,4 @@ def test_only_an_unbroken_row_of_refusals_is_a_block():
     assert not watch.blocked(SECOND)
     watch.note(VerdictCode.STOPPED, "by hand", 3 * SECOND)
     assert watch.blocked(SECOND)
-    assert watch.reason == "STOPPED: by hand"
+    assert (watch.code, watch.reason) == (VerdictCode.STOPPED, "STOPPED: by hand")

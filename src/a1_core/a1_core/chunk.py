@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from a1_core.spec import RobotSpec
 
 GRIPPER = "gripper"
+# Over what is left of a chunk that is cut short the arm comes to rest.
+REST_NS = 100_000_000
 
 
 class ActionSpace(IntEnum):
@@ -104,6 +106,17 @@ class ActionChunk:
     @property
     def horizon(self) -> int:
         return int(self.actions_HD.shape[0])
+
+
+def cut_short(chunk: ActionChunk, now_ns: int) -> ActionChunk:
+    """The chunk up to the row that is due REST_NS from `now_ns` on, or the one after it.
+
+    What is kept is the way to rest: a chunk that ended before it arrived would be refused, and the
+    plan in hand would be played to its end instead. Committed rows stay.
+    """
+    last = -(-max(0, now_ns - chunk.stamp_ns + REST_NS) // chunk.period_ns)
+    kept = max(last + 1, chunk.committed_rows, 2)
+    return replace(chunk, actions_HD=chunk.actions_HD[:kept])
 
 
 def is_gripper(name: str) -> bool:

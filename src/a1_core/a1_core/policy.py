@@ -74,7 +74,7 @@ class ExitTrace:
 class PolicyOutput:
     """actions_HD: float32 [H, D], robot units, the policy's action space; gripper 0..1 absolute.
 
-    end_of_substep: probability [0, 1] that the sub-step is finished at the end of the chunk.
+    end_of_substep: score [0, 1] that the sub-step is done, or will be before the next row is due.
     """
 
     actions_HD: NDArray[np.float32]

@@ -7,7 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
-from a1_core.chunk import ActionChunk, RotationKind, Source
+from a1_core.chunk import ActionChunk, RotationKind, Source, cut_short
 from a1_core.errors import ObservationRefused
 from a1_core.observation import Observation
 from a1_core.policy import ExitTrace, PolicyOutput
@@ -42,12 +42,19 @@ class Timing:
 
 @dataclass(frozen=True, kw_only=True)
 class Done:
-    """An inference and its chunk; `ended_ns` is when the policy gave it, on the steady clock."""
+    """An inference and its chunk, made for the task's sub-step number `substep`.
+
+    Attributes:
+        ends_substep: the sub-step is over with this chunk, whose remaining rows are left out.
+        ended_ns: when the policy gave it, on the steady clock.
+    """
 
     chunk: ActionChunk
     trace: ExitTrace
     timing: Timing
     observation: Observation
+    substep: int
+    ends_substep: bool
     ended_ns: int
 
 
@@ -197,16 +204,20 @@ class Inference:
             self._session_seq += 1
             self._seq = self._session_seq
             chunk = self._chunk(task, observation, output, thresholds_digest)
+            ends = task.note_chunk(output.end_of_substep)
             self._outlet.chunk(
                 Done(
-                    chunk=chunk,
+                    chunk=cut_short(chunk, self._now_ns()) if ends else chunk,
                     trace=output.trace,
                     timing=timing,
                     observation=observation,
+                    substep=task.substep,
+                    ends_substep=ends,
                     ended_ns=ended_ns,
                 )
             )
-            task.note_chunk(output.end_of_substep, self._now_ns())
+            if ends:
+                task.end_substep(self._now_ns())
             self._passes.published(task, observation, output.actions_HD, audit)
 
     def _chunk(

@@ -116,14 +116,16 @@ class PolicyNode(A1LifecycleNode):
         super().destroy_node()
 
     def _drain(self) -> None:
-        if self._run is not None and self._run.drain():
-            self._run_task.feedback(self._run.last, node_now_ns(self))
+        if self._run is not None:
+            for news in self._run.drain():
+                self._run_task.feedback(news, node_now_ns(self))
         self._run_task.conclude()
 
     def _watch(self) -> None:
         if self._run is not None:
             self._run.watch()
-            self._run_task.conclude()
+            # A task that is over is concluded once its last chunk is told of.
+            self._drain()
 
     def _verdict(self, msg: ChunkVerdict) -> None:
         if self._run is not None:

@@ -20,7 +20,7 @@ from a1_policy_node.inference import Done, Inference, Job
 from a1_policy_node.inputs import Inputs
 from a1_policy_node.loading import Loaded
 from a1_policy_node.outlet import Publications
-from a1_policy_node.run_task import LastChunk
+from a1_policy_node.run_task import ChunkNews
 from a1_policy_node.settings import Settings
 from a1_policy_node.shadow import EpisodeAudit, ShadowPasses
 from a1_policy_node.statistics import InferenceStatistics
@@ -81,7 +81,6 @@ class Run:
         self._told = ("", 0)
         self._submitted_ns: int | None = None
         self._ticked_ns = steady_now_ns()
-        self.last = LastChunk()
         self._seen: Observation | None = None
         self.inference = Inference(
             loaded,
@@ -210,13 +209,22 @@ class Run:
         self.inference.check_time()
         self._worker.wake()
         task = self.inference.task
-        blocked_after_ns = round(self._settings().blocked_after * NS_PER_S)
-        if task is not None and self._blocking.blocked(blocked_after_ns):
-            reason = f"the controller does not follow: {self._blocking.reason}"
-            self.end(task, Outcome.BLOCKED, reason)
+        if task is not None and self._unfollowed and not self._waits_for_arming(task):
+            self.end(task, Outcome.BLOCKED, self._unfollowed)
         elif steady_now_ns() - self._ticked_ns > SILENCE_NS and not self._worker.busy:
             self._look_into_silence(task)
         self._tell_instruction()
+
+    @property
+    def _unfollowed(self) -> str:
+        """Why the controller has not followed for a while; empty when it does."""
+        after_ns = round(self._settings().blocked_after * NS_PER_S)
+        blocked = self._blocking.blocked(after_ns)
+        return f"the controller does not follow: {self._blocking.reason}" if blocked else ""
+
+    def _waits_for_arming(self, task: Task) -> bool:
+        """An instruction may be given before the controller is armed; a stop or fault ends it."""
+        return task.open_ended and self._blocking.code is VerdictCode.NOT_ARMED
 
     def _look_into_silence(self, task: Task | None) -> None:
         """No tick has become complete for a while: say why, and let a lock-stepped clock go on."""
@@ -280,9 +288,9 @@ class Run:
 
     # -- results, in the executor's thread
 
-    def drain(self) -> bool:
-        """Count what the worker left; whether a chunk was among it."""
-        published = False
+    def drain(self) -> list[ChunkNews]:
+        """Count what the worker left; what is to be told of the chunks among it."""
+        published = []
         while self._events:
             event = self._events.popleft()
             if isinstance(event, tuple):
@@ -290,14 +298,16 @@ class Run:
             elif isinstance(event, EpisodeAudit):
                 self._audited(event)
             else:
-                self._note_chunk(event)
-                published = True
+                published.append(self._note_chunk(event))
         self._tell_instruction()
         return published
 
-    def _note_chunk(self, done: Done) -> None:
+    def _note_chunk(self, done: Done) -> ChunkNews:
         trace, timing = done.trace, done.timing
         self._seen = done.observation
+        if done.ends_substep:
+            # What is asked for changes: the next observation is due at once.
+            self._submitted_ns = None
         self._statistics.note_chunk(
             trace.exit_layer,
             {
@@ -306,11 +316,15 @@ class Run:
                 "inference": trace.total_ms,
             },
         )
-        self.last = LastChunk(
+        return ChunkNews(
+            session_id=done.chunk.session_id,
             seq=done.chunk.seq,
             exit_layer=trace.exit_layer,
             depth_fraction=trace.depth_fraction,
+            substep=done.substep,
+            instruction=done.observation.instruction,
             end_of_substep=done.chunk.end_of_substep,
+            substeps_done=done.substep + done.ends_substep,
         )
 
     def thumbnails(self) -> None:
@@ -338,6 +352,7 @@ class Run:
             mode=self.inference.mode,
             replaced=self._worker.replaced,
             refusal=self._refusal,
+            unfollowed=self._unfollowed,
             failure=self.failure,
             now_ns=self._now_ns(),
         )

@@ -41,12 +41,18 @@ class Settings:
         "stay equal up to rounding",
     )
     end_probability: float = parameter(
-        0.5, "End-of-substep probability from which a chunk votes to move on", range=(0.0, 1.0)
+        0.5, "Score from which a chunk says that its sub-step is done", range=(0.0, 1.0)
     )
-    end_votes: int = parameter(2, "Chunks in a row that must vote to move on", range=(1, 1000))
+    end_votes: int = parameter(
+        2,
+        "Chunks in a row that must say so before the next sub-step begins, or the task succeeds; "
+        "1: the first, however short its peak",
+        range=(1, 1000),
+    )
     blocked_after: float = parameter(
         3.0,
-        "A task ends as BLOCKED when the controller refuses its chunks this long [s]",
+        "A task ends as BLOCKED when the controller refuses its chunks this long [s]; an "
+        "instruction without end waits while the controller is only disarmed",
         range=(0.1, 3600.0),
     )
     audit_fraction: float = parameter(

@@ -103,10 +103,14 @@ def inference_status(
     mode: str,
     replaced: int,
     refusal: str,
+    unfollowed: str,
     failure: str,
     now_ns: int,
 ) -> Status:
-    """Chunks, exits, latencies and refusals; `refusal` is empty once observations are good."""
+    """Chunks, exits, latencies and refusals.
+
+    `refusal` is empty once observations are good, `unfollowed` when the controller takes chunks.
+    """
     values: dict[str, object] = {
         "mode": mode,
         "chunks": statistics.chunks,
@@ -126,6 +130,8 @@ def inference_status(
         return Status(message=_idle(task), values=values)
     if refusal:
         return Status(level=Level.WARN, message=f"no chunk: {refusal}", values=values)
+    if unfollowed:
+        return Status(level=Level.WARN, message=unfollowed, values=values)
     return Status(message="running", values=values)
 
 

@@ -20,7 +20,7 @@ from a1_sim import assets, summary
 from a1_sim.command import run_command
 from a1_sim.ledger import Cell, Ledger, digest
 from a1_sim.operator_node import Operator
-from a1_sim.plans import LEARNT_TASKS, TASKS, evaluation_plans
+from a1_sim.plans import TASKS, evaluation_plans, learnt_tasks
 from a1_sim.policy_modes import exit_prices, set_mode
 from a1_sim.stage import Stage, composed_stage, launched_stage
 from a1_sim.table_suite import run_table
@@ -38,7 +38,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--suite", choices=SUITES, default="tasks")
     parser.add_argument("--episodes", type=int, default=50, help="per task and setting, lockstep")
     parser.add_argument("--real-time-episodes", type=int, default=20)
-    parser.add_argument("--tasks", nargs="+", choices=TASKS, default=list(LEARNT_TASKS))
+    parser.add_argument("--tasks", nargs="+", choices=TASKS, help="default: those it has learnt")
     parser.add_argument("--settings", nargs="+", choices=SETTINGS, default=list(SETTINGS))
     parser.add_argument("--clocks", nargs="+", choices=CLOCKS, default=list(CLOCKS))
     parser.add_argument("--robot", type=Path, help="robot spec")
@@ -77,6 +77,7 @@ def _evaluate(options: argparse.Namespace, console: Console) -> None:
     if options.rows or options.table or options.publish:
         raise A1Error("--rows, --table and --publish belong to suite table; give --suite table too")
     stage = _stage(options)
+    tasks = options.tasks or learnt_tasks(stage.words())
     wanted = [setting for setting in SETTINGS if setting in options.settings]
     if stage.thresholds is None and set(wanted) - {"full"}:
         raise A1Error(
@@ -92,7 +93,7 @@ def _evaluate(options: argparse.Namespace, console: Console) -> None:
     for clock in (clock for clock in CLOCKS if clock in options.clocks):
         settings = [s for s in wanted if clock == "lockstep" or s in REAL_TIME_SETTINGS]
         episodes = options.episodes if clock == "lockstep" else options.real_time_episodes
-        cells = [(task, setting) for task in options.tasks for setting in settings]
+        cells = [(task, setting) for task in tasks for setting in settings]
         with _Lazy(stage, clock, options.out) as system:
             for task, setting in cells:
                 _run_cell(system, ledger, task, setting, clock, episodes, console)
@@ -136,7 +137,6 @@ class _Lazy:
             else:
                 launched = launched_stage(self._stage, self._out)
                 self._operator, _ = self._exits.enter_context(launched)
-            self._operator.let_the_world_judge()
         return self._operator
 
     def prices(self) -> dict[int, float]:
@@ -191,6 +191,13 @@ def _show(final: dict, console: Console) -> None:
     table = Table(*summary.COLUMNS.values(), box=box.SIMPLE, pad_edge=False)
     for row in final["rows"]:
         table.add_row(*summary.cells_of_table(row))
-    Console(width=max(console.width, 128)).print(table)
+    wide = Console(width=max(console.width, 128))
+    wide.print(table)
+    moving = summary.moving_table(final)
+    if moving:
+        table = Table(*summary.MOVING_COLUMNS, box=box.SIMPLE, pad_edge=False)
+        for cells in moving:
+            table.add_row(*cells)
+        wide.print(table)
     for one in final["comparisons"]:
         console.print(summary.sentence(one), highlight=False)

@@ -62,8 +62,8 @@ class SimNode(A1LifecycleNode):
             self.executor.add_node(self._jtc)
         self._world = World(image_size=values["image_size"], mounts=mounts_from(values.values()))
         self._robot = robot = SimulatedRobot(self._world, self._jtc.controller)
-        task = robot.reset(values["seed"], "", "")
-        self._episode = Episode(number=0, seed=values["seed"], task=task, start_ns=robot.now_ns)
+        steps = robot.reset(values["seed"])
+        self._episode = Episode(number=0, seed=values["seed"], steps=steps, start_ns=robot.now_ns)
         self._steps = 0
         self._camera_steps = max(1, round(values["camera_period"] * NS_PER_S / robot.step_ns))
         self._watcher = Expert(self._world)
@@ -192,8 +192,10 @@ class SimNode(A1LifecycleNode):
         world, before = self._robot.world, self._episode
         if before.number == 0 or not before.running:
             return
-        self._episode = before.judged(success=world.success(), failed=world.failed())
-        if not self._episode.running:
+        self._episode = before.judged(
+            steps_done=world.step_index + world.success(), failed=world.failed()
+        )
+        if self._episode != before:
             self._publish_episode()
 
     def _publish_expert(self) -> None:
@@ -218,8 +220,10 @@ class SimNode(A1LifecycleNode):
             elapsed_s=episode.elapsed_s(now_ns),
             kind=episode.task.kind,
             colour=episode.task.colour,
-            instruction=episode.task.instruction,
+            instruction=episode.instruction,
             phase=self._watcher.phase,
+            steps=[step.instruction for step in episode.steps],
+            steps_done=episode.steps_done,
         )
         msg.header.stamp = ns_to_stamp(now_ns)
         msg.header.frame_id = self._spec.base_frame
@@ -238,16 +242,19 @@ class SimNode(A1LifecycleNode):
         assert self._gripper is not None
         self._gripper.abort()
         try:
-            task = robot.reset(request.seed, request.kind, request.colour)
+            steps = robot.reset(request.seed, request.kind, request.colour, request.steps)
         except A1Error as error:
             response.success, response.message = False, str(error)
             return response
         if self._expert is not None:
             self._expert.new_session()
             self._barrier.forget_chunks()
-        self._episode = Episode(number=number, seed=request.seed, task=task, start_ns=robot.now_ns)
+        self._episode = Episode(
+            number=number, seed=request.seed, steps=steps, start_ns=robot.now_ns
+        )
         self._publish_episode()
-        response.success, response.instruction = True, task.instruction
+        response.success, response.instruction = True, self._episode.instruction
+        response.steps = [step.instruction for step in steps]
         return response
 
     def _on_parameters(self, parameters: list[Parameter]) -> None:

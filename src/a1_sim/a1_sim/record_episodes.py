@@ -14,7 +14,7 @@ from a1_ros.domain import isolate
 from a1_sim import assets
 from a1_sim.command import run_command
 from a1_sim.ledger import digest
-from a1_sim.plans import LEARNT_TASKS, TASKS, recording_plans
+from a1_sim.plans import TASKS, learnt_tasks, recording_plans
 from a1_sim.recordings import SUCCESS, note_of, play_recorded, recorded
 from a1_sim.stage import Stage, composed_stage
 from a1_world.tasks import KINDS
@@ -22,10 +22,11 @@ from a1_world.tasks import KINDS
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     """Command line."""
-    learnt = list(dict.fromkeys(TASKS[task] for task in LEARNT_TASKS))
     parser = argparse.ArgumentParser(prog="record_episodes", description=__doc__)
     parser.add_argument("--episodes", type=int, default=120, help="of all tasks together")
-    parser.add_argument("--tasks", nargs="+", choices=KINDS, default=learnt, help="in turn")
+    parser.add_argument(
+        "--tasks", nargs="+", choices=TASKS, help="in turn; default: every kind that it has learnt"
+    )
     parser.add_argument("--robot", type=Path, help="robot spec")
     parser.add_argument("--checkpoint", type=Path, help="directory of the checkpoint")
     parser.add_argument("--out", type=Path, default=Path("out/recordings"), help="folder of bags")
@@ -51,7 +52,8 @@ def _record(options: argparse.Namespace, console: Console) -> None:
         thresholds=None,
     )
     driver = f"policy {digest([stage.checkpoint, stage.robot])[:16]}"
-    plans = list(recording_plans(options.tasks, options.episodes))
+    learnt = [task for task in learnt_tasks(stage.words()) if task in KINDS]
+    plans = list(recording_plans(options.tasks or learnt, options.episodes))
     done = recorded(options.out, driver)
     missing = [plan for plan in plans if note_of(plan) not in done]
     if missing:

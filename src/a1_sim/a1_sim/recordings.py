@@ -24,7 +24,7 @@ SUCCESS, FAILURE = "success", "failure"
 
 def note_of(plan: EpisodePlan) -> str:
     """What the bag of an episode says about it; by it a recording is found again."""
-    return f"{plan.kind}, layout {plan.seed}"
+    return f"{plan.task}, layout {plan.seed}"
 
 
 def recorded(folder: Path, driver: str) -> dict[str, str]:

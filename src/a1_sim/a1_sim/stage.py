@@ -56,6 +56,14 @@ class Stage:
         except (OSError, ValueError, KeyError) as error:
             raise A1Error(f"{path}: no list model.exits ({error}); is this a checkpoint?") from None
 
+    def words(self) -> set[str]:
+        """Words that the checkpoint's instructions were made of; A1Error when it does not tell."""
+        path = self.checkpoint / "tokenizer.json"
+        try:
+            return set(json.loads(path.read_text())["model"]["vocab"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise A1Error(f"{path}: no model.vocab ({error}); is this a checkpoint?") from None
+
 
 def simulator_parameters(path: Path | None) -> dict[str, Any]:
     """Values of a file of the simulator's parameters; A1Error where it is none."""
