@@ -7,7 +7,6 @@ import numpy as np
 
 from a1_controllers.adapter import Readiness
 from a1_controllers.controller import Controller
-from a1_controllers.kinematics import load_kinematics
 from a1_controllers.settings import ControllerSettings, Now
 from a1_core.chunk import ActionChunk, ActionSpace, DeltaBase, RotationKind, Source
 from a1_core.limits import SafetyGate
@@ -22,7 +21,7 @@ CONFIG = Path(__file__).parents[2] / "config"
 SPEC = load_spec(CONFIG / "robots/franka.yaml")
 LIMITS = SPEC.operating_limits
 BOX = LIMITS.workspace
-TIP = load_kinematics("", SPEC, hardware=True)
+TIP = SPEC.kinematics
 TICK_NS = 20_000_000
 TICKS_A_CHUNK = 3
 READY = Readiness(ok=True, message="")

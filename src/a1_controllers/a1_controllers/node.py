@@ -11,7 +11,6 @@ from std_srvs.srv import SetBool, Trigger
 
 from a1_controllers.adapters import make_robot, refuse_unserved
 from a1_controllers.controller import Controller
-from a1_controllers.kinematics import load_kinematics
 from a1_controllers.output import Counters, Output
 from a1_controllers.parameters import SPECS, settings_from
 from a1_controllers.report import Reporter
@@ -47,7 +46,7 @@ class ControllerNode(A1LifecycleNode):
         self._lockstep = False
 
     def on_configured(self) -> None:
-        """Load spec and kinematics, begin to ask the robot's side about itself."""
+        """Load the spec, begin to ask the robot's side about itself."""
         values = self.parameters
         if not values["robot"]:
             raise A1Error("controller: parameter robot is empty; give the file of a robot spec")
@@ -56,12 +55,7 @@ class ControllerNode(A1LifecycleNode):
             refuse_foreign_endpoints(self, [], settle_s=0.0)
         self._spec = load_spec(values["robot"])
         refuse_unserved(self._spec, hardware=self._settings.hardware)
-        self._gate = SafetyGate(
-            self._spec,
-            load_kinematics(
-                values["forward_kinematics"], self._spec, hardware=self._settings.hardware
-            ),
-        )
+        self._gate = SafetyGate(self._spec, self._spec.kinematics)
         self._counters = Counters()
         self._simulated = bool(self.get_parameter("use_sim_time").value)
         self._adapter = make_robot(

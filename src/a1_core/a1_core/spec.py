@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from a1_core.chunk import ActionSpace, DeltaBase
 from a1_core.errors import SpecError
-from a1_core.kinematics import Chain
+from a1_core.kinematics import Chain, ChainKinematics
 from a1_core.spec_wire import (
     CameraSpec,
     CommandSpec,
@@ -194,6 +194,12 @@ class RobotSpec:
     @property
     def dim(self) -> int:
         return len(self.joint_names) + len(self.grippers)
+
+    @property
+    def kinematics(self) -> ChainKinematics | None:
+        """Where the arms' tips are for given joints; None where a chain is a GAP."""
+        chains = [arm.chain for arm in self.arms if arm.chain is not None]
+        return ChainKinematics(chains) if len(chains) == len(self.arms) else None
 
     def sources_on(self, topic: str) -> tuple[int, ...]:
         """Indices of the state sources that come on one topic (leading slash or not)."""

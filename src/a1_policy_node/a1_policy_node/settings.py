@@ -97,13 +97,6 @@ SPECS = (
         change=Change.UNCONFIGURED,
     ),
     ParameterSpec(
-        name="forward_kinematics",
-        default="",
-        description="module:function that makes tip position [3] (m) from arm joints (rad), for "
-        "the audit of certificates about the tool tip",
-        change=Change.UNCONFIGURED,
-    ),
-    ParameterSpec(
         name="thumbnail_rate",
         default=1.0,
         description="Rate of the thumbnails [Hz]; 0: none",
@@ -132,7 +125,6 @@ class Settings:
     audit_fraction: float
     audit_alpha: float
     audit_folder: str
-    forward_kinematics: str
     thumbnail_rate: float
 
     @property
