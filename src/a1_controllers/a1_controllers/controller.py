@@ -74,7 +74,7 @@ class Controller:
         if verdict.code in (VerdictCode.ACCEPTED, VerdictCode.SHADOW):
             self.counters.chunks_accepted += 1
         else:
-            self.counters.chunks_refused += 1
+            self.counters.refused_for[verdict.code] += 1
         return verdict
 
     def _judge(self, chunk: ActionChunk, now: Now) -> Verdict:
@@ -222,6 +222,9 @@ class Controller:
             )
         except A1Error as error:
             return Answer(ok=False, message=f"velocity_scale: {error}")
+        touch = self._gate.touch(rows_HD, start_D)
+        if touch is not None:
+            return Answer(ok=False, message=f"SELF_COLLISION: on the way home, {touch}")
         offer = self.player.offer(
             rows_HD, stamp_ns=motion_ns, period_ns=period_ns, now_ns=motion_ns
         )

@@ -26,6 +26,7 @@ from a1_ros.lifecycle import A1LifecycleNode
 from a1_ros.messages import msg_to_chunk, msg_to_uuid, verdict_to_msg
 from a1_ros.qos import RELIABLE, qos_from_spec
 from a1_ros.times import node_now_ns, ns_to_stamp, stamp_to_ns, steady_now_ns
+from a1_world.self_collision import SelfCollision
 
 REFRESH_S = 0.5
 
@@ -55,7 +56,7 @@ class ControllerNode(A1LifecycleNode):
             refuse_foreign_endpoints(self, [], settle_s=0.0)
         self._spec = load_spec(values["robot"])
         refuse_unserved(self._spec, hardware=self._settings.hardware)
-        self._gate = SafetyGate(self._spec, self._spec.kinematics)
+        self._gate = SafetyGate(self._spec, self._spec.kinematics, self._self_collision())
         self._counters = Counters()
         self._simulated = bool(self.get_parameter("use_sim_time").value)
         self._adapter = make_robot(
@@ -68,6 +69,16 @@ class ControllerNode(A1LifecycleNode):
         self._refresh_timer = self.create_timer(
             REFRESH_S, self._refresh, clock=Clock(clock_type=ClockType.STEADY_TIME)
         )
+
+    def _self_collision(self) -> SelfCollision | None:
+        if not self.parameters["self_collision"]:
+            return None
+        if self._spec.model is None:
+            self.get_logger().warning(
+                f"{self._spec.path} names no MuJoCo model: self-collision is not checked"
+            )
+            return None
+        return SelfCollision(self._spec)
 
     def on_activated(self) -> None:
         """Listen and tick; disarmed."""
@@ -178,8 +189,8 @@ class ControllerNode(A1LifecycleNode):
         try:
             verdict = self._controller.judge(msg_to_chunk(msg), now)
         except A1Error as error:
-            self._controller.counters.chunks_refused += 1
             verdict = Verdict(code=VerdictCode.WRONG_SHAPE, detail=str(error))
+            self._controller.counters.refused_for[verdict.code] += 1
         self._verdicts.publish(
             verdict_to_msg(
                 verdict,

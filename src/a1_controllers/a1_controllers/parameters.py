@@ -23,6 +23,11 @@ SPECS = (
         "Address of a robot that is spoken to without ROS; empty: the one in its spec",
     ),
     _fixed("lockstep", False, "Acknowledge every tick to a lock-stepped simulator"),
+    _fixed(
+        "self_collision",
+        True,
+        "Refuse chunks that lead the robot into itself, where the spec names its MuJoCo model",
+    ),
     _fixed("rate_hz", 50.0, "Control ticks a second", range=(50.0, 200.0)),
     _fixed("hardware", True, "false: a simulated arm, which goes on by itself after a hold"),
     _fixed("shadow", False, "Judge chunks and move nothing"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +35,31 @@ JOINT_SPACES = (ActionSpace.JOINT_POSITION, ActionSpace.JOINT_DELTA)
 OK = Verdict(code=VerdictCode.ACCEPTED)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Touch:
+    """Two bodies of a robot that come too close on the way to `row`; `gap_m` below 0 is depth."""
+
+    row: int
+    bodies: tuple[str, str]
+    gap_m: float
+
+    def __str__(self) -> str:
+        apart = f"{self.gap_m * 1e3:.0f} mm from" if self.gap_m > 0.0 else "into"
+        return f"row {self.row}: {self.bodies[0]} comes {apart} {self.bodies[1]}"
+
+
+class SelfCollisionCheck(Protocol):
+    """Finds the first touch of the robot with itself; a1_world's SelfCollision is one."""
+
+    def __call__(
+        self, rows_NJ: NDArray[np.float64], start_J: NDArray[np.float64] | None = None
+    ) -> Touch | None:
+        """Arm joints [N, J] (rad) in order, and where they are before; what touches then may part.
+
+        None where nothing touches.
+        """
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class GateVerdict(Verdict):
     """A verdict with what is left to play when it is ACCEPTED.
@@ -57,13 +83,20 @@ class SafetyGate:
         spec: of the robot; its operating_limits count.
         forward_kinematics: arm joints [J] (rad) to the arms' tips, each in its base frame [A, 3]
             (m; [3] for a single arm); None leaves the workspace unchecked.
+        self_collision: None leaves it unchecked.
     """
 
-    def __init__(self, spec: RobotSpec, forward_kinematics: ForwardKinematics | None) -> None:
+    def __init__(
+        self,
+        spec: RobotSpec,
+        forward_kinematics: ForwardKinematics | None,
+        self_collision: SelfCollisionCheck | None = None,
+    ) -> None:
         self._spec = spec
         self._limits = spec.operating_limits
         self._joints = self._limits.joints
         self._tip = forward_kinematics
+        self._self_collision = self_collision
         boxes = [self._limits.workspaces[arm.name] for arm in spec.arms]
         self._box_lower_A3 = np.array([box.lower for box in boxes])
         self._box_upper_A3 = np.array([box.upper for box in boxes])
@@ -138,6 +171,16 @@ class SafetyGate:
         if not verdict.accepted:
             return GateVerdict(code=verdict.code, detail=verdict.detail, rows_HD=own_HD)
         return self._mend(own_HD, chunk.period_ns / 1e9, commanded_D)
+
+    def touch(self, rows_HD: Floats, commanded_D: Floats | None = None) -> Touch | None:
+        """Where the robot would first run into itself on its way through absolute rows [H, D].
+
+        None where it does not, or where nothing was given to find out.
+        """
+        if self._self_collision is None:
+            return None
+        start_J = None if commanded_D is None else np.asarray(commanded_D[: self._joints])
+        return self._self_collision(np.asarray(rows_HD[:, : self._joints]), start_J)
 
     def check_setpoint(self, setpoint: Setpoint, previous: Setpoint | None) -> Verdict:
         """The last look at a set-point: finite, range, velocity, acceleration, jerk, workspace.
@@ -216,6 +259,10 @@ class SafetyGate:
             return GateVerdict(code=VerdictCode.WORKSPACE, detail=detail, rows_HD=rows_HD)
         clamped += len(rows_HD) - inside
         rows_HD = rows_HD[:inside]
+        touch = self.touch(rows_HD, commanded_D)
+        if touch is not None:
+            code = VerdictCode.SELF_COLLISION
+            return GateVerdict(code=code, detail=str(touch), rows_HD=rows_HD)
         slow_down = needed_slow_down(rows_HD[:, :arm], period_s, self._limits)
         if slow_down > MAX_SLOW_DOWN:
             detail = f"needs to be played {slow_down:.1f} times slower, at most {MAX_SLOW_DOWN}"

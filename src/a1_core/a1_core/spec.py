@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from a1_core.chunk import ActionSpace, DeltaBase
 from a1_core.errors import SpecError
 from a1_core.kinematics import Chain, ChainKinematics
+from a1_core.model_spec import Finger, ModelSpec
 from a1_core.spec_wire import (
     CameraSpec,
     CommandSpec,
@@ -34,10 +35,12 @@ __all__ = [
     "Chain",
     "CommandSpec",
     "ErrorStateSpec",
+    "Finger",
     "GripperCommandSpec",
     "GripperSpec",
     "Limits",
     "MadeFrom",
+    "ModelSpec",
     "OperatingLimits",
     "PolicySpec",
     "RobotSpec",
@@ -148,9 +151,10 @@ class RobotSpec:
     Attributes:
         joint_names: of all arms, in column order; `urdf_names` are the same in /robot_description.
         home: [J] rad.
+        model: MuJoCo's, for self-collision and simulation; None: no package has one.
         gaps: facts without which nothing may move; nobody published them, an operator finds out.
         digest: SHA-256 (hex) of the facts that chunks, checkpoints and thresholds are made for:
-            without comments, sources and kinematics.
+            without comments, sources, kinematics and model.
     """
 
     robot: str
@@ -167,6 +171,7 @@ class RobotSpec:
     operating_limits: OperatingLimits
     home: Floats
     policy: PolicySpec
+    model: ModelSpec | None
     gaps: tuple[str, ...]
     digest: str
     path: Path

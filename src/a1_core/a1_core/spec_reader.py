@@ -22,10 +22,13 @@ from a1_core.arrays import frozen_array
 from a1_core.chunk import ActionSpace, DeltaBase
 from a1_core.errors import SpecError
 from a1_core.kinematics import Chain
+from a1_core.model_spec import ModelSpec, read_model
 from a1_core.strict_yaml import Fields, read_mapping
 from a1_core.wire_reader import GAP
 
 ARM = "arm"
+# What may be mended without making checkpoints and thresholds those of another robot.
+NOT_IN_DIGEST = ("kinematics", "model")
 
 
 def read_spec(path: Path) -> s.RobotSpec:
@@ -58,14 +61,16 @@ def spec_from(content: Mapping[str, Any], path: Path) -> s.RobotSpec:
         operating_limits=operating,
         home=_sourced(fields.section("home"), count)[0],
         policy=_policy(fields.section("policy")),
+        model=None,
         gaps=_gaps(arms, operating, grippers),
-        digest=content_digest({k: v for k, v in content.items() if k != "kinematics"}),
+        digest=content_digest({k: v for k, v in content.items() if k not in NOT_IN_DIGEST}),
         path=path,
     )
-    fields.done()
     _check_home(robot)
     _check_names(robot)
-    return robot
+    model = _model(fields, robot) if fields.has("model") else None
+    fields.done()
+    return replace(robot, model=model)
 
 
 def content_digest(content: Any) -> str:
@@ -158,6 +163,11 @@ def _commands(fields: Fields, joint_names: tuple[str, ...]) -> tuple[s.CommandSp
     return tuple(
         wire.command(item, joint_names, named=True) for item in fields.sections("commands")
     )
+
+
+def _model(fields: Fields, robot: s.RobotSpec) -> ModelSpec:
+    hands = [gripper.name for gripper in robot.grippers]
+    return read_model(fields.section("model"), robot.joint_names, hands, robot.camera_names)
 
 
 def _gaps(
