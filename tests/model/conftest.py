@@ -133,6 +133,7 @@ def spec():
     return SimpleNamespace(
         robot="franka",
         action_names=NAMES,
+        policy_names=NAMES,
         dim=8,
         policy=SimpleNamespace(period_s=0.1, horizon=16),
         cameras=(SimpleNamespace(name="front"), SimpleNamespace(name="wrist")),

@@ -128,7 +128,7 @@ def test_wrong_tensors_are_refused(save, spec, change, message):
 @pytest.mark.parametrize(
     ("field", "change"),
     [
-        ("names", {"action_names": ("other",) * 8}),
+        ("names", {"policy_names": ("other",) * 8}),
         ("dim", {"dim": 7}),
         ("horizon", {"policy": SimpleNamespace(period_s=0.1, horizon=8)}),
         ("period_s", {"policy": SimpleNamespace(period_s=0.2, horizon=16)}),

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from robot_chunks import chunk_of
 
-from a1_core.chunk import ActionChunk, ActionSpace, DeltaBase, RotationKind, Source
 from a1_core.errors import SpecError
 from a1_core.limits import SafetyGate
 from a1_core.spec import RobotSpec, load_spec
@@ -54,31 +54,6 @@ def way(spec: RobotSpec, goal_J: np.ndarray) -> np.ndarray:
     steps = np.abs(goal_J - spec.home) / (0.4 * spec.operating_limits.step)
     arm = np.linspace(spec.home, goal_J, int(np.ceil(steps.max())) + 1)
     return np.hstack([arm, np.ones((len(arm), len(spec.grippers)))])
-
-
-def chunk_of(spec: RobotSpec, rows_HD: np.ndarray) -> ActionChunk:
-    return ActionChunk(
-        stamp_ns=0,
-        session_id="",
-        seq=1,
-        source=Source.SCRIPT,
-        robot=spec.robot,
-        spec_digest=spec.digest,
-        action_space=ActionSpace.JOINT_POSITION,
-        delta_base=DeltaBase.OBSERVED,
-        rotation=RotationKind.QUATERNION_XYZW,
-        tip_frame="",
-        base_frame=spec.base_frame,
-        period_ns=spec.policy.period_ns,
-        valid_for_ns=spec.policy.valid_for_ns,
-        committed_rows=0,
-        end_of_substep=0.0,
-        exit_layer=0,
-        checkpoint_digest="",
-        thresholds_digest="",
-        names=spec.action_names,
-        actions_HD=rows_HD.astype(np.float32),
-    )
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from a1_controllers.mode import Event, Mode, ModeState, initial
 from a1_controllers.output import Answer, Counters, Output
 from a1_controllers.sensing import Sensing
 from a1_controllers.settings import ControllerSettings, Now
-from a1_core.chunk import ActionChunk, Source, absolute_rows
+from a1_core.chunk import ActionChunk, Source
 from a1_core.errors import A1Error, ObservationRefused
 from a1_core.go_to import go_to_rows
 from a1_core.limits import SafetyGate
@@ -97,7 +97,10 @@ class Controller:
             return Verdict(code=VerdictCode.STALE, detail=f"at its stamp, {refusal.detail}")
         in_shadow = self.mode.mode is Mode.SHADOW
         commanded_D = self.sensing.measured_D if in_shadow else self.player.sample(motion_ns).q_D
-        verdict = self._gate.check(chunk, absolute_rows(chunk, base_D), commanded_D=commanded_D)
+        rows_HD = self._gate.rows(chunk, base_D)
+        if isinstance(rows_HD, Verdict):
+            return rows_HD
+        verdict = self._gate.check(chunk, rows_HD, commanded_D=commanded_D)
         if not verdict.accepted:
             return verdict
         if in_shadow:

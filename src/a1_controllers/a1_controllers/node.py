@@ -26,6 +26,7 @@ from a1_ros.lifecycle import A1LifecycleNode
 from a1_ros.messages import msg_to_chunk, msg_to_uuid, verdict_to_msg
 from a1_ros.qos import RELIABLE, qos_from_spec
 from a1_ros.times import node_now_ns, ns_to_stamp, stamp_to_ns, steady_now_ns
+from a1_world.inverse_kinematics import InverseKinematics
 from a1_world.self_collision import SelfCollision
 
 REFRESH_S = 0.5
@@ -56,7 +57,12 @@ class ControllerNode(A1LifecycleNode):
             refuse_foreign_endpoints(self, [], settle_s=0.0)
         self._spec = load_spec(values["robot"])
         refuse_unserved(self._spec, hardware=self._settings.hardware)
-        self._gate = SafetyGate(self._spec, self._spec.kinematics, self._self_collision())
+        self._gate = SafetyGate(
+            self._spec,
+            self._spec.kinematics,
+            self_collision=self._self_collision(),
+            pose_solver=None if self._spec.kinematics is None else InverseKinematics(self._spec),
+        )
         self._counters = Counters()
         self._simulated = bool(self.get_parameter("use_sim_time").value)
         self._adapter = make_robot(

@@ -13,7 +13,8 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from a1_core.chunk import ActionSpace, DeltaBase
+from a1_core.chunk import ActionSpace, DeltaBase, RotationKind
+from a1_core.end_effector import POSE_SPACES, pose_names
 from a1_core.errors import SpecError
 from a1_core.kinematics import Chain, ChainKinematics
 from a1_core.model_spec import Finger, ModelSpec
@@ -125,12 +126,16 @@ class OperatingLimits:
 
 @dataclass(frozen=True, kw_only=True)
 class PolicySpec:
-    """Shape and meaning of the chunks this robot is driven with; times in s."""
+    """Shape and meaning of the chunks this robot is driven with; times in s.
+
+    `rotation` is the form of rotations in end-effector spaces; None in joint spaces.
+    """
 
     period_s: float
     horizon: int
     action_space: ActionSpace
     delta_base: DeltaBase
+    rotation: RotationKind | None
     max_open_loop_s: float
     valid_for_s: float
     source: str
@@ -193,8 +198,27 @@ class RobotSpec:
 
     @property
     def action_names(self) -> tuple[str, ...]:
-        """Columns of actions and state: the joints of all arms, then the grippers."""
+        """Columns of joint actions and state: the joints of all arms, then the grippers."""
         return (*self.joint_names, *(gripper.name for gripper in self.grippers))
+
+    @property
+    def policy_names(self) -> tuple[str, ...]:
+        """Columns of the chunks in the policy's action space."""
+        if self.policy.action_space not in POSE_SPACES:
+            return self.action_names
+        assert self.policy.rotation is not None
+        return self.pose_names(self.policy.rotation)
+
+    @property
+    def pose_frames(self) -> tuple[str, str]:
+        """Base and tip frame that end-effector chunks name; of several arms each has its own."""
+        one = len(self.arms) == 1
+        return (self.arms[0].base_frame, self.tip_frame) if one else (self.base_frame, "")
+
+    def pose_names(self, rotation: RotationKind) -> tuple[str, ...]:
+        """Columns of end-effector chunks: poses of the arms' tips, then the grippers."""
+        arms = [arm.name for arm in self.arms]
+        return pose_names(arms, [gripper.name for gripper in self.grippers], rotation)
 
     @property
     def dim(self) -> int:

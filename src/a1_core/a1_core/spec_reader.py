@@ -19,7 +19,8 @@ import numpy as np
 from a1_core import spec as s
 from a1_core import wire_reader as wire
 from a1_core.arrays import frozen_array
-from a1_core.chunk import ActionSpace, DeltaBase
+from a1_core.chunk import ActionSpace, DeltaBase, RotationKind
+from a1_core.end_effector import POSE_SPACES
 from a1_core.errors import SpecError
 from a1_core.kinematics import Chain
 from a1_core.model_spec import ModelSpec, read_model
@@ -268,11 +269,15 @@ def _workspace(box: Fields) -> s.Workspace:
 def _policy(fields: Fields) -> s.PolicySpec:
     spaces = [space.name.lower() for space in ActionSpace]
     bases = [base.name.lower() for base in DeltaBase]
+    forms = [kind.name.lower() for kind in RotationKind]
+    space = ActionSpace[fields.text("action_space", spaces).upper()]
+    poses = space in POSE_SPACES
     policy = s.PolicySpec(
         period_s=fields.number("period_s", low=0.0),
         horizon=fields.whole("horizon", least=2),
-        action_space=ActionSpace[fields.text("action_space", spaces).upper()],
+        action_space=space,
         delta_base=DeltaBase[fields.text("delta_base", bases).upper()],
+        rotation=RotationKind[fields.text("rotation", forms).upper()] if poses else None,
         max_open_loop_s=fields.number("max_open_loop_s", low=0.0),
         valid_for_s=fields.number("valid_for_s", low=0.0),
         source=fields.text("source"),

@@ -312,7 +312,7 @@ def _check_robot(
     spec: RobotSpec,
 ) -> None:
     wanted = (
-        ("names", list(made_for["names"]), list(spec.action_names)),
+        ("names", list(made_for["names"]), list(spec.policy_names)),
         ("normaliser names", list(normaliser.names), list(spec.action_names)),
         ("dim", config.dim, spec.dim),
         ("horizon", config.horizon, spec.policy.horizon),

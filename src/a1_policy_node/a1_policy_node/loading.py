@@ -102,7 +102,7 @@ def load(settings: Settings, load_checkpoint: CheckpointLoader) -> Loaded:
     checkpoint = load_checkpoint(directory, spec, settings.threads)
     began_s = time.monotonic()
     output = checkpoint.policy.act(warm_up_observation(spec), setting=ExitSetting(mode="full"))
-    wanted = (spec.policy.horizon, spec.dim)
+    wanted = (spec.policy.horizon, len(spec.policy_names))
     if output.actions_HD.shape != wanted:
         raise CheckpointError(
             f"{directory}: gives chunks of {output.actions_HD.shape}, the robot spec {spec.path} "
