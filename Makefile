@@ -17,7 +17,7 @@ help:  ## what there is
 setup:  ## environment and workspace; done by every target below, within a second when nothing changed
 	@setup/setup.sh
 
-demo: setup  ## tasks with the simulated Franka, headless; writes out/demo. ROBOT=openarm and others: a motion with a stand-in
+demo: setup  ## tasks with the simulated Franka, headless; writes out/demo. ROBOT=openarm_v2 and others: a motion with a stand-in
 ifeq ($(ROBOT),franka)
 	@./a1 run a1_sim demo $(ARGS)
 else

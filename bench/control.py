@@ -30,7 +30,6 @@ from a1_controllers.controller import Controller
 from a1_controllers.settings import ControllerSettings, Now
 from a1_core.chunk import ActionChunk, ActionSpace, DeltaBase, RotationKind, Source
 from a1_core.errors import A1Error
-from a1_core.kinematics import ChainKinematics
 from a1_core.limits import BULGE_M, SafetyGate
 from a1_core.player import Setpoint
 from a1_core.spec import RobotSpec, load_spec
@@ -52,7 +51,7 @@ class Bench:
 
     def __init__(self, spec: RobotSpec, rng: np.random.Generator) -> None:
         self.spec, self.rng = spec, rng
-        self.tips = ChainKinematics([arm.chain for arm in spec.arms if arm.chain is not None])
+        self.tips = spec.kinematics
         self.now = Now(node_ns=10_000_000_000, watch_ns=10_000_000_000)
         settings = ControllerSettings(hardware=False)
         self.controller = Controller(spec, settings, SafetyGate(spec, self.tips), self.now)

@@ -134,6 +134,7 @@ def spec():
     return SimpleNamespace(
         robot="franka",
         action_names=NAMES,
+        policy_names=NAMES,
         dim=8,
         policy=SimpleNamespace(
             period_s=0.1,

@@ -270,6 +270,7 @@ def robot(dim=4, horizon=CHUNK, cameras=("front",)):
     return SimpleNamespace(
         robot="arm",
         action_names=tuple(f"j{i}" for i in range(dim)),
+        policy_names=tuple(f"j{i}" for i in range(dim)),
         dim=dim,
         policy=SimpleNamespace(
             period_s=0.1,

@@ -137,7 +137,7 @@ def other_policy(spec, **change):
         ("robot", lambda spec: {"robot": "franka_of_another_maker"}),
         ("action_space", lambda s: other_policy(s, action_space=ActionSpace.JOINT_POSITION)),
         ("delta_base", lambda s: other_policy(s, delta_base=DeltaBase.PREVIOUS_ROW)),
-        ("names", lambda spec: {"action_names": ("other",) * 8}),
+        ("names", lambda spec: {"policy_names": ("other",) * 8}),
         ("dim", lambda spec: {"dim": 7}),
         ("horizon", lambda spec: other_policy(spec, horizon=8)),
         ("period_s", lambda spec: other_policy(spec, period_s=0.2)),

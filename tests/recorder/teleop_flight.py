@@ -7,7 +7,6 @@ import numpy as np
 
 from a1_controllers.adapter import Readiness
 from a1_controllers.controller import Controller
-from a1_controllers.kinematics import load_kinematics
 from a1_controllers.settings import ControllerSettings, Now
 from a1_core.chunk import ActionChunk, ActionSpace, Source, joint_chunk
 from a1_core.limits import SafetyGate
@@ -22,7 +21,7 @@ CONFIG = Path(__file__).parents[2] / "config"
 SPEC = load_spec(CONFIG / "robots/franka.yaml")
 LIMITS = SPEC.operating_limits
 BOX = LIMITS.workspace
-TIP = load_kinematics("", SPEC, hardware=True)
+TIP = SPEC.kinematics
 TICK_NS = 20_000_000
 TICKS_A_CHUNK = 3
 READY = Readiness(ok=True, message="")
@@ -50,7 +49,7 @@ class Flight:
     def __init__(self, steering, spec=SPEC, *, choose: bool = True) -> None:
         self.spec = spec
         self.now = Now(node_ns=10_000_000_000, watch_ns=77_000_000_000)
-        gate = SafetyGate(spec, load_kinematics("", spec, hardware=True))
+        gate = SafetyGate(spec, spec.kinematics)
         self.controller = Controller(spec, ControllerSettings(hardware=False), gate, self.now)
         target = Target(spec.operating_limits, velocity_share=0.5, acceleration_share=0.35)
         arms = [arm.name for arm in spec.arms] if choose else []

@@ -49,7 +49,6 @@ LOCKED = {
 }
 # Found by a name in a parameter, not by an import.
 BY_NAME = {
-    "a1_calibration": {"a1_world"},
     "a1_recorder": {"a1_world"},
     "a1_rqt": {"a1_views"},
 }

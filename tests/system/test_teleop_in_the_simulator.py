@@ -30,11 +30,9 @@ from a1_ros.compose import Composition
 from a1_ros.messages import chunk_to_msg
 from a1_ros.qos import RELIABLE
 from a1_ros.times import node_now_ns
-from a1_world.kinematics import forward_kinematics
 
 SIMULATOR, CONTROLLER = "a1_sim.node:SimNode", "a1_controllers.node:ControllerNode"
 TELEOP, RECORDER = "a1_recorder.teleop.node:TeleopNode", "a1_recorder.node:RecorderNode"
-TIP = forward_kinematics()
 # A command that follows chunk after chunk is never exactly still.
 AT_REST_RAD_S = 2e-3
 
@@ -74,6 +72,7 @@ class Desk:
     def __init__(self, composition: Composition, robot: Path) -> None:
         self.driver = Driver()
         self.policy = Policy(robot)
+        self._tips = load_spec(robot).kinematics
         for node in (self.driver, self.policy):
             composition.executor.add_node(node)
         self.driver.create_timer(PERIOD_S, self.driver.send)
@@ -115,7 +114,7 @@ class Desk:
 
     @property
     def tip(self) -> np.ndarray:
-        return TIP(np.array(self.state.measured[:7]))
+        return self._tips(np.array(self.state.measured[:7]))[0]
 
 
 @pytest.fixture

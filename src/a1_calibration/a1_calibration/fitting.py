@@ -76,20 +76,8 @@ class Fitted:
 
 
 def with_tolerance(promise: Promise | None, unit: str) -> Promise:
-    """The promise in the unit that is measured; a default one to judge by where none is asked.
-
-    Raises ThresholdsError when the tolerance was written in another unit.
-    """
+    """The promise in the unit that is measured; a default one to judge by where none is asked."""
     promise = promise or Promise()
-    if promise.unit not in ("", unit):
-        mend = (
-            "name the tip's function, --forward-kinematics module:function"
-            if unit == "rad"
-            else "write it in mm or m, or leave --forward-kinematics out"
-        )
-        raise ThresholdsError(
-            f"certify tolerance is given in {promise.unit}, deviations are in {unit}; {mend}"
-        )
     tolerance = promise.tolerance or DEFAULT_TOLERANCE[unit]
     return replace(promise, tolerance=tolerance, unit=unit)
 

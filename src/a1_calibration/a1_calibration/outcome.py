@@ -84,7 +84,7 @@ def thresholds_file(
             tolerance=promise.tolerance,
             further_tolerances=dict.fromkeys(meter.names[1:], promise.gripper),
             executed_rows=meter.rows,
-            forward_kinematics=request.forward_kinematics,
+            forward_kinematics=meter.kinematics,
             tick_loss=promise.tick_loss,
             episode_loss=promise.episode_loss,
         )

@@ -39,7 +39,8 @@ class Promise:
         failure: how likely the certificate may be wrong.
         tolerance: of the chunk's deviation from full depth, in the robot's units; None: 10 mm at
             the tool tip, or 0.02 rad where there is none.
-        unit: "m" or "rad" where the user wrote one, else empty: that of what is measured.
+        unit: "m" (at the tool tip) or "rad" (of the joints) where the user wrote one; it decides
+            what is measured. Else empty: m where the robot's spec has kinematics.
         gripper: tolerance of the grippers' 0..1.
         tick_loss, episode_loss: as for `a1_core.episode_loss`.
     """
@@ -83,8 +84,6 @@ class Request:
         metric: of the discrepancies; empty: the checkpoint's.
         choose_exits: let the solver leave exits out; needs a budget.
         executed_s: the first seconds of a chunk over which its deviation counts; 0: all rows.
-        forward_kinematics: `module:function` that makes the tip's position from arm joints;
-            empty: the deviation is that of the joints.
         costs: measured times of another machine (YAML); None: this one is measured.
         pictures: how many of the deepest ticks the report shows.
         device: that the network runs on, as torch calls it; `threads` of the CPU.
@@ -109,7 +108,6 @@ class Request:
     family_size: int = 16
     certify_share: float = 0.5
     executed_s: float = 0.5
-    forward_kinematics: str = ""
     costs: Path | None = None
     batch: int = 16
     pictures: int = 8
@@ -138,6 +136,11 @@ class Request:
             raise ThresholdsError(f"threads is {self.threads}; give 1 or more")
         if self.executed_s < 0.0:
             raise ThresholdsError(f"executed_s is {self.executed_s}; give 0 (all) or more")
+
+    @property
+    def unit(self) -> str:
+        """That of deviations, see `Promise.unit`."""
+        return "" if self.promise is None else self.promise.unit
 
     @property
     def v_path(self) -> Path:

@@ -13,7 +13,7 @@ from a1_controllers.mode import Event, Mode, ModeState, initial
 from a1_controllers.output import Answer, Counters, Output
 from a1_controllers.sensing import Sensing
 from a1_controllers.settings import ControllerSettings, Now
-from a1_core.chunk import ActionChunk, Source, absolute_rows
+from a1_core.chunk import ActionChunk, Source
 from a1_core.errors import A1Error, ObservationRefused
 from a1_core.go_to import go_to_rows
 from a1_core.limits import SafetyGate
@@ -76,7 +76,7 @@ class Controller:
         if verdict.code in (VerdictCode.ACCEPTED, VerdictCode.SHADOW):
             self.counters.chunks_accepted += 1
         else:
-            self.counters.chunks_refused += 1
+            self.counters.refused_for[verdict.code] += 1
         return verdict
 
     def _judge(self, chunk: ActionChunk, now: Now) -> Verdict:
@@ -99,7 +99,10 @@ class Controller:
             return Verdict(code=VerdictCode.STALE, detail=f"at its stamp, {refusal.detail}")
         in_shadow = self.mode.mode is Mode.SHADOW
         commanded_D = self.sensing.measured_D if in_shadow else self.player.sample(motion_ns).q_D
-        verdict = self._gate.check(chunk, absolute_rows(chunk, base_D), commanded_D=commanded_D)
+        rows_HD = self._gate.rows(chunk, base_D)
+        if isinstance(rows_HD, Verdict):
+            return rows_HD
+        verdict = self._gate.check(chunk, rows_HD, commanded_D=commanded_D)
         if not verdict.accepted:
             return verdict
         if in_shadow:
@@ -224,6 +227,9 @@ class Controller:
             )
         except A1Error as error:
             return Answer(ok=False, message=f"velocity_scale: {error}")
+        touch = self._gate.touch(rows_HD, start_D)
+        if touch is not None:
+            return Answer(ok=False, message=f"SELF_COLLISION: on the way home, {touch}")
         offer = self.player.offer(
             rows_HD, stamp_ns=motion_ns, period_ns=period_ns, now_ns=motion_ns
         )

@@ -11,7 +11,6 @@ from std_srvs.srv import SetBool, Trigger
 
 from a1_controllers.adapters import make_robot, refuse_unserved
 from a1_controllers.controller import Controller
-from a1_controllers.kinematics import load_kinematics
 from a1_controllers.output import Counters, Output
 from a1_controllers.parameters import SPECS, settings_from
 from a1_controllers.report import Reporter
@@ -28,6 +27,8 @@ from a1_ros.messages import msg_to_chunk, msg_to_uuid, verdict_to_msg
 from a1_ros.qos import RELIABLE, qos_from_spec
 from a1_ros.realtime import ask_for_realtime
 from a1_ros.times import node_now_ns, ns_to_stamp, stamp_to_ns, steady_now_ns
+from a1_world.inverse_kinematics import InverseKinematics
+from a1_world.self_collision import SelfCollision
 
 REFRESH_S = 0.5
 
@@ -48,7 +49,7 @@ class ControllerNode(A1LifecycleNode):
         self._lockstep = False
 
     def on_configured(self) -> None:
-        """Load spec and kinematics, begin to ask the robot's side about itself."""
+        """Load the spec, begin to ask the robot's side about itself."""
         values = self.parameters
         if not values["robot"]:
             raise A1Error("controller: parameter robot is empty; give the file of a robot spec")
@@ -59,9 +60,9 @@ class ControllerNode(A1LifecycleNode):
         refuse_unserved(self._spec, hardware=self._settings.hardware)
         self._gate = SafetyGate(
             self._spec,
-            load_kinematics(
-                values["forward_kinematics"], self._spec, hardware=self._settings.hardware
-            ),
+            self._spec.kinematics,
+            self_collision=self._self_collision(),
+            pose_solver=None if self._spec.kinematics is None else InverseKinematics(self._spec),
         )
         if values["realtime_priority"]:
             refusal = ask_for_realtime(values["realtime_priority"])
@@ -79,6 +80,16 @@ class ControllerNode(A1LifecycleNode):
         self._refresh_timer = self.create_timer(
             REFRESH_S, self._refresh, clock=Clock(clock_type=ClockType.STEADY_TIME)
         )
+
+    def _self_collision(self) -> SelfCollision | None:
+        if not self.parameters["self_collision"]:
+            return None
+        if self._spec.model is None:
+            self.get_logger().warning(
+                f"{self._spec.path} names no MuJoCo model: self-collision is not checked"
+            )
+            return None
+        return SelfCollision(self._spec)
 
     def on_activated(self) -> None:
         """Listen and tick; disarmed."""
@@ -189,8 +200,8 @@ class ControllerNode(A1LifecycleNode):
         try:
             verdict = self._controller.judge(msg_to_chunk(msg), now)
         except A1Error as error:
-            self._controller.counters.chunks_refused += 1
             verdict = Verdict(code=VerdictCode.WRONG_SHAPE, detail=str(error))
+            self._controller.counters.refused_for[verdict.code] += 1
         self._verdicts.publish(
             verdict_to_msg(
                 verdict,

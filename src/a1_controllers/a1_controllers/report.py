@@ -84,6 +84,9 @@ class Reporter:
                 "joint state age [ms]": "none" if age_ns is None else f"{age_ns / 1e6:.1f}",
                 "chunks accepted": counters.chunks_accepted,
                 "chunks refused": counters.chunks_refused,
+                "refused for": ", ".join(
+                    f"{code.name} {count}" for code, count in sorted(counters.refused_for.items())
+                ),
                 "plans slowed": counters.slowed,
                 "clamped": counters.clamped,
                 "underruns": counters.underruns,

@@ -13,9 +13,11 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from a1_core.chunk import ActionSpace, DeltaBase
+from a1_core.chunk import ActionSpace, DeltaBase, RotationKind
+from a1_core.end_effector import POSE_SPACES, pose_names
 from a1_core.errors import SpecError
-from a1_core.kinematics import Chain
+from a1_core.kinematics import Chain, ChainKinematics
+from a1_core.model_spec import Finger, ModelSpec
 from a1_core.spec_wire import (
     CameraSpec,
     CommandSpec,
@@ -34,10 +36,12 @@ __all__ = [
     "Chain",
     "CommandSpec",
     "ErrorStateSpec",
+    "Finger",
     "GripperCommandSpec",
     "GripperSpec",
     "Limits",
     "MadeFrom",
+    "ModelSpec",
     "OperatingLimits",
     "PolicySpec",
     "RobotSpec",
@@ -122,12 +126,16 @@ class OperatingLimits:
 
 @dataclass(frozen=True, kw_only=True)
 class PolicySpec:
-    """Shape and meaning of the chunks this robot is driven with; times in s."""
+    """Shape and meaning of the chunks this robot is driven with; times in s.
+
+    `rotation` is the form of rotations in end-effector spaces; None in joint spaces.
+    """
 
     period_s: float
     horizon: int
     action_space: ActionSpace
     delta_base: DeltaBase
+    rotation: RotationKind | None
     max_open_loop_s: float
     valid_for_s: float
     source: str
@@ -148,9 +156,10 @@ class RobotSpec:
     Attributes:
         joint_names: of all arms, in column order; `urdf_names` are the same in /robot_description.
         home: [J] rad.
+        model: MuJoCo's, for self-collision and simulation; None: no package has one.
         gaps: facts without which nothing may move; nobody published them, an operator finds out.
         digest: SHA-256 (hex) of the facts that chunks, checkpoints and thresholds are made for:
-            without comments, sources and kinematics.
+            without comments, sources, kinematics and model.
     """
 
     robot: str
@@ -167,6 +176,7 @@ class RobotSpec:
     operating_limits: OperatingLimits
     home: Floats
     policy: PolicySpec
+    model: ModelSpec | None
     gaps: tuple[str, ...]
     digest: str
     path: Path
@@ -188,12 +198,37 @@ class RobotSpec:
 
     @property
     def action_names(self) -> tuple[str, ...]:
-        """Columns of actions and state: the joints of all arms, then the grippers."""
+        """Columns of joint actions and state: the joints of all arms, then the grippers."""
         return (*self.joint_names, *(gripper.name for gripper in self.grippers))
+
+    @property
+    def policy_names(self) -> tuple[str, ...]:
+        """Columns of the chunks in the policy's action space."""
+        if self.policy.action_space not in POSE_SPACES:
+            return self.action_names
+        assert self.policy.rotation is not None
+        return self.pose_names(self.policy.rotation)
+
+    @property
+    def pose_frames(self) -> tuple[str, str]:
+        """Base and tip frame that end-effector chunks name; of several arms each has its own."""
+        one = len(self.arms) == 1
+        return (self.arms[0].base_frame, self.tip_frame) if one else (self.base_frame, "")
+
+    def pose_names(self, rotation: RotationKind) -> tuple[str, ...]:
+        """Columns of end-effector chunks: poses of the arms' tips, then the grippers."""
+        arms = [arm.name for arm in self.arms]
+        return pose_names(arms, [gripper.name for gripper in self.grippers], rotation)
 
     @property
     def dim(self) -> int:
         return len(self.joint_names) + len(self.grippers)
+
+    @property
+    def kinematics(self) -> ChainKinematics | None:
+        """Where the arms' tips are for given joints; None where a chain is a GAP."""
+        chains = [arm.chain for arm in self.arms if arm.chain is not None]
+        return ChainKinematics(chains) if len(chains) == len(self.arms) else None
 
     def sources_on(self, topic: str) -> tuple[int, ...]:
         """Indices of the state sources that come on one topic (leading slash or not)."""

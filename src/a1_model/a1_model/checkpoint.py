@@ -357,7 +357,7 @@ def _check_robot(
     wanted = (
         ("robot", made_for["name"], spec.robot),
         *space,
-        ("names", list(made_for["names"]), list(spec.action_names)),
+        ("names", list(made_for["names"]), list(spec.policy_names)),
         ("normaliser names", list(normaliser.names), list(spec.action_names)),
         ("dim", config.dim, spec.dim),
         ("horizon", config.horizon, spec.policy.horizon),

@@ -69,11 +69,6 @@ class Settings:
     audit_folder: str = fixed(
         "", "Folder in which audits are kept over restarts; empty: they begin anew"
     )
-    forward_kinematics: str = fixed(
-        "",
-        "module:function that makes tip position [3] (m) from arm joints (rad), for "
-        "the audit of certificates about the tool tip",
-    )
     thumbnail_rate: float = fixed(1.0, "Rate of the thumbnails [Hz]; 0: none", range=(0.0, 30.0))
 
     @property
