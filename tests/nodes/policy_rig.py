@@ -119,7 +119,7 @@ class KnownPolicy:
     def reset(self) -> None:
         self.resets += 1
 
-    def act(self, observation, *, setting, deadline_s=None) -> PolicyOutput:
+    def act(self, observation, *, setting, deadline_s=None, prefix=None) -> PolicyOutput:
         self.observations.append(observation)
         self.settings.append(setting)
         self.deadlines.append(deadline_s)

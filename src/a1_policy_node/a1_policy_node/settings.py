@@ -7,6 +7,7 @@ from typing import Any
 from a1_ros.parameters import ROBOT, Change, ParameterSpec
 
 MODES = ("adaptive", "fixed", "full")
+EXECUTIONS = ("real_time", "asynchronous", "ensemble", "synchronous")
 
 SPECS = (
     ROBOT,
@@ -44,6 +45,26 @@ SPECS = (
         default=0.3,
         description="Least time between the observations of two chunks [s], node's clock",
         range=(0.01, 60.0),
+    ),
+    ParameterSpec(
+        name="execution",
+        default="real_time",
+        description="How chunks follow each other: real_time, made around the rows that are "
+        "executed meanwhile; asynchronous, made freely; ensemble, averaged with those before; "
+        "synchronous, made once the arm rests",
+        choices=EXECUTIONS,
+    ),
+    ParameterSpec(
+        name="soft_rows",
+        default=4,
+        description="Rows behind the committed ones over which real_time lets go of the old plan",
+        range=(0, 1000),
+    ),
+    ParameterSpec(
+        name="ensemble_decay",
+        default=0.01,
+        description="Weight of the i-th oldest prediction in an ensemble is exp(-decay * i)",
+        range=(-10.0, 10.0),
     ),
     ParameterSpec(
         name="lockstep",
@@ -124,6 +145,9 @@ class Settings:
     fixed_exit: int
     deadline_ms: float
     replan_period: float
+    execution: str
+    soft_rows: int
+    ensemble_decay: float
     lockstep: bool
     threads: int
     end_probability: float
