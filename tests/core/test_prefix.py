@@ -97,7 +97,7 @@ def test_no_more_than_half_of_a_chunk_is_committed(spec: RobotSpec) -> None:
         (np.zeros((4, 2)), np.full((4, 2), 1.5), r"\[0, 1\]"),
     ],
 )
-def test_a_prefix_that_cannot_be_is_refused(rows_HD, weight_HD, names) -> None:  # noqa: N803
+def test_a_prefix_that_cannot_be_is_refused(rows_HD, weight_HD, names) -> None:
     with pytest.raises(A1Error, match=names):
         Prefix(rows_HD=rows_HD.astype(np.float32), weight_HD=weight_HD.astype(np.float32))
 

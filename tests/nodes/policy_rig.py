@@ -110,6 +110,7 @@ class KnownPolicy:
         self.observations = []
         self.settings = []
         self.deadlines = []
+        self.prefixes = []
         self.resets = 0
         self.end = 0.0
         self.delay_s = 0.0
@@ -123,6 +124,7 @@ class KnownPolicy:
         self.observations.append(observation)
         self.settings.append(setting)
         self.deadlines.append(deadline_s)
+        self.prefixes.append(prefix)
         if self.error is not None:
             raise self.error
         time.sleep(self.delay_s)

@@ -28,7 +28,6 @@ from a1_core.player import ChunkPlayer, Setpoint
 from a1_core.spec import RobotSpec
 from a1_core.verdict import Verdict, VerdictCode
 
-
 # Between the rows of a plan that is told; a line between them is within a milliradian of it.
 TOLD_PERIOD_NS = 25_000_000
 
