@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 from _one_node import process
+from _smoothness import EVERY, RATE_HZ
 from a1_msgs.msg import ControllerState
 from numpy.typing import NDArray
 from rclpy.node import Node
@@ -23,14 +24,12 @@ from a1_core.errors import A1Error
 from a1_core.policy import ExitSetting
 from a1_core.spec import load_spec
 from a1_policy_node.loading import load_a1, warm_up_observation
-from a1_ros.qos import RELIABLE
 from a1_ros.times import stamp_to_ns
 from a1_sim.filled_spec import write_filled
 from a1_sim.script_source import ScriptSource
 from a1_sim.stage import spinning
 
-RATE_HZ = 100.0
-ARM_S = 60.0
+ARM_S = 300.0
 FIRST_S = 2.0
 
 
@@ -64,7 +63,7 @@ class Ticks(Node):
     def __init__(self) -> None:
         super().__init__("ticks", start_parameter_services=False)
         self.times_ns: list[int] = []
-        self.create_subscription(ControllerState, "a1/controller_state", self._on_state, RELIABLE)
+        self.create_subscription(ControllerState, "a1/controller_state", self._on_state, EVERY)
 
     def _on_state(self, msg: ControllerState) -> None:
         self.times_ns.append(stamp_to_ns(msg.header.stamp))

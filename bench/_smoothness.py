@@ -11,15 +11,16 @@ import itertools
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from _one_node import process
 from a1_msgs.msg import ActionChunk, ControllerState
 from numpy.typing import NDArray
 from rclpy.node import Node
+from rclpy.qos import QoSProfile, ReliabilityPolicy
 
-from a1_ros.qos import RELIABLE
+from a1_core.errors import A1Error
 from a1_ros.times import stamp_to_ns
 from a1_sim.operator_node import Operator
 from a1_sim.plans import evaluation_plans
@@ -31,18 +32,28 @@ MODES = ("synchronous", "real_time")
 RATE_HZ = 100.0
 # A border is felt from when the chunk is taken, and from when its own rows begin, for this long.
 BORDER_S = 0.2
+READY_S = 300.0
+# Nothing is lost while this process is busy for a while.
+EVERY = QoSProfile(depth=1000, reliability=ReliabilityPolicy.RELIABLE)
 POLICY = "_one_node:DelayedPolicyNode"
+
+
+class Plan(NamedTuple):
+    """When the controller went over to a chunk, when its own rows begin, when it rests (s)."""
+
+    taken_s: float
+    own_s: float
+    rests_s: float
 
 
 @dataclass(kw_only=True)
 class Heard:
-    """One episode, as the controller tells it; borders are times at which chunks meet."""
+    """One episode, as the controller tells it."""
 
     time_s: list[float] = field(default_factory=list)
     mode: list[int] = field(default_factory=list)
     q_KJ: list[NDArray[np.float64]] = field(default_factory=list)
-    plans: list[tuple[float, float]] = field(default_factory=list)  # taken, at rest
-    chunks: dict[int, tuple[float, float]] = field(default_factory=dict)  # own rows begin, taken
+    plans: list[Plan] = field(default_factory=list)
 
 
 class Listener(Node):
@@ -53,10 +64,9 @@ class Listener(Node):
         self._arm = arm
         self._heard = Heard()
         self._committed_s: dict[int, float] = {}
-        deep = RELIABLE
-        self.create_subscription(ControllerState, "a1/controller_state", self._on_state, deep)
-        self.create_subscription(ActionChunk, "a1/chunk", self._on_chunk, deep)
-        self.create_subscription(ActionChunk, "a1/plan", self._on_plan, deep)
+        self.create_subscription(ControllerState, "a1/controller_state", self._on_state, EVERY)
+        self.create_subscription(ActionChunk, "a1/chunk", self._on_chunk, EVERY)
+        self.create_subscription(ActionChunk, "a1/plan", self._on_plan, EVERY)
 
     def cut(self) -> Heard:
         heard, self._heard = self._heard, Heard()
@@ -74,10 +84,9 @@ class Listener(Node):
     def _on_plan(self, msg: ActionChunk) -> None:
         if msg.seq:
             taken_s = stamp_to_ns(msg.header.stamp) / 1e9
-            ends_s = taken_s + (msg.horizon - 1) * stamp_to_ns(msg.period) / 1e9
-            self._heard.plans.append((taken_s, ends_s))
+            rests_s = taken_s + (msg.horizon - 1) * stamp_to_ns(msg.period) / 1e9
             own_s = max(taken_s, self._committed_s.get(msg.seq, taken_s))
-            self._heard.chunks[msg.seq] = (own_s, taken_s)
+            self._heard.plans.append(Plan(taken_s=taken_s, own_s=own_s, rests_s=rests_s))
 
 
 def jerk(time_K: NDArray[np.float64], q_KJ: NDArray[np.float64]) -> tuple[Any, Any]:
@@ -93,23 +102,25 @@ def look(heard: Heard) -> dict[str, float]:
 
     The start from rest and what follows it are no border between two chunks, and count as neither.
     """
+    if not heard.plans:
+        raise A1Error("an episode went by without a plan on a1/plan: the policy sent no chunk")
     time_K, kept = np.unique(np.array(heard.time_s), return_index=True)
     mode_K, q_KJ = np.array(heard.mode)[kept], np.array(heard.q_KJ)[kept]
-    first_s = heard.plans[0][0]
+    first_s = heard.plans[0].taken_s
     holds_K = (mode_K == ControllerState.HOLD) & (time_K > first_s + 2.0 / RATE_HZ)
     rest_s = float(np.diff(time_K, append=time_K[-1])[holds_K].sum())
     at_s, jerk_K = jerk(time_K, q_KJ)
     border_K, skipped_K = np.zeros(len(at_s), bool), at_s < first_s
-    before = (0.0, 0.0)
-    for plan, (own_s, _) in zip(heard.plans, heard.chunks.values(), strict=False):
-        from_rest = plan[0] >= before[1]
-        for begin_s in (plan[0], own_s):
-            window_K = (at_s > begin_s - 2.0 / RATE_HZ) & (at_s < begin_s + BORDER_S)
-            if from_rest:
-                skipped_K |= window_K | (at_s < plan[0]) & (at_s > before[1])
-            else:
-                border_K |= window_K
-        before = plan
+    rests_s = 0.0
+    for plan in heard.plans:
+        felt_K = np.zeros(len(at_s), bool)
+        for begin_s in (plan.taken_s, plan.own_s):
+            felt_K |= (at_s > begin_s - 2.0 / RATE_HZ) & (at_s < begin_s + BORDER_S)
+        if plan.taken_s >= rests_s:
+            skipped_K |= felt_K | ((at_s > rests_s) & (at_s < plan.taken_s))
+        else:
+            border_K |= felt_K
+        rests_s = plan.rests_s
 
     def peak(mask_K: NDArray[np.bool_]) -> float:
         return float(jerk_K[mask_K & ~skipped_K].max(initial=0.0))
@@ -149,7 +160,7 @@ def episodes(spec: Path, checkpoint: Path, out: Path, count: int) -> list[dict[s
         operator = spin(Operator())
         operator.watch_controller()
         listener = spin(Listener(arm=7))
-        operator.wait_ready()
+        operator.wait_ready(timeout_s=READY_S)
         operator.let_the_world_judge()
         for delay_ms, mode in itertools.product(DELAYS_MS, MODES):
             operator.set_policy(execution=mode, added_delay=delay_ms / 1e3)
