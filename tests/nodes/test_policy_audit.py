@@ -21,7 +21,7 @@ SAFER = ((*[-math.inf] * 6, math.inf), (*[0.05] * 6, math.inf))
 class UnsettledPolicy(KnownPolicy):
     """Its early chunks are right on what it knows, 0.5 rad off on bright images and new tasks."""
 
-    def act(self, observation, *, setting, deadline_s=None):
+    def act(self, observation, *, setting, deadline_s=None, prefix=None):
         output = super().act(observation, setting=setting, deadline_s=deadline_s)
         bright = min(image.min() for image in observation.images.values()) > BRIGHT
         strange = bright or observation.instruction not in (KNOWN_TASK, "warm up")

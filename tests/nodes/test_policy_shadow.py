@@ -58,7 +58,7 @@ class Rig:
             random=np.random.default_rng(0),
         )
 
-    def act(self, observation, *, setting):
+    def act(self, observation, *, setting, prefix=None):
         self.now_ns += self.pass_ns
         return self.policy.act(observation, setting=setting)
 

@@ -23,7 +23,7 @@ from a1_core.verdict import Verdict, VerdictCode
 from a1_ros.diagnostics import Status
 from a1_ros.guard import refuse_foreign_endpoints
 from a1_ros.lifecycle import A1LifecycleNode
-from a1_ros.messages import msg_to_chunk, msg_to_uuid, verdict_to_msg
+from a1_ros.messages import chunk_to_msg, msg_to_chunk, msg_to_uuid, verdict_to_msg
 from a1_ros.qos import RELIABLE, qos_from_spec
 from a1_ros.realtime import ask_for_realtime
 from a1_ros.times import node_now_ns, ns_to_stamp, stamp_to_ns, steady_now_ns
@@ -99,6 +99,8 @@ class ControllerNode(A1LifecycleNode):
             self._spec, self._settings, self._gate, self._now(), self._counters
         )
         self._reporter = Reporter(self._controller)
+        self._told_plans = self._controller.player.plans
+        self._plans = self._own(ActionChunk, "a1/plan", RELIABLE)
         self._verdicts = self._own(ChunkVerdict, "a1/chunk_verdict", RELIABLE)
         self._states = self._own(ControllerState, "a1/controller_state", RELIABLE)
         for index, source in enumerate(self._spec.state_sources):
@@ -171,6 +173,15 @@ class ControllerNode(A1LifecycleNode):
         self._send(controller.tick(now), now)
         adapter.update(armed=controller.mode.armed, measured_D=controller.sensing.measured_D)
         self._states.publish(self._reporter.state(now))
+        self._tell_plan(now)
+
+    def _tell_plan(self, now: Now) -> None:
+        """Say what comes when it has changed."""
+        controller = self._controller
+        assert controller is not None
+        if controller.player.plans != self._told_plans:
+            self._told_plans = controller.player.plans
+            self._plans.publish(chunk_to_msg(controller.told_plan(now)))
 
     def _send(self, output: Output, now: Now) -> None:
         assert self._adapter is not None
@@ -202,6 +213,7 @@ class ControllerNode(A1LifecycleNode):
         except A1Error as error:
             verdict = Verdict(code=VerdictCode.WRONG_SHAPE, detail=str(error))
             self._controller.counters.refused_for[verdict.code] += 1
+        self._tell_plan(now)
         self._verdicts.publish(
             verdict_to_msg(
                 verdict,

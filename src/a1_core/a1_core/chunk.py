@@ -28,6 +28,9 @@ class ActionSpace(IntEnum):
     EE_DELTA = 3
 
 
+JOINT_SPACES = (ActionSpace.JOINT_POSITION, ActionSpace.JOINT_DELTA)
+
+
 class DeltaBase(IntEnum):
     """What deltas are added to: the state at the chunk's stamp, or the row before."""
 
@@ -191,3 +194,32 @@ def joint_chunk(
         names=spec.action_names,
         actions_HD=actions_HD.astype(np.float32),
     )
+
+
+def rows_in_space(
+    rows_HD: NDArray[np.floating],
+    base_state_D: NDArray[np.floating],
+    *,
+    action_space: ActionSpace,
+    delta_base: DeltaBase,
+    names: tuple[str, ...],
+) -> NDArray[np.float64]:
+    """The inverse of `absolute_rows`: positions [H, D] as a chunk of that space says them.
+
+    Raises A1Error for an EE space.
+    """
+    if action_space not in JOINT_SPACES:
+        raise A1Error(
+            f"rows_in_space: {action_space.name} has no joint rows; use JOINT_POSITION or "
+            "JOINT_DELTA"
+        )
+    said_HD = np.array(rows_HD, dtype=np.float64)
+    if action_space is ActionSpace.JOINT_POSITION:
+        return said_HD
+    joints = np.array([not is_gripper(name) for name in names])
+    base_1J = np.asarray(base_state_D, dtype=np.float64)[None, joints]
+    if delta_base is DeltaBase.PREVIOUS_ROW:
+        said_HD[:, joints] = np.diff(said_HD[:, joints], axis=0, prepend=base_1J)
+    else:
+        said_HD[:, joints] -= base_1J
+    return said_HD

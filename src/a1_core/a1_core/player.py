@@ -56,6 +56,9 @@ class ChunkPlayer:
     Every plan ends at rest and keeps the operating limits at every moment, not only where it is
     sampled; so does every braking. Times are int nanoseconds of one clock, given by the caller.
     Columns are the joints of `limits`, then `grippers` openings.
+
+    Attributes:
+        plans: how often the motion to come was replaced.
     """
 
     def __init__(
@@ -64,6 +67,7 @@ class ChunkPlayer:
         self._limits = limits
         self._dim = limits.joints + grippers
         self._spacing_s = spacing_s
+        self.plans = 0
         self.start(np.zeros(self._dim))
 
     def start(self, state_D: NDArray[np.floating], now_ns: int = 0) -> None:
@@ -199,7 +203,14 @@ class ChunkPlayer:
             for index, (point, row) in enumerate(zip(setpoints, rows, strict=True))
         ]
 
+    def ahead(self, now_ns: int, dt_s: float) -> tuple[NDArray[np.floating], NDArray[np.intp]]:
+        """Positions [N, D] from now to rest, every `dt_s`, and the row [N] each belongs to."""
+        t_s = self._seconds(now_ns)
+        t_N = t_s + dt_s * np.arange(int(np.ceil(max(self._path.duration_s - t_s, 0.0) / dt_s)) + 1)
+        return self._path.states(t_N)[0], np.array([self._row(t) for t in t_N], dtype=np.intp)
+
     def _start(self, path: Path, now_ns: int, clock: RowClock | None) -> None:
+        self.plans += 1
         self._path = path
         self._start_ns = now_ns
         self._clock = clock

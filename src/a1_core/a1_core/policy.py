@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from a1_core.errors import A1Error
 from a1_core.exit_rule import Thresholds
 from a1_core.observation import Observation
+from a1_core.prefix import Prefix
 
 ExitMode = Literal["adaptive", "fixed", "full"]
 
@@ -94,9 +95,10 @@ class Policy(Protocol):
         *,
         setting: ExitSetting,
         deadline_s: float | None = None,
+        prefix: Prefix | None = None,
     ) -> PolicyOutput:
         """One chunk for one observation; with `deadline_s` (seconds from the call) the best
-        chunk that was ready by then.
+        chunk that was ready by then, with `prefix` one that goes on from its rows.
 
         The audit calls again for observations of before, at full depth and between others: no
         call may change what a later one gives, but `reset`.

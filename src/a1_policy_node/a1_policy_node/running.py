@@ -5,16 +5,17 @@ from collections import deque
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from a1_msgs.msg import ChunkVerdict
+from a1_msgs.msg import ActionChunk, ChunkVerdict
 from rclpy.clock import JumpThreshold, TimeJump
 from rclpy.duration import Duration
 
 from a1_core.assembler import Assembler
-from a1_core.errors import ObservationRefused
+from a1_core.errors import A1Error, ObservationRefused
 from a1_core.intake import is_due
 from a1_core.observation import Observation
 from a1_core.verdict import VerdictCode
 from a1_policy_node.blocking import BlockWatch
+from a1_policy_node.execution import Execution
 from a1_policy_node.exit_choice import ExitChoice
 from a1_policy_node.inference import Done, Inference, Job
 from a1_policy_node.inputs import Inputs
@@ -29,7 +30,7 @@ from a1_policy_node.task import EndRule, Outcome, Task
 from a1_policy_node.worker import Worker
 from a1_ros.diagnostics import Status
 from a1_ros.lifecycle import A1LifecycleNode
-from a1_ros.messages import msg_to_uuid
+from a1_ros.messages import msg_to_chunk, msg_to_uuid
 from a1_ros.times import NS_PER_MS, NS_PER_S, node_now_ns, steady_now_ns
 
 SILENCE_NS = 300_000_000
@@ -82,11 +83,15 @@ class Run:
         self._submitted_ns: int | None = None
         self._ticked_ns = steady_now_ns()
         self._seen: Observation | None = None
+        self._execution = Execution(
+            loaded.spec, settings, expected_ns=round(loaded.full_s * NS_PER_S)
+        )
         self.inference = Inference(
             loaded,
             choice,
             self,
             self.passes,
+            self._execution,
             now_ns=self._now_ns,
             steady_ns=steady_now_ns,
         )
@@ -191,7 +196,11 @@ class Run:
 
     def _due(self, tick_ns: int) -> bool:
         period_s = self._settings().replan_period
-        return is_due(tick_ns, self._submitted_ns, period_s, self._spec.cameras[0].rate_hz)
+        return (
+            is_due(tick_ns, self._submitted_ns, period_s, self._spec.cameras[0].rate_hz)
+            and self._execution.may_observe(tick_ns)
+            and not (self._settings().execution == "synchronous" and self._worker.busy)
+        )
 
     def _room_s(self) -> float:
         """How long no observation waits or is due, on the node's clock; the worker asks."""
@@ -256,6 +265,15 @@ class Run:
         task = self.inference.task
         if task is not None and msg_to_uuid(msg.session_id) == task.session_id:
             self._blocking.note(VerdictCode(msg.code), msg.detail, self._now_ns())
+            if msg.code != VerdictCode.ACCEPTED:
+                self._execution.refused(msg.seq)
+
+    def plan(self, msg: ActionChunk) -> None:
+        """What the controller will do from now on; a plan that cannot be read is passed over."""
+        try:
+            self._execution.told(msg_to_chunk(msg))
+        except A1Error as error:
+            self._node.get_logger().warning(f"a1/plan: {error}", throttle_duration_sec=1.0)
 
     # -- the outlet, called from the worker's thread
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from a1_ros.parameters import fixed, parameter, robot_parameter
 
 MODES = ("adaptive", "fixed", "full")
+EXECUTIONS = ("real_time", "asynchronous", "ensemble", "synchronous")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +32,23 @@ class Settings:
         0.3,
         "Least time between the observations of two chunks [s], node's clock",
         range=(0.01, 60.0),
+    )
+    execution: str = parameter(
+        "real_time",
+        "How chunks follow each other: real_time, made around the rows that are executed "
+        "meanwhile; asynchronous, made freely; ensemble, averaged with those before; synchronous, "
+        "made once the arm rests",
+        choices=EXECUTIONS,
+    )
+    soft_rows: int = parameter(
+        4,
+        "Rows behind the committed ones over which real_time lets go of the old plan",
+        range=(0, 1000),
+    )
+    ensemble_decay: float = parameter(
+        0.01,
+        "Weight of the i-th oldest prediction in an ensemble is exp(-decay * i)",
+        range=(-10.0, 10.0),
     )
     lockstep: bool = fixed(False, "Acknowledge every camera tick to the lock-stepped simulator")
     threads: int = fixed(1, "CPU threads of the model", range=(1, 256))
