@@ -141,6 +141,7 @@ def _page(given: ReportInput, pictures: dict[str, bytes]) -> str:
         _about(given),
         "<h2>Requested and realised exit rates</h2>",
         image("exit_rates"),
+        _aim_text(given),
         _rates_text(given),
         _modes_table(given),
         "<h2>Discrepancies and thresholds</h2>",
@@ -203,15 +204,16 @@ def _about(given: ReportInput) -> str:
     )
 
 
+def _aim_text(given: ReportInput) -> str:
+    if given.request.fit in DISTRIBUTION_FITS:
+        return ""
+    return "<p>Requested is what the fitted episodes realise: no distribution was aimed at.</p>"
+
+
 def _rates_text(given: ReportInput) -> str:
     test = rate_test(given)
     if test is None or math.isnan(test.p_value):
         return "<p>No chi-square test: it needs two held-out episodes and two exits in use.</p>"
-    wanted = (
-        ""
-        if given.request.fit in DISTRIBUTION_FITS
-        else ("Requested is what the fitted episodes realise: no distribution was aimed at. ")
-    )
     verdict = (
         "the difference is within sampling error"
         if test.p_value >= 0.05
@@ -221,7 +223,7 @@ def _rates_text(given: ReportInput) -> str:
     if given.request.fit == "eq9":
         verdict = "eq9 does not aim at the requested shares, so a difference is expected"
     return (
-        f"<p>{wanted}Chi-square on held-out episodes: {test.statistic:.2f} with {test.freedom} "
+        f"<p>Chi-square on held-out episodes: {test.statistic:.2f} with {test.freedom} "
         f"degrees of freedom, p = {test.p_value:.3f}: {verdict}. Ticks of an episode are alike "
         f"(design effect {test.design_effect:.1f}), which the test allows for; as if all were "
         f"independent p would be {test.plain_p_value:.3g}.</p>"
