@@ -1,25 +1,14 @@
 """Policy and controller on two computers: the link is cut and restored, a clock is set wrong."""
 
-import importlib.util
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 ROOT = Path(__file__).parents[2]
 
 
-def namespaces_are_allowed() -> bool:
-    spec = importlib.util.spec_from_file_location("hosts", ROOT / "bench/_hosts.py")
-    hosts = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(hosts)
-    return hosts.possible()
-
-
-@pytest.mark.skipif(not namespaces_are_allowed(), reason="this machine allows no namespaces")
 def test_the_link_is_cut_and_restored_and_a_wrong_clock_is_named(tmp_path):
     command = [sys.executable, str(Path(__file__).with_name("two_hosts.py")), str(tmp_path)]
     # What it shares with the tests of nodes and the fault table.
