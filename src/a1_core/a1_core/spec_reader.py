@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from a1_core import spec as s
+from a1_core import robot_spec as s
 from a1_core import wire_reader as wire
 from a1_core.arrays import frozen_array
 from a1_core.chunk import ActionSpace, DeltaBase, RotationKind
