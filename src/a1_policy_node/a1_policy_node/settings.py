@@ -48,7 +48,7 @@ SPECS = (
     ),
     ParameterSpec(
         name="execution",
-        default="real_time",
+        default="asynchronous",
         description="How chunks follow each other: real_time, made around the rows that are "
         "executed meanwhile; asynchronous, made freely; ensemble, averaged with those before; "
         "synchronous, made once the arm rests",
