@@ -203,7 +203,7 @@ class ChunkPlayer:
             for index, (point, row) in enumerate(zip(setpoints, rows, strict=True))
         ]
 
-    def ahead(self, now_ns: int, dt_s: float) -> tuple[NDArray[np.floating], NDArray[np.intp]]:
+    def ahead(self, now_ns: int, dt_s: float) -> tuple[Floats, NDArray[np.intp]]:
         """Positions [N, D] from now to rest, every `dt_s`, and the row [N] each belongs to."""
         t_s = self._seconds(now_ns)
         t_N = t_s + dt_s * np.arange(int(np.ceil(max(self._path.duration_s - t_s, 0.0) / dt_s)) + 1)

@@ -34,7 +34,7 @@ class Settings:
         range=(0.01, 60.0),
     )
     execution: str = parameter(
-        "real_time",
+        "asynchronous",
         "How chunks follow each other: real_time, made around the rows that are executed "
         "meanwhile; asynchronous, made freely; ensemble, averaged with those before; synchronous, "
         "made once the arm rests",
