@@ -44,7 +44,6 @@ from a1_core.player import Setpoint
 from a1_core.spec import RobotSpec, load_spec
 from a1_core.verdict import Verdict, VerdictCode
 from a1_ros.messages import chunk_to_msg, msg_to_chunk
-from a1_sim.system import isolate
 
 ROOT = Path(__file__).parents[1]
 OUT = ROOT / "out/bench/control.json"

@@ -12,8 +12,9 @@ from a1_core.chunk import ActionSpace
 from a1_core.errors import A1Error
 from a1_core.spec import load_spec
 from a1_policy_node.execution import check_execution
-from a1_policy_node.settings import SPECS, settings_from
+from a1_policy_node.settings import Settings
 from a1_ros.messages import msg_to_chunk
+from a1_ros.parameters import settings_from, specs_of
 from a1_ros.qos import RELIABLE
 from a1_ros.times import ns_to_duration, ns_to_stamp, stamp_to_ns
 
@@ -126,7 +127,7 @@ def test_an_ensemble_is_the_mean_of_what_was_said(controlled, wait_for):
 def test_rows_of_a_tip_are_not_taken_for_rows_of_joints(spec_file):
     spec = load_spec(spec_file)
     tip = replace(spec, policy=replace(spec.policy, action_space=ActionSpace.EE_POSE))
-    values = {each.name: each.default for each in SPECS}
+    values = {each.name: each.default for each in specs_of(Settings)}
     with pytest.raises(A1Error, match="set execution to asynchronous"):
-        check_execution(settings_from(values | {"execution": "ensemble"}), tip)
-    check_execution(settings_from(values | {"execution": "asynchronous"}), tip)
+        check_execution(settings_from(Settings, values | {"execution": "ensemble"}), tip)
+    check_execution(settings_from(Settings, values | {"execution": "asynchronous"}), tip)

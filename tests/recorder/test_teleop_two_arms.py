@@ -6,13 +6,12 @@ import numpy as np
 import pytest
 from teleop_flight import CONFIG, LET_GO, Flight, held
 
-from a1_controllers.kinematics import load_kinematics
 from a1_core.chunk import Source
 from a1_core.errors import A1Error
 from a1_core.spec import load_spec
 from a1_core.verdict import VerdictCode
 from a1_recorder.teleop.leader import Leader
-from a1_recorder.teleop.settings import SPECS, settings_from
+from a1_recorder.teleop.settings import Settings, fitted_settings
 from a1_recorder.teleop.steering import (
     JointSteering,
     LeaderSteering,
@@ -20,10 +19,11 @@ from a1_recorder.teleop.steering import (
     load_arms,
     parts_of,
 )
+from a1_ros.parameters import specs_of
 
 SPEC = load_spec(CONFIG / "robots/openarm.yaml")
 ALOHA = load_spec(CONFIG / "robots/aloha.yaml")
-TIPS = load_kinematics("", SPEC, hardware=True)
+TIPS = SPEC.kinematics
 LEFT, RIGHT = slice(0, 7), slice(7, 14)
 NEXT_ARM = replace(LET_GO, next_arm=True)
 
@@ -137,9 +137,9 @@ def test_the_tip_is_where_the_workspace_check_has_it():
 
 
 def test_settings_of_two_arms():
-    values = {spec.name: spec.default for spec in SPECS}
+    values = {spec.name: spec.default for spec in specs_of(Settings)}
     values |= {"leader.gripper": ["lg", "rg"], "leader.gripper_open": [1.0, 2.0]}
-    settings = settings_from(values, SPEC.joint_names, 2)
+    settings = fitted_settings(values, SPEC.joint_names, 2)
     assert settings.leader_gripper_closed == (0.0, 0.0)
     assert settings.leader_gripper_open == (1.0, 2.0)
     assert len(settings.leader_signs) == 14
