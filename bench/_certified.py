@@ -12,7 +12,7 @@ from a1_core.errors import A1Error
 from a1_core.thresholds_file import read_thresholds
 from a1_sim import assets, evaluate
 from a1_sim.ledger import Cell, Ledger, digest
-from a1_sim.plans import LEARNT_TASKS
+from a1_sim.plans import TASKS
 from a1_sim.records import EpisodeRecord
 from a1_sim.statistics import paired_difference
 
@@ -58,7 +58,7 @@ def certified(*, play: bool) -> dict[str, float]:
         evaluate.main([*lockstep, "--out", str(EVALUATION)])
     bound = digest([ROOT / assets.CHECKPOINT, ROOT / assets.ROBOT, thresholds])
     ledger = Ledger(EVALUATION / "episodes.jsonl", bound)
-    pairs = [pair for task in LEARNT_TASKS for pair in pairs_of(ledger, task)]
+    pairs = [pair for task in TASKS for pair in pairs_of(ledger, task)]
     if len(pairs) < LEAST_PAIRS:
         raise A1Error(
             f"{EVALUATION}: {len(pairs)} layouts were played at full depth and under the "

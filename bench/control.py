@@ -43,6 +43,7 @@ from a1_core.limits import BULGE_M, SafetyGate
 from a1_core.player import Setpoint
 from a1_core.spec import RobotSpec, load_spec
 from a1_core.verdict import Verdict, VerdictCode
+from a1_ros.domain import isolate
 from a1_ros.messages import chunk_to_msg, msg_to_chunk
 
 ROOT = Path(__file__).parents[1]
