@@ -9,7 +9,7 @@ from a1_core import settings_table
 from a1_core.errors import A1Error
 from a1_core.settings_table import read_settings_table
 from a1_model import config
-from a1_model.checkpoint import vary_checkpoint
+from a1_model.variant import vary_checkpoint
 from a1_sim import table
 
 ROOT = Path(__file__).parents[2]
@@ -24,10 +24,8 @@ def test_the_page_is_written_by_the_figures():
 
 def test_rows_are_of_the_shipped_weights(tmp_path):
     wanted = read_settings_table(ROOT / "config/table.yaml")
-    if not ROWS:
-        pytest.skip("the table was not played yet for the checkpoint at hand")
-    assert list(ROWS) == [row.name for row in wanted.rows]
-    for row in wanted.rows:
+    assert list(ROWS) in ([], [row.name for row in wanted.rows])
+    for row in wanted.choose(list(ROWS)):
         digest = vary_checkpoint(ROOT / "checkpoints/tiny", tmp_path / row.name, row.changes())
         assert ROWS[row.name]["checkpoint_digest"] == digest, f"play {row.name} again"
 

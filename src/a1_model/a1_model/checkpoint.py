@@ -8,7 +8,6 @@ from and decides nothing.
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
 import os
@@ -106,7 +105,7 @@ def write_checkpoint(
     """`save_checkpoint` of tensors; `outline`: see `write_weights`."""
     directory = Path(directory)
     content = {
-        "config.json": _json(
+        "config.json": plain_json(
             {
                 "format": FORMAT,
                 "robot": {
@@ -118,20 +117,20 @@ def write_checkpoint(
                 "model": config.to_json(),
             }
         ),
-        "normaliser.json": _json(normaliser.to_arrays()),
+        "normaliser.json": plain_json(normaliser.to_arrays()),
         "tokenizer.json": tokenizer.to_json().encode(),
     }
     directory.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(prefix=f".{directory.name}.", dir=directory.parent))
     try:
-        told = {"metadata.json": _json(dict(metadata)), **(beside or {})}
+        told = {"metadata.json": plain_json(dict(metadata)), **(beside or {})}
         for name, data in (content | told).items():
             (partial / name).write_bytes(data)
         files = write_weights(partial, weights, shard_bytes, outline)
         digest = directory_digest(partial, [*content, *files])
         (partial / "digest").write_text(f"{digest}\n")
         partial.chmod(0o755)
-        _replace(partial, directory)
+        put_in_place(partial, directory)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return digest
@@ -204,43 +203,6 @@ def grow_network(directory: Path | str, config: ModelConfig) -> A1Network:
             )
     network.load_state_dict(own | stored)
     return network
-
-
-def vary_checkpoint(directory: Path | str, out: Path | str, changes: Mapping[str, Any]) -> str:
-    """The same weights as another checkpoint, whose head is run another way; returns its digest.
-
-    Weights are linked where the file system can, so a variant takes hardly any room. Changes that
-    change nothing give the digest of `directory`. The variant is left alone where it is already.
-
-    Args:
-        changes: of fields of `ModelConfig` that need no other weights: head, num_steps, start,
-            signal, renoise_tau, metric.
-
-    Raises:
-        CheckpointError: `directory` cannot be read, or the configuration cannot be so.
-    """
-    directory, out = Path(directory), Path(out)
-    config = read_without_weights(directory).config
-    content = _parse_json(directory / "config.json", _read(directory / "config.json"))
-    try:
-        content["model"] = dataclasses.replace(config, **changes).to_json()
-    except ValueError as error:
-        raise CheckpointError(f"{directory}: {error}; vary it otherwise") from None
-    kept = [*_SMALL[1:], *weight_file_names(directory)]
-    out.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
-    try:
-        (partial / "config.json").write_bytes(_json(content))
-        for name in (*kept, "metadata.json"):
-            _link(directory / name, partial / name)
-        digest = directory_digest(partial, ["config.json", *kept])
-        (partial / "digest").write_text(f"{digest}\n")
-        partial.chmod(0o755)
-        if not (out.exists() and read_without_weights(out).digest == digest):
-            _replace(partial, out)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-    return digest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -385,7 +347,7 @@ def _space(spec: RobotSpec) -> dict[str, str]:
     }
 
 
-def _replace(partial: Path, directory: Path) -> None:
+def put_in_place(partial: Path, directory: Path) -> None:
     """Puts `partial` in the place of `directory`; a directory cannot be renamed over a full one."""
     if not directory.exists():
         partial.rename(directory)
@@ -396,14 +358,8 @@ def _replace(partial: Path, directory: Path) -> None:
     shutil.rmtree(old)
 
 
-def _link(source: Path, target: Path) -> None:
-    try:
-        os.link(source.resolve(), target)
-    except OSError:  # another file system, or one without links
-        shutil.copy2(source, target)
-
-
-def _json(content: Mapping[str, Any]) -> bytes:
+def plain_json(content: Mapping[str, Any]) -> bytes:
+    """As every JSON file of a checkpoint is written."""
     return (json.dumps(content, indent=1, sort_keys=True) + "\n").encode()
 
 

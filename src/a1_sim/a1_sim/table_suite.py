@@ -24,6 +24,7 @@ from a1_core.errors import A1Error
 from a1_core.settings_table import SettingsTable, TableRow, read_settings_table
 from a1_sim import assets, table
 from a1_sim.ledger import Cell, Ledger, digest
+from a1_sim.operator_node import Operator
 from a1_sim.plans import table_plans
 from a1_sim.policy_modes import exit_prices, set_mode
 from a1_sim.records import EpisodePlan, EpisodeRecord
@@ -118,6 +119,7 @@ class _Run:
         missing = [plan for plan in self._plans if plan.seed not in self._records[row.name]]
         if not missing:
             return
+        block = self._known_block(row)
         prepared = self._prepared["rows"][row.name]
         thresholds = prepared["thresholds"]
         stage = Stage(
@@ -133,7 +135,8 @@ class _Run:
         )
         with composed_stage(stage) as operator, Progress(*columns, console=console) as progress:
             operator.let_the_world_judge()
-            block = self._block(row, operator, stage) if row.mode == "fixed" else 0
+            if block is None:
+                block = self._equal_block(row, operator, stage)
             set_mode(operator, row.mode, block)
             done = len(self._plans) - len(missing)
             bar = progress.add_task("", total=len(self._plans), completed=done)
@@ -181,24 +184,29 @@ class _Run:
         complete = {n for n, found in self._records.items() if len(found) == len(self._plans)}
         return table.best_row(self._table, self._records, rows) if needed <= complete else ""
 
-    def _block(self, row: TableRow, operator: Any, stage: Stage) -> int:
-        """The exit of a fixed row: as it was begun, or nearest in cost to the best adaptive row."""
+    def _known_block(self, row: TableRow) -> int | None:
+        """The exit of a fixed row as it was begun or committed; None: to be found by its cost."""
+        if row.mode != "fixed":
+            return 0
         if row.name in self._fixed:
             return self._fixed[row.name]
-        rows = self._rows()
-        best = self._best(rows)
-        if not best and row.name in self.committed:
+        if self._best(self._rows()):
+            return None
+        if row.name in self.committed:
             return int(self.committed[row.name]["fixed_exit"])
-        if not best:
-            raise A1Error(
-                f"row {row.name} takes its depth from the best adaptive row: play all adaptive "
-                "rows and their references first"
-            )
+        raise A1Error(
+            f"row {row.name} takes its depth from the best adaptive row: play all adaptive rows "
+            "and their references first"
+        )
+
+    def _equal_block(self, row: TableRow, operator: Operator, stage: Stage) -> int:
+        """The exit nearest in cost to the best adaptive row."""
+        rows = self._rows()
         costs = {one["name"]: one["tflops"] for one in rows}
         flops = self._prepared["rows"][row.name]["flops"]
         full = sum(cost["full"] for cost in flops.values()) / len(flops) / 1e12
         prices = exit_prices(operator, stage.exits())
-        return equal_cost_exit(costs[best] / full, prices)
+        return equal_cost_exit(costs[self._best(rows)] / full, prices)
 
     def _take(self, row: TableRow, ledger: Ledger) -> None:
         seeds = {plan.seed for plan in self._plans}

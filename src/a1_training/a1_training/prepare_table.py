@@ -27,9 +27,9 @@ from a1_model.checkpoint import (
     LoadedCheckpoint,
     load_checkpoint,
     read_without_weights,
-    vary_checkpoint,
 )
 from a1_model.flops import FlopTable
+from a1_model.variant import vary_checkpoint
 from a1_training.recorded_ticks import Recording, record, replay, thresholds_file
 from a1_world.layout import make_layout
 from a1_world.tasks import KINDS_WITH_TARGET, make_task

@@ -164,7 +164,7 @@ def test_an_arm_mirrors_its_leader(rig, ros, person, make_teleop, spec):
             "leader.topic": "leader/joint_states",
             "leader.joints": names,
             "leader.signs": [-1.0, *[1.0] * 6],
-            "leader.gripper": "finger",
+            "leader.gripper": ["finger"],
         },
     )
     rig.armed()
