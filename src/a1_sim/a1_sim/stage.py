@@ -53,8 +53,6 @@ def composed_stage(stage: Stage) -> Iterator[Operator]:
         "checkpoint": str(stage.checkpoint),
         "thresholds": str(stage.thresholds or ""),
         "thumbnail_rate": 0.0,
-        # No time passes during an inference, so nothing is executed that a chunk could go on from.
-        "execution": "asynchronous",
     }
     with _composed(robot, {"policy": policy}, {}) as operator:
         yield operator
