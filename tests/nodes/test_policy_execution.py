@@ -56,6 +56,7 @@ class TellingController:
 def controlled(running, wait_for):
     """(node, robot, policy, controller): every chunk is taken and told of."""
     node, robot, policy = running
+    tune(node, execution="real_time")
     controller = TellingController(robot)
     assert wait_for(lambda: robot.node.count_subscribers("a1/plan"))
     robot.on_chunk = controller.take

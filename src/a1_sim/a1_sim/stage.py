@@ -92,8 +92,6 @@ def composed_stage(stage: Stage, recordings: Path | None = None) -> Iterator[Ope
         "thumbnail_rate": 0.0,
         # An alarm would go one setting towards full depth, and figures would be of two.
         "audit_fraction": 0.0,
-        # No time passes during an inference, so nothing is executed that a chunk could go on from.
-        "execution": "asynchronous",
     }
     beside: dict[str, dict[str, Any]] = {POLICY: policy}
     if recordings is not None:
