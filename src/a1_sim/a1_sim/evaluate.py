@@ -38,7 +38,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--suite", choices=SUITES, default="tasks")
     parser.add_argument("--episodes", type=int, default=50, help="per task and setting, lockstep")
     parser.add_argument("--real-time-episodes", type=int, default=20)
-    parser.add_argument("--tasks", nargs="+", choices=TASKS, help="default: those it has learnt")
+    parser.add_argument("--tasks", nargs="+", choices=TASKS, help="default: all that are learnt")
     parser.add_argument("--settings", nargs="+", choices=SETTINGS, default=list(SETTINGS))
     parser.add_argument("--clocks", nargs="+", choices=CLOCKS, default=list(CLOCKS))
     parser.add_argument("--robot", type=Path, help="robot spec")
