@@ -79,8 +79,9 @@ def splice(
     """The quickest motion that leaves `old` at `old_t_s` for the rows and keeps the limits.
 
     The old motion fades out, or, where that asks too much of the arm, a soft stop does in its
-    place (never over committed rows). The fade is as short as it can be without more jerk than the
-    rows have themselves or a SMOOTH share of the limit. `spacing_s` is the distance of the knots.
+    place (never over committed rows). Over committed rows the fade is as short as it can be without
+    more jerk than the rows have themselves or a SMOOTH share of the limit. `spacing_s` is the
+    distance of the knots.
 
     Returns None when no fading and slow-down tried keeps the limits.
     """
@@ -89,7 +90,9 @@ def splice(
     soft = Brake(
         *old.state(old_t_s), SOFT_ACCELERATION * limits.acceleration, SOFT_JERK * limits.jerk
     )
-    from_rest = old_t_s >= old.duration_s
+    # A stream of short chunks, such as a person's, would never be caught up with if each new fade
+    # took as long as smoothness asks; chunks that go on from committed rows come seldom.
+    in_haste = rows.committed_s <= 0.0 or old_t_s >= old.duration_s
     fades: list[tuple[Path, float, tuple[float, ...]]] = [(old, old_t_s, BLENDS_S)]
     if rows.committed_s <= 0.0:
         fades.append((soft, 0.0, SOFT_BLENDS_S))
@@ -102,7 +105,7 @@ def splice(
             period_s=rows.period_s * needed * more,
         )
         smooth = max(SMOOTH, _jerk_share(coming_HJ, clock.period_s, limits))
-        allowed = np.inf if from_rest else smooth
+        allowed = np.inf if in_haste else smooth
         for fade, fade_t_s, blends_s in fades:
             controls_KJ = _smooth_controls(
                 fade, fade_t_s, rows, clock, blends_s, spacing_s, limits, allowed
