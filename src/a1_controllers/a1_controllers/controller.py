@@ -1,7 +1,6 @@
 """The controller without ROS: judges chunks, plays them, and says what to send at every tick."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,33 +10,16 @@ from a1_controllers.admission import Admission
 from a1_controllers.gripper_goal import GripperGoal
 from a1_controllers.mode import Event, Mode, ModeState, initial
 from a1_controllers.output import Answer, Counters, Output
+from a1_controllers.plan import TOLD_PERIOD_NS, Plan, told
 from a1_controllers.sensing import Sensing
 from a1_controllers.settings import ControllerSettings, Now
-from a1_core.chunk import (
-    ActionChunk,
-    ActionSpace,
-    DeltaBase,
-    RotationKind,
-    Source,
-)
+from a1_core.chunk import ActionChunk, Source
 from a1_core.errors import A1Error, ObservationRefused
 from a1_core.go_to import go_to_rows
 from a1_core.limits import SafetyGate
 from a1_core.player import ChunkPlayer, Setpoint
 from a1_core.spec import RobotSpec
 from a1_core.verdict import Verdict, VerdictCode
-
-# Between the rows of a plan that is told; a line between them is within a milliradian of it.
-TOLD_PERIOD_NS = 25_000_000
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Plan:
-    """The rows in hand: of a chunk, or (chunk None) the way home."""
-
-    rows_HD: NDArray[np.float64]
-    chunk: ActionChunk | None
-    accepted: Now
 
 
 class Controller:
@@ -286,38 +268,9 @@ class Controller:
         )
 
     def told_plan(self, now: Now) -> ActionChunk:
-        """The motion from now to rest, as rows; grippers as the chunk asks, not as they travel.
-
-        Its session and number are those of the chunk that is played; empty and 0 where none is.
-        """
+        """The motion from now to rest; see `plan.told`."""
         rows_ND, row_N = self.player.ahead(self._motion_ns(now), TOLD_PERIOD_NS * 1e-9)
-        played = self.plan.chunk if self.plan is not None and not self._braking else None
-        if played is not None and self.plan is not None:
-            asked_HD = self.plan.rows_HD
-            asked_N = np.minimum(row_N, len(asked_HD) - 1)
-            rows_ND[:, self._joints :] = asked_HD[asked_N, self._joints :]
-        return ActionChunk(
-            stamp_ns=now.node_ns,
-            session_id=played.session_id if played is not None else "",
-            seq=played.seq if played is not None else 0,
-            source=played.source if played is not None else Source.SCRIPT,
-            robot=self.spec.robot,
-            spec_digest=self.spec.digest,
-            action_space=ActionSpace.JOINT_POSITION,
-            delta_base=DeltaBase.OBSERVED,
-            rotation=RotationKind.QUATERNION_XYZW,
-            tip_frame="",
-            base_frame=self.spec.base_frame,
-            period_ns=TOLD_PERIOD_NS,
-            valid_for_ns=TOLD_PERIOD_NS * len(rows_ND),
-            committed_rows=len(rows_ND),
-            end_of_substep=played.end_of_substep if played is not None else 0.0,
-            exit_layer=played.exit_layer if played is not None else 0,
-            checkpoint_digest=played.checkpoint_digest if played is not None else "",
-            thresholds_digest=played.thresholds_digest if played is not None else "",
-            names=self.spec.action_names,
-            actions_HD=rows_ND.astype(np.float32),
-        )
+        return told(self.spec, None if self._braking else self.plan, rows_ND, row_N, now)
 
     def _held_too_long(self, now: Now) -> bool:
         held_s = (now.node_ns - self.mode.since_ns) * 1e-9
