@@ -13,6 +13,7 @@ from threading import Event, Thread
 from typing import Any
 
 import numpy as np
+import torch
 from _one_node import process
 from _smoothness import EVERY, RATE_HZ
 from a1_msgs.msg import ControllerState
@@ -23,7 +24,8 @@ from std_srvs.srv import SetBool
 from a1_core.errors import A1Error
 from a1_core.policy import ExitSetting
 from a1_core.spec import load_spec
-from a1_policy_node.loading import load_a1, warm_up_observation
+from a1_model.checkpoint import load_checkpoint
+from a1_policy_node.loading import warm_up_observation
 from a1_ros.times import stamp_to_ns
 from a1_sim.filled_spec import write_filled
 from a1_sim.script_source import ScriptSource
@@ -39,9 +41,8 @@ class InferenceLoad(Node):
     def __init__(self, **node_kwargs: Any) -> None:
         super().__init__("load", **node_kwargs)
         spec = load_spec(self.declare_parameter("robot", "").value)
-        policy = load_a1(
-            Path(self.declare_parameter("checkpoint", "").value), spec, threads=1
-        ).policy
+        torch.set_num_threads(1)
+        policy = load_checkpoint(self.declare_parameter("checkpoint", "").value, spec).policy
         observation, self._over = warm_up_observation(spec), Event()
 
         def work() -> None:

@@ -23,6 +23,7 @@ from a1_core.prefix import Prefix
 from a1_core.spec import RobotSpec
 from a1_policy_node.loading import Checkpoint, load_a1
 from a1_policy_node.node import PolicyNode
+from a1_policy_node.settings import Settings
 from a1_ros.compose import Composition
 from a1_ros.times import steady_now_ns
 
@@ -36,8 +37,8 @@ class DelayedPolicyNode(PolicyNode):
         super().__init__(load_checkpoint=self._load, **node_kwargs)
         self.declare_parameter("added_delay", 0.0)
 
-    def _load(self, directory: Path, spec: RobotSpec, threads: int) -> Checkpoint:
-        checkpoint = load_a1(directory, spec, threads)
+    def _load(self, directory: Path, spec: RobotSpec, settings: Settings) -> Checkpoint:
+        checkpoint = load_a1(directory, spec, settings)
         return _Delayed(checkpoint, lambda: float(self.get_parameter("added_delay").value))
 
 

@@ -47,8 +47,8 @@ WAIT_S = 60.0
 class Swinging(KnownPolicy):
     """The first joint goes to one side for two seconds, then to the other."""
 
-    def act(self, observation, *, setting, deadline_s=None):
-        output = super().act(observation, setting=setting, deadline_s=deadline_s)
+    def act(self, observation, *, setting, deadline_s=None, prefix=None):
+        output = super().act(observation, setting=setting, deadline_s=deadline_s, prefix=prefix)
         output.actions_HD[:] = 0.0
         side = 1.0 if observation.stamp_ns // SWING_NS % 2 else -1.0
         output.actions_HD[:, 0] = side * np.linspace(0.0, 0.1, self.horizon)
@@ -64,7 +64,7 @@ def be_policy(spec_file: str) -> None:
     values = {"robot": spec_file, "checkpoint": str(Path(spec_file).parent), "use_sim_time": True}
     checkpoint = known_checkpoint(Swinging())
     policy = PolicyNode(
-        load_checkpoint=lambda directory, spec, threads: checkpoint,
+        load_checkpoint=lambda directory, spec, settings: checkpoint,
         parameter_overrides=[Parameter(name, value=value) for name, value in values.items()],
     )
     clock, ahead_ns = rclpy.create_node("policy_clock"), [0]
