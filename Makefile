@@ -1,10 +1,12 @@
-# `make demo` and `make test` set up everything they need. ARGS="..." is passed on to demo, test, eval, check-lerobot and bench-NAME.
+# `make demo` and `make test` set up everything they need. ARGS="..." is passed on to demo, test, eval, loop, thresholds, check-lerobot and bench-NAME.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint eval train-tiny check-lerobot screenshots bench clean clean-all
+.PHONY: help setup demo test lint eval loop train-tiny thresholds check-lerobot screenshots pictures bench clean clean-all
 ARGS ?=
+SUITE ?= tasks
 EPISODES ?= 50
 ROBOT ?= franka
+RECORDED ?= 200
 IN_ENV := source setup/env.sh &&
 BENCHES := $(patsubst bench/%.py,bench-%,$(wildcard bench/[a-z]*.py))
 
@@ -15,7 +17,7 @@ help:  ## what there is
 setup:  ## environment and workspace; done by every target below, within a second when nothing changed
 	@setup/setup.sh
 
-demo: setup  ## tasks with the simulated Franka, headless; writes out/demo. ROBOT=openarm and others: a motion with a stand-in
+demo: setup  ## tasks with the simulated Franka, headless; writes out/demo. ROBOT=openarm_v2 and others: a motion with a stand-in
 ifeq ($(ROBOT),franka)
 	@./a1 run a1_sim demo $(ARGS)
 else
@@ -28,11 +30,21 @@ test: setup  ## every test
 lint: setup  ## ruff, mypy, import contracts
 	@$(IN_ENV) ruff check && ruff format --check && mypy && lint-imports --no-logo
 
-eval: setup  ## closed-loop evaluation over EPISODES=50
-	@./a1 run a1_sim evaluate --episodes $(EPISODES) $(ARGS)
+eval: setup  ## closed-loop evaluation over EPISODES=50; SUITE=table: every setting of config/table.yaml
+	@./a1 run a1_sim evaluate --suite $(SUITE) --episodes $(EPISODES) $(ARGS)
+
+loop: setup  ## record, export, fine-tune, calibrate, run, in the simulator; resumes; writes out/loop
+	@./a1 run a1_sim loop $(ARGS)
 
 train-tiny: setup  ## train a checkpoint by the recipe, from a seed; resumes where it was killed
 	@./a1 run a1_training train_tiny $(ARGS)
+
+thresholds: setup  ## thresholds of the shipped checkpoint: RECORDED=200 of its episodes, then their calibration
+	@./a1 run a1_sim record_episodes --episodes $(RECORDED) --out out/recordings
+	@./a1 run a1_calibration calibrate --robot franka --checkpoint checkpoints/tiny --bags out/recordings \
+	    --out config/thresholds/franka_tiny.yaml --v-file out/recordings.v --report out/calibration \
+	    --mode least_loss \
+	    --certify 0.05,0.1,20mm --gripper-tolerance 0.2 $(ARGS)
 
 check-lerobot: setup  ## data sets against the real LeRobot, in an environment of its own (gigabytes); ARGS=DATASET...
 	@$(IN_ENV) setup/check_lerobot.sh $(ARGS)
@@ -40,6 +52,11 @@ check-lerobot: setup  ## data sets against the real LeRobot, in an environment o
 screenshots: setup  ## pictures of every window and page, in out/screenshots
 	@screenshots/rqt.sh
 	@$(IN_ENV) python screenshots/page.py
+
+pictures: setup  ## the pictures of README and docs, taken anew; commit them
+	@./a1 run a1_sim demo --no-page
+	@screenshots/rqt.sh
+	@$(IN_ENV) python screenshots/documents.py
 
 bench: $(BENCHES)  ## every measurement, one JSON line each
 

@@ -1,19 +1,24 @@
-"""The robot of the recorder's measurement: what it sends, and when it sent it."""
+"""The robot of the recorder's measurement, what it sent and when; and a recorder beside it."""
 
 import struct
 import time
+from collections import defaultdict
 from pathlib import Path
 
 import cv2
 import numpy as np
 import rclpy
 import yaml
+from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile
 from rclpy.serialization import serialize_message
 from sensor_msgs.msg import CompressedImage, Image, JointState
 
 from a1_core.spec import RobotSpec, load_spec
-from a1_recorder.subscriptions import IMAGE_DEPTH
+from a1_data.bag_files import find_bags
+from a1_data.storage import look, read
+from a1_recorder.node import RecorderNode
+from a1_recorder.subscriptions import DEPTH, IMAGE_DEPTH
 from a1_recorder.topics import Topic, recorded_topics
 from a1_ros.images import to_image
 from a1_ros.messages import to_joint_state
@@ -97,10 +102,11 @@ def missing_since(folder: Path, topic: str, newest: int | None, began_ns: int) -
     return int(times[first]) if first < len(times) else 2**63 - 1
 
 
-def profile(qos: str) -> QoSProfile:
+def profile(topic: Topic) -> QoSProfile:
     """As the recorder subscribes."""
-    named = qos_from_spec(qos, where="bench")
-    return QoSProfile(depth=IMAGE_DEPTH, reliability=named.reliability, durability=named.durability)
+    named = qos_from_spec(topic.qos, where="bench")
+    depth = IMAGE_DEPTH if topic.msgtype.endswith("Image") else DEPTH
+    return QoSProfile(depth=depth, reliability=named.reliability, durability=named.durability)
 
 
 def be_robot(spec: RobotSpec, kind: str) -> None:
@@ -110,14 +116,15 @@ def be_robot(spec: RobotSpec, kind: str) -> None:
     image = Image if kind == "raw" else CompressedImage
     images = [bytearray(serialize_message(msg)) for msg in pictures(kind)]
     folder = spec.path.parent
+    profiles = {topic.topic: profile(topic) for topic in streams(spec)}
     cameras = [
-        Outlet(node.create_publisher(image, c.topic, profile(c.qos)), c.topic, folder)
+        Outlet(node.create_publisher(image, c.topic, profiles[c.topic]), c.topic, folder)
         for c in spec.cameras
     ]
     joints = []
     for source in spec.state_sources:
         msg = to_joint_state(source.joints, [0.0] * len(source.joints), 0, frame_id="0" * COUNTER)
-        publisher = node.create_publisher(JointState, source.topic, profile(source.qos))
+        publisher = node.create_publisher(JointState, source.topic, profiles[source.topic])
         outlet = Outlet(publisher, source.topic, folder)
         joints.append((outlet, bytearray(serialize_message(msg))))
     began_s, ticks, frames = time.monotonic(), 0, 0
@@ -133,3 +140,34 @@ def be_robot(spec: RobotSpec, kind: str) -> None:
             for outlet in cameras:
                 outlet.send(images[frames % len(images)])
             frames += 1
+
+
+def make_recorder(spec: RobotSpec, folder: Path) -> RecorderNode:
+    """An active recorder that writes into `folder`."""
+    values = {"robot": str(spec.path), "folder": str(folder), "reserve_mb": 0}
+    node = RecorderNode(parameter_overrides=[Parameter(n, value=v) for n, v in values.items()])
+    node.trigger_configure()
+    node.trigger_activate()
+    return node
+
+
+def hear_all(executor, counts) -> None:
+    """Spin until every one of `counts()` is more than nothing."""
+    while not all(counts()):
+        executor.spin_once(timeout_sec=0.1)
+
+
+def stamp_and_counter(data) -> tuple[int, int]:
+    """Of a serialised message: its stamp (ns) and number."""
+    sec, nanosec, _ = HEADER.unpack_from(data, 4)
+    return sec * 1_000_000_000 + nanosec, int(bytes(data[16 : 16 + COUNTER]))
+
+
+def headers(path: Path, wanted: set[str]) -> dict[str, list[tuple[int, int]]]:
+    """Stamp (ns) and counter of every message in a bag, by topic."""
+    found: dict[str, list[tuple[int, int]]] = defaultdict(list)
+    (files,) = find_bags(path)
+    for file in files.files:
+        for raw in read(file, look(file, files.findings), wanted, files.findings):
+            found[raw.channel.topic].append(stamp_and_counter(raw.data))
+    return found

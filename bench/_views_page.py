@@ -3,9 +3,11 @@
 page_first_picture_s: from asking for the page to the first news drawn in headless Chromium, over
 loopback, with 200 chunks to show: the median of some visits, and the slowest.
 policy_p95_added_ms: p95 of the policy node's overhead (camera stamp until the chunk is heard, less
-model and waiting time, as in bench/node.py) with a page that is looked at, less the same without;
-rounds of both take turns. policy_cpu_added_ms: CPU time of the policy's process for a chunk, with a
-page less without, which other work on the machine disturbs less. Prints its rows for `views`.
+model and waiting time, as in bench/node.py) with a page that is looked at, less the same without.
+One run of policy and robot, in which blocks of a few seconds without and with the page take turns;
+_low and _high hold the difference with 95 % confidence (`_paired`): where the machine is noisy,
+they lie apart. policy_p50_added_ms is of the median; policy_cpu_added_ms of the CPU time that the
+policy's process spends on a chunk, which other work disturbs less. Prints its rows for `views`.
 """
 
 from __future__ import annotations
@@ -19,16 +21,21 @@ import tempfile
 import threading
 import time
 import urllib.request
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
-os.environ.setdefault("ROS_DOMAIN_ID", str(1 + os.getpid() % 100))
+from a1_ros.domain import own_domain
+
+os.environ.setdefault("ROS_DOMAIN_ID", str(own_domain()))
 os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
 sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parents[1] / "screenshots"))
 
 import numpy as np
 import rclpy
+from _paired import Values, added
 from browser import running_browser
 from node import NODE, SPEC
 from rclpy.parameter import Parameter
@@ -41,6 +48,8 @@ from a1_views.page import NICENESS, PageNode
 
 HERE = Path(__file__).parent
 RUN_S = 60.0
+SETTLE_S = 1.0
+"""After the page came or went; endpoints that do so cost their neighbours something, once."""
 DRAWN = "performance.getEntriesByName('a1-first-picture').length > 0"
 MARK = "performance.getEntriesByName('a1-first-picture')[0].startTime"
 
@@ -80,31 +89,53 @@ def first_pictures_s(visits: int) -> list[float]:
     return found[1:]  # The browser itself was still starting in the first.
 
 
-@dataclass
-class Load:
-    """The policy node's overhead of every chunk [ms], and what all of them cost it [s]."""
+@dataclass(frozen=True, kw_only=True)
+class Block:
+    """Some seconds without a page, or with one that is looked at."""
 
-    overheads_ms: list[float] = field(default_factory=list)
-    cpu_s: float = 0.0
-
-    def stream(self, seconds: float) -> None:
-        """One more round."""
-        before_s = time.process_time()
-        command = [sys.executable, str(HERE / "node.py"), "--robot", "--seconds", str(seconds)]
-        answer = subprocess.run(command, check=True, capture_output=True, text=True)
-        samples = json.loads(answer.stdout.splitlines()[-1])
-        self.overheads_ms += [sample["overhead"] for sample in samples]
-        self.cpu_s += time.process_time() - before_s
-
-    @property
-    def cpu_ms(self) -> float:
-        """CPU time for a chunk."""
-        return 1000 * self.cpu_s / len(self.overheads_ms)
+    watched: bool
+    begin_s: float
+    end_s: float
+    cpu_s: float
 
 
-def loads(seconds: float, rounds: int) -> tuple[Load, Load]:
-    """The policy node without a page, and with one that is looked at."""
-    without, watched = Load(), Load()
+@contextmanager
+def watching() -> Iterator[Callable[[bool], None]]:
+    """`switch(on)`: whether another process serves a page and looks at it; it waits for that."""
+    command = [sys.executable, __file__, "--watched-page"]
+    page = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def switch(on: bool) -> None:
+        page.stdin.write(f"{'on' if on else 'off'}\n")
+        page.stdin.flush()
+        if not page.stdout.readline():
+            raise RuntimeError("the page's process ended; its errors are above")
+
+    try:
+        yield switch
+    finally:
+        page.kill()
+        page.wait()
+
+
+def take_turns(switch: Callable[[bool], None], pairs: int, seconds: float) -> list[Block]:
+    """Blocks, two neighbours a pair, the order within a pair by chance."""
+    rng = np.random.default_rng(0)
+    pause = threading.Event()
+    blocks = []
+    for first in rng.integers(0, 2, pairs):
+        for watched in (bool(first), not first):
+            switch(watched)
+            pause.wait(SETTLE_S)
+            begin_s, cpu_s = time.time(), time.process_time()
+            pause.wait(seconds)
+            spent_s = time.process_time() - cpu_s
+            blocks.append(Block(watched=watched, begin_s=begin_s, end_s=time.time(), cpu_s=spent_s))
+    return blocks
+
+
+def loads(pairs: int, seconds: float) -> tuple[list[Block], list[dict[str, float]]]:
+    """What the policy node did in blocks without and with a page: they, and all its chunks."""
     with tempfile.TemporaryDirectory() as directory:
         checkpoint = Path(directory) / "checkpoint"
         subprocess.run(
@@ -119,70 +150,124 @@ def loads(seconds: float, rounds: int) -> tuple[Load, Load]:
             }
         }
         rclpy.init()
-        with Composition([NODE], parameters=parameters) as composition:
+        with Composition([NODE], parameters=parameters) as composition, watching() as switch:
             composition.bring_up()
-            for _ in range(rounds):
-                without.stream(seconds)
-                page = subprocess.Popen([sys.executable, __file__, "--watched-page"])
-                try:
-                    watched.stream(seconds)
-                finally:
-                    page.kill()
-                    page.wait()
+            switch(False)
+            command = [sys.executable, str(HERE / "node.py"), "--robot", "--seconds", "inf"]
+            robot = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+            blocks = take_turns(switch, pairs, seconds)
+            robot.terminate()
+            answer, _ = robot.communicate()
         rclpy.shutdown()
-    return without, watched
+    return blocks, json.loads(answer.splitlines()[-1])
+
+
+def by_pair(
+    blocks: Sequence[Block], chunks: Sequence[dict[str, float]]
+) -> tuple[list[tuple[Values, Values]], list[tuple[Values, Values]]]:
+    """Overhead of every chunk [ms], and CPU time for a chunk [ms]: pairs of (without, with).
+
+    A pair of which a block has no chunks is left out, as those have before the robot is up.
+    """
+    overheads, cpu = [], []
+    for pair in zip(blocks[::2], blocks[1::2], strict=True):
+        sides = sorted(pair, key=lambda block: block.watched)
+        values = [
+            np.array([c["overhead"] for c in chunks if side.begin_s <= c["stamp_s"] < side.end_s])
+            for side in sides
+        ]
+        if all(value.size for value in values):
+            overheads.append((values[0], values[1]))
+            each = [
+                np.array([1000 * side.cpu_s / value.size])
+                for side, value in zip(sides, values, strict=True)
+            ]
+            cpu.append((each[0], each[1]))
+    return overheads, cpu
 
 
 def be_watched_page() -> None:
-    """Another process: the page's node, and a viewer who takes all its news."""
+    """Another process: at "on" the page's node and a viewer who takes all its news, until "off"."""
     os.nice(NICENESS)
+    on = False
+    with ExitStack() as stack:
+        for line in sys.stdin:
+            wanted = line.strip() == "on"
+            if wanted and not on:
+                stack.enter_context(watched_page())
+            elif on and not wanted:
+                stack.close()
+            on = wanted
+            print(line.strip(), flush=True)
+
+
+@contextmanager
+def watched_page() -> Iterator[None]:
+    """A page of which a viewer has had the first news."""
     rclpy.init()
     page = PageNode(parameter_overrides=[Parameter("port", value=0)])
-
-    def look() -> None:
-        with urllib.request.urlopen(f"{page.address}news") as news:
-            for _ in news:
-                pass
-
-    threading.Thread(target=look, daemon=True).start()
     executor = make_executor()
     executor.add_node(page)
-    executor.spin()
+    spinning = threading.Thread(target=executor.spin, daemon=True)
+    spinning.start()
+    looked = threading.Event()
+
+    def look() -> None:
+        with suppress(OSError), urllib.request.urlopen(f"{page.address}news") as news:
+            for _ in news:
+                looked.set()
+
+    threading.Thread(target=look, daemon=True).start()
+    looked.wait()
+    try:
+        yield
+    finally:
+        executor.shutdown()
+        spinning.join()
+        page.destroy_node()
+        rclpy.shutdown()
 
 
-def rows(seconds: float = 20.0, rounds: int = 3, visits: int = 7) -> list[dict]:
+def rows(pairs: int = 24, seconds: float = 2.5, visits: int = 7) -> list[dict]:
     """The figures of this file, one row each: name, value, unit."""
     pictures_s = first_pictures_s(visits)
-    without, watched = loads(seconds, rounds)
-    p50, p95 = (
-        [float(np.percentile(load.overheads_ms, q)) for load in (without, watched)]
-        for q in (50, 95)
-    )
+    overheads, cpu = by_pair(*loads(pairs, seconds))
+    p95 = added(overheads, lambda values: float(np.percentile(values, 95)))
+    p50 = added(overheads, lambda values: float(np.median(values)))
+    spent = added(cpu, lambda values: float(np.median(values)))
+    without, watched = (np.concatenate([pair[arm] for pair in overheads]) for arm in (0, 1))
     figures = [
         ("page_first_picture_s", float(np.median(pictures_s)), "s"),
         ("page_first_picture_max_s", max(pictures_s), "s"),
-        ("policy_p95_added_ms", p95[1] - p95[0], "ms"),
-        ("policy_overhead_p95_without_ms", p95[0], "ms"),
-        ("policy_p50_added_ms", p50[1] - p50[0], "ms"),
-        ("policy_cpu_added_ms", watched.cpu_ms - without.cpu_ms, "ms"),
-        ("policy_cpu_without_ms", without.cpu_ms, "ms"),
-        ("chunks_without", len(without.overheads_ms), "1"),
-        ("chunks_watched", len(watched.overheads_ms), "1"),
+        ("policy_p95_added_ms", p95.value, "ms"),
+        ("policy_p95_added_low_ms", p95.low, "ms"),
+        ("policy_p95_added_high_ms", p95.high, "ms"),
+        ("policy_p50_added_ms", p50.value, "ms"),
+        ("policy_p50_added_low_ms", p50.low, "ms"),
+        ("policy_p50_added_high_ms", p50.high, "ms"),
+        ("policy_overhead_p95_without_ms", float(np.percentile(without, 95)), "ms"),
+        ("policy_cpu_added_ms", spent.value, "ms"),
+        ("policy_cpu_added_low_ms", spent.low, "ms"),
+        ("policy_cpu_added_high_ms", spent.high, "ms"),
+        ("chunks_without", without.size, "1"),
+        ("chunks_watched", watched.size, "1"),
     ]
     return [{"name": n, "value": round(v, 3), "unit": unit} for n, v, unit in figures]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=20.0, help="of every round")
-    parser.add_argument("--rounds", type=int, default=3, help="without and with the page")
+    parser.add_argument(
+        "--pairs", type=int, default=24, help="of blocks, without and with the page"
+    )
+    parser.add_argument("--seconds", type=float, default=2.5, help="of every block")
     parser.add_argument("--visits", type=int, default=7, help="of the browser")
     parser.add_argument("--watched-page", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.watched_page:
         be_watched_page()
         return
-    print(json.dumps({"rows": rows(arguments.seconds, arguments.rounds, arguments.visits)}))
+    print(json.dumps({"rows": rows(arguments.pairs, arguments.seconds, arguments.visits)}))
 
 
 if __name__ == "__main__":

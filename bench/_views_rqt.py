@@ -18,7 +18,9 @@ import sys
 import time
 from pathlib import Path
 
-os.environ.setdefault("ROS_DOMAIN_ID", str(1 + os.getpid() % 100))
+from a1_ros.domain import own_domain
+
+os.environ.setdefault("ROS_DOMAIN_ID", str(own_domain()))
 os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
 os.environ["QT_QPA_PLATFORM"] = "offscreen"
 

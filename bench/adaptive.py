@@ -2,8 +2,9 @@
 
 Random weights, one observation, one thread; costs are CPU seconds of this process, which other
 programs disturb less than the clock on the wall. Settings take turns, figures are ratios of
-medians. Prints one JSON line and writes out/bench/adaptive.json, with all times, the load of the
-machine and the settings.
+medians over as many rounds as were asked for and fit into a few minutes. Prints one JSON line with
+the rounds made and the machine's load (mean of a minute, before and after), and writes
+out/bench/adaptive.json, with all times and settings as well.
 
 "Ours" is the shipped checkpoint's head, start and signal. The flow-matching head then takes 2
 steps; a row about steps is of that head with the start "shared" and the signal "probe" when the
@@ -25,8 +26,9 @@ import dataclasses
 import json
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -48,6 +50,8 @@ SHIPPED = ROOT / "checkpoints/tiny/config.json"
 SIZES = {"tiny": tiny, "small": small}
 TEXT = "put the red cube in the bowl"
 STEPS, MANY_STEPS = 2, 10
+# Wall time of each part; all of it stays below six minutes.
+SECONDS_SMALL, SECONDS_OVERHEAD, SECONDS_TINY = 210.0, 25.0, 40.0
 # What counts as a matrix product, by the name torch's profiler gives it.
 PRODUCTS = ("mm", "addmm", "bmm", "baddbmm", "convolution", "scaled_dot_product", "mkldnn_linear")
 
@@ -135,26 +139,48 @@ class Ticks:
         return tick
 
 
-def medians(ticks: dict[str, Callable[[], None]], repeats: int) -> dict[str, float]:
-    """CPU seconds of each; the last two are run once before, to warm up."""
+@dataclasses.dataclass
+class Allowance:
+    """How often to repeat: `repeats` times, or as long as a round still fits into `seconds`.
+
+    One round is always made.
+    """
+
+    repeats: int
+    seconds: float
+
+    def rounds(self) -> Iterator[int]:
+        began_s = time.monotonic()
+        for number in range(self.repeats):
+            spent_s = time.monotonic() - began_s
+            if number and spent_s * (number + 1) / number > self.seconds:
+                return
+            yield number
+
+
+def medians(
+    ticks: dict[str, Callable[[], None]], allowed: Allowance
+) -> tuple[dict[str, float], int]:
+    """CPU seconds of each, and in how many rounds; the last two run once before, to warm up."""
     for tick in list(ticks.values())[-2:]:
         tick()
     times: dict[str, list[float]] = {name: [] for name in ticks}
-    for _ in range(repeats):
+    for _ in allowed.rounds():
         for name, tick in ticks.items():
             began_s = time.process_time()
             tick()
             times[name].append(time.process_time() - began_s)
-    return {name: float(np.median(values)) for name, values in times.items()}
+    done = min(map(len, times.values()))
+    return {name: float(np.median(values)) for name, values in times.items()}, done
 
 
-def overhead(tick: Callable[[], None], repeats: int) -> float:
+def overhead(tick: Callable[[], None], allowed: Allowance) -> float:
     """Median share of a tick that is not spent in matrix products.
 
     The profiler tells time by the wall, so the whole is measured by the wall in the same tick.
     """
     shares = []
-    for _ in range(repeats):
+    for _ in allowed.rounds():
         with profile(activities=[ProfilerActivity.CPU]) as profiler:
             began_s = time.perf_counter()
             tick()
@@ -171,6 +197,11 @@ def overhead(tick: Callable[[], None], repeats: int) -> float:
 Schemes = Sequence[tuple[str, HeadSettings]]
 
 
+def straight(settings: HeadSettings) -> str:
+    """Name of the ticks at a fixed exit; they do not depend on how exits are compared."""
+    return f"{settings.head}{settings.num_steps if settings.head == 'fm' else ''}"
+
+
 def measure_small(schemes: Schemes, repeats: int) -> tuple[dict, dict]:
     """Rows and times."""
     with torch.inference_mode():
@@ -180,19 +211,21 @@ def measure_small(schemes: Schemes, repeats: int) -> tuple[dict, dict]:
         for suffix, settings in schemes:
             for number in range(1, last + 1):
                 calls[f"leave_{number}{suffix}"] = ticks.leaving(settings, number)
-                calls[f"fixed_{number}{suffix}"] = ticks.fixed(settings, number)
-        times_s = medians(calls, repeats)
+                name = f"fixed_{number}_{straight(settings)}"
+                calls.setdefault(name, ticks.fixed(settings, number))
+        times_s, rounds = medians(calls, Allowance(repeats, SECONDS_SMALL))
         rows = {}
-        for suffix, _ in schemes:
+        for suffix, settings in schemes:
             ratios = [
-                times_s[f"leave_{k}{suffix}"] / times_s[f"fixed_{k}{suffix}"]
+                times_s[f"leave_{k}{suffix}"] / times_s[f"fixed_{k}_{straight(settings)}"]
                 for k in range(1, last + 1)
             ]
             rows[f"to_last_exit_over_full_same_steps_small{suffix}"] = ratios[-1]
             rows[f"exit_k_over_ideal_max_small{suffix}"] = max(ratios)
             walk = calls[f"leave_{last}{suffix}"]
-            rows[f"python_overhead_small{suffix}"] = overhead(walk, repeats)
-    return rows, {"times_s": times_s}
+            allowed = Allowance(repeats, SECONDS_OVERHEAD)
+            rows[f"python_overhead_small{suffix}"] = overhead(walk, allowed)
+    return rows, {"times_s": times_s, "rounds": rounds}
 
 
 def measure_tiny(schemes: Schemes, repeats: int) -> tuple[dict, dict]:
@@ -207,13 +240,13 @@ def measure_tiny(schemes: Schemes, repeats: int) -> tuple[dict, dict]:
             calls[f"to_last{suffix}"] = ticks.leaving(stepping, last)
             calls[f"full2{suffix}"] = ticks.fixed(stepping, last)
             calls[f"full10{suffix}"] = ticks.fixed(many, last)
-        times_s = medians(calls, repeats)
+        times_s, rounds = medians(calls, Allowance(repeats, SECONDS_TINY))
     rows = {
         f"to_last_exit_over_full10_tiny{suffix}": times_s[f"to_last{suffix}"]
         / times_s[f"full10{suffix}"]
         for suffix, _ in schemes
     }
-    return rows, {"times_s": times_s}
+    return rows, {"times_s": times_s, "rounds": rounds}
 
 
 def main() -> None:
@@ -250,9 +283,10 @@ def main() -> None:
     }
     OUT.parent.mkdir(parents=True, exist_ok=True)
     OUT.write_text(json.dumps(content, indent=1) + "\n")
-    print(
-        json.dumps({"bench": "adaptive"} | {row["name"]: row["value"] for row in content["rows"]})
-    )
+    line: dict[str, Any] = {"bench": "adaptive"}
+    line |= {row["name"]: row["value"] for row in content["rows"]}
+    line |= {f"rounds_{size}": found["rounds"] for size, found in details.items()}
+    print(json.dumps(line | {"cores": os.cpu_count(), "load_before_after": [x[0] for x in load]}))
 
 
 if __name__ == "__main__":

@@ -20,6 +20,14 @@ audit_false_alarm_rate: runs of 500 audited episodes with a risk of just 0.05 an
 audited. audit_ticks_to_alarm_p95: after 200 episodes with a risk of 0.02 the risk is 0.3; ticks of
 the policy until the alarm when a tenth of them is audited, 25 an episode; in a lost one 1 to 25 are
 past tolerance. audit_all_ticks_to_alarm_p95: the same when all are audited.
+
+certified_compute_saved: share of the backbone's layers that are not run under the shipped
+thresholds, whose certificate is for certified_tolerance_mm at the tool tip, over all inferences of
+closed-loop episodes in lockstep. certified_success_loss: success at full depth less success under
+these thresholds, on the same certified_pairs layouts and tasks. Playing them takes longer than all
+else here, so they are read from the evaluation in out/eval (`make eval`), which is bound to
+checkpoint, robot spec and thresholds by digest; --evaluate plays what is missing there. Null where
+nothing fits, with the reason on stderr.
 """
 
 import argparse
@@ -32,6 +40,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -290,6 +299,7 @@ def peak_mib(folder: Path, bag: str) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--draws", type=int, default=DRAWS)
+    parser.add_argument("--evaluate", action="store_true", help="play what certified_* lack")
     parser.add_argument("--collect", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.collect is not None:
@@ -317,7 +327,12 @@ def main() -> None:
         ("audit_ticks_to_alarm_p95", ticks_to_alarm(draws), "ticks"),
         ("audit_all_ticks_to_alarm_p95", all_ticks, "ticks"),
     ]
-    rows = [{"name": n, "value": round(float(v), 4), "unit": unit} for n, v, unit in figures]
+    from _certified import certified_rows  # Not before memory was measured.
+
+    rows: list[dict[str, Any]] = [
+        {"name": n, "value": round(float(v), 4), "unit": unit} for n, v, unit in figures
+    ]
+    rows += certified_rows(play=options.evaluate)
     OUT.parent.mkdir(parents=True, exist_ok=True)
     details = {
         "worst_family": worst,

@@ -1,20 +1,27 @@
-"""Hostile chunks: what random and adversarial messages make the controller command.
+"""The controller: smoothness between chunks, an even loop, and no unsafe command whatever comes.
 
-    make bench-control                 10,000 messages, half at the Franka, half at two OpenArms
+    make bench-control                     all of it, about six minutes on a quiet machine
+    make bench-control ARGS="--only hostile --count 2000"
 
-Good chunks, which keep the arms moving, alternate with bad ones: NaN, infinities, huge and tiny
-numbers, wrong sizes and names, wrong codes, stamps from the past, the future and before the epoch,
-replays, another robot's, absurd periods, jumps and steps. Each goes the way of the node's callback,
-as a message; the clock is simulated and the arms are where they are commanded to be. Every command
-is checked here, by its own arithmetic, against the spec's operating limits: range, velocity,
-acceleration, jerk, step between commands, workspace. Rows: `hostile_chunks`,
-`hostile_unsafe_commands`, `hostile_without_verdict`; written to out/bench/control.json.
+Three parts, each with its rows, written to out/bench/control.json. `smooth` (_smoothness.py):
+`rest_between_chunks_s`, `border_jerk_ratio`, `task_time_ratio`, `success_change`. `period`
+(_loop_period.py): `loop_period_p999_ratio`. `hostile`, here: `hostile_chunks`,
+`hostile_unsafe_commands`, `hostile_without_verdict`.
+
+Hostile chunks, half of them at the Franka, half at two OpenArms: good chunks, which keep the arms
+moving, alternate with bad ones: NaN, infinities, huge and tiny numbers, wrong sizes and names,
+wrong codes, stamps from the past, the future and before the epoch, replays, another robot's, absurd
+periods, jumps and steps. Each goes the way of the node's callback, as a message; the clock is
+simulated and the arms are where they are commanded to be. Every command is checked here, by its own
+arithmetic, against the spec's operating limits: range, velocity, acceleration, jerk, step between
+commands, workspace.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import uuid
 from collections import Counter
@@ -22,6 +29,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import _loop_period
+import _smoothness
 import numpy as np
 from a1_msgs.msg import ActionChunk as ActionChunkMsg
 
@@ -30,15 +39,16 @@ from a1_controllers.controller import Controller
 from a1_controllers.settings import ControllerSettings, Now
 from a1_core.chunk import ActionChunk, ActionSpace, DeltaBase, RotationKind, Source
 from a1_core.errors import A1Error
-from a1_core.kinematics import ChainKinematics
 from a1_core.limits import BULGE_M, SafetyGate
 from a1_core.player import Setpoint
 from a1_core.spec import RobotSpec, load_spec
 from a1_core.verdict import Verdict, VerdictCode
+from a1_ros.domain import isolate
 from a1_ros.messages import chunk_to_msg, msg_to_chunk
 
 ROOT = Path(__file__).parents[1]
 OUT = ROOT / "out/bench/control.json"
+PARTS = ("hostile", "period", "smooth")
 ROBOTS = ("franka", "openarm")
 TICK_NS = 20_000_000
 SHARE_GOOD = 0.35
@@ -52,7 +62,7 @@ class Bench:
 
     def __init__(self, spec: RobotSpec, rng: np.random.Generator) -> None:
         self.spec, self.rng = spec, rng
-        self.tips = ChainKinematics([arm.chain for arm in spec.arms if arm.chain is not None])
+        self.tips = spec.kinematics
         self.now = Now(node_ns=10_000_000_000, watch_ns=10_000_000_000)
         settings = ControllerSettings(hardware=False)
         self.controller = Controller(spec, settings, SafetyGate(spec, self.tips), self.now)
@@ -268,14 +278,27 @@ def measure(count: int, seed: int) -> dict[str, Any]:
 def main() -> int:
     """Exit status 1 when a command was unsafe or a chunk had no verdict."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--count", type=int, default=10_000)
+    parser.add_argument("--count", type=int, default=10_000, help="hostile chunks")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--episodes", type=int, default=4, help="layouts of the smooth part")
+    parser.add_argument("--seconds", type=float, default=40.0, help="of the period part")
+    parser.add_argument("--checkpoint", type=Path, default=ROOT / "checkpoints/tiny")
+    parser.add_argument("--only", choices=PARTS, action="append", help="one part; may be repeated")
     options = parser.parse_args()
-    rows = measure(options.count, options.seed)
+    parts, robot, logs = options.only or PARTS, ROOT / "config/robots/franka.yaml", OUT.parent
+    rows: dict[str, Any] = {}
+    if "hostile" in parts:
+        rows |= measure(options.count, options.seed)
+    isolate(int(os.environ["ROS_DOMAIN_ID"]) if "ROS_DOMAIN_ID" in os.environ else None)
+    if "period" in parts:
+        rows |= _loop_period.measure(robot, options.checkpoint, logs / "period", options.seconds)
+    if "smooth" in parts:
+        records = _smoothness.episodes(robot, options.checkpoint, logs / "smooth", options.episodes)
+        rows |= {**_smoothness.rows(records), "episodes": records}
     OUT.parent.mkdir(parents=True, exist_ok=True)
     OUT.write_text(json.dumps(rows, indent=2) + "\n")
-    print(json.dumps(rows))
-    return 1 if rows["hostile_unsafe_commands"] or rows["hostile_without_verdict"] else 0
+    print(json.dumps({name: value for name, value in rows.items() if name != "episodes"}))
+    return 1 if rows.get("hostile_unsafe_commands") or rows.get("hostile_without_verdict") else 0
 
 
 if __name__ == "__main__":

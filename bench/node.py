@@ -17,16 +17,20 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 
-os.environ.setdefault("ROS_DOMAIN_ID", str(1 + os.getpid() % 100))
+from a1_ros.domain import own_domain
+
+os.environ.setdefault("ROS_DOMAIN_ID", str(own_domain()))
 os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
 
 import rclpy
 from a1_msgs.msg import ActionChunk, ExitState
 from a1_msgs.srv import SetInstruction
+from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from sensor_msgs.msg import Image, JointState
 
@@ -36,7 +40,7 @@ from a1_ros.executor import make_executor
 from a1_ros.images import to_image
 from a1_ros.messages import to_joint_state
 from a1_ros.qos import RELIABLE, SENSOR
-from a1_ros.times import node_now_ns, stamp_to_ns
+from a1_ros.times import NS_PER_S, node_now_ns, stamp_to_ns
 
 ROOT = Path(__file__).parents[1]
 SPEC = ROOT / "config/robots/franka.yaml"
@@ -74,13 +78,15 @@ class Robot(Node):
         self._instruct.call_async(SetInstruction.Request(instruction=INSTRUCTION))
 
     def samples(self) -> list[dict[str, float]]:
-        """One entry a chunk after the first few, in milliseconds."""
+        """One entry a chunk after the first few, in milliseconds; `stamp_s`: its observation's."""
         chunks = sorted(self.heard_ns.keys() & self.states.keys())[WARM_UP_CHUNKS:]
         return [self._sample(self.states[seq], self.heard_ns[seq]) for seq in chunks]
 
     def _sample(self, state: ExitState, heard_ns: int) -> dict[str, float]:
-        whole_ms = (heard_ns - stamp_to_ns(state.header.stamp)) / 1e6
+        stamp_ns = stamp_to_ns(state.header.stamp)
+        whole_ms = (heard_ns - stamp_ns) / 1e6
         return {
+            "stamp_s": stamp_ns / NS_PER_S,
             "overhead": whole_ms - state.total_ms - state.wait_ms,
             "wait": state.wait_ms,
             "model": state.total_ms,
@@ -105,15 +111,16 @@ class Robot(Node):
 
 
 def be_robot(seconds: float) -> None:
-    """The second process: stream for `seconds`, then print the samples."""
+    """The second process: stream for `seconds`, or until terminated, then print the samples."""
     rclpy.init()
     robot = Robot()
     robot.instruct()
     executor = make_executor()
     executor.add_node(robot)
     until_s = time.monotonic() + seconds
-    while time.monotonic() < until_s:
-        executor.spin_once(timeout_sec=0.05)
+    with suppress(ExternalShutdownException):
+        while time.monotonic() < until_s:
+            executor.spin_once(timeout_sec=0.05)
     print(json.dumps(robot.samples()))
 
 

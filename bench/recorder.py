@@ -3,22 +3,18 @@
 One process is the robot: 3 cameras of 640x480 at 30 Hz and joint states at 200 Hz, reliable
 (--qos). Another is the recorder, a third a bare one beside it: the same raw subscriptions, whose
 callbacks call rosbags' MCAP writer (zstd). First compressed images, then raw ones. Prints one JSON
-line and writes out/bench/recorder.json.
+line and writes out/bench/recorder.json. Takes about eight minutes; `--short` about one.
 
 messages_sent, messages_dropped: of the recorder's episodes, by the counters in the messages' own
 headers. cpu_over_bare_writer: CPU time of the recorder's process over that of the bare one while
-both record; on raw images, and `_compressed` on compressed ones. kills, bags_unreadable,
-missing_s_max: recorders killed (SIGKILL) at random moments, bags of them that `a1_data` gives no
-observation of, and the longest time between the first message that was sent and is not in a bag and
-its recorder's end. round_trip_*: bag to LeRobot data set to bag, see `_round_trip`.
+both record; on raw images, and `_compressed` on compressed ones. kills, bags_unreadable, missing_*,
+starved_share: see `_recorder_kills`. round_trip_*: bag to LeRobot data set to bag, see
+`_round_trip`.
 """
 
 import argparse
 import json
 import os
-import random
-import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -26,57 +22,38 @@ import time
 from collections import defaultdict
 from pathlib import Path
 
-os.environ.setdefault("ROS_DOMAIN_ID", str(1 + os.getpid() % 100))
+from a1_ros.domain import own_domain
+
+os.environ.setdefault("ROS_DOMAIN_ID", str(own_domain()))
 os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
 
 import rclpy
+from _recorder_kills import kill_recorders
 from _recorder_robot import (
-    COUNTER,
-    HEADER,
     SPEC,
     be_robot,
-    missing_since,
+    headers,
+    hear_all,
+    make_recorder,
     profile,
-    sent_file,
     streams,
     write_spec,
 )
 from _round_trip import round_trip
-from rclpy.parameter import Parameter
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 
-from a1_core.errors import BagError
 from a1_core.spec import RobotSpec, load_spec
-from a1_data.bag_files import find_bags
 from a1_data.definitions import Definitions
-from a1_data.reader import ReadSettings, open_bags
-from a1_data.storage import look, read
-from a1_recorder.node import RecorderNode
-from a1_recorder.session import left_drafts
 from a1_recorder.subscriptions import message_class
 from a1_ros.executor import make_executor
 
 ROOT = Path(__file__).parents[1]
 OUT = ROOT / "out/bench/recorder.json"
-AT_ONCE = 4
-PATIENCE_S = 30.0
+FULL = {"seconds": 300.0, "raw_seconds": 30.0, "kills": 100}
+SHORT = {"seconds": 10.0, "raw_seconds": 5.0, "kills": 8}
 
 
-def make_recorder(spec: RobotSpec, folder: Path) -> RecorderNode:
-    values = {"robot": str(spec.path), "folder": str(folder), "reserve_mb": 0}
-    node = RecorderNode(parameter_overrides=[Parameter(n, value=v) for n, v in values.items()])
-    node.trigger_configure()
-    node.trigger_activate()
-    return node
-
-
-def hear_all(executor, counts) -> None:
-    """Spin until every one of `counts()` is more than nothing."""
-    while not all(counts()):
-        executor.spin_once(timeout_sec=0.1)
-
-
-def be_recorder(spec: RobotSpec, folder: Path, seconds: float, ready: Path | None = None) -> None:
+def be_recorder(spec: RobotSpec, folder: Path, seconds: float) -> None:
     """Record one episode and print CPU seconds, messages dropped in the queue and the rest."""
     rclpy.init()
     node = make_recorder(spec, folder)
@@ -86,8 +63,6 @@ def be_recorder(spec: RobotSpec, folder: Path, seconds: float, ready: Path | Non
     mine = [s for s in node._session.streams if s.topic.name in wanted]
     hear_all(executor, lambda: [s.received and s.single for s in mine])
     node._begin("pick up the cube", "bench")
-    if ready is not None:
-        ready.touch()
     until_s, before_s = time.monotonic() + seconds, time.process_time()
     while time.monotonic() < until_s:
         executor.spin_once(timeout_sec=0.05)
@@ -119,7 +94,7 @@ def be_bare(spec: RobotSpec, folder: Path, seconds: float) -> None:
                     writer.write(connection, time.time_ns(), data)
 
             kind = message_class(topic.msgtype)
-            node.create_subscription(kind, topic.topic, hear, profile(topic.qos), raw=True)
+            node.create_subscription(kind, topic.topic, hear, profile(topic), raw=True)
         executor = make_executor()
         executor.add_node(node)
         hear_all(executor, lambda: [counts[topic.name] for topic in streams(spec)])
@@ -128,18 +103,6 @@ def be_bare(spec: RobotSpec, folder: Path, seconds: float) -> None:
         while time.monotonic() < until_s:
             executor.spin_once(timeout_sec=0.05)
     print(json.dumps({"cpu_s": time.process_time() - before_s, "messages": sum(counts.values())}))
-
-
-def headers(path: Path, wanted: set[str]) -> dict[str, list[tuple[int, int]]]:
-    """Stamp (ns) and counter of every message in a bag, by topic."""
-    found: dict[str, list[tuple[int, int]]] = defaultdict(list)
-    (files,) = find_bags(path)
-    for file in files.files:
-        for raw in read(file, look(file, files.findings), wanted, files.findings):
-            sec, nanosec, _ = HEADER.unpack_from(raw.data, 4)
-            count = int(raw.data[16 : 16 + COUNTER])
-            found[raw.channel.topic].append((sec * 1_000_000_000 + nanosec, count))
-    return found
 
 
 def start(mode: str, kind: str, *arguments: object) -> subprocess.Popen:
@@ -178,94 +141,13 @@ def record(kind: str, qos: str, seconds: float, folder: Path) -> dict[str, float
     }
 
 
-def kill_recorders(kills: int, folder: Path) -> tuple[int, int, float]:
-    """Recorders killed, unreadable bags, longest time missing (s). Forks: imports are paid once."""
-    folder.mkdir()
-    spec = write_spec(folder / "spec.yaml", "compressed", "reliable")
-    wanted = {topic.name for topic in streams(spec)}
-    robot = start("robot", "compressed", "--folder", folder)
-    killed, unreadable, missing_s = 0, 0, 0.0
-    rng = random.Random(0)
-    try:
-        wait_for_robot(robot, folder, wanted)
-        for begin in range(0, kills, AT_ONCE):
-            folders = [folder / f"bag{k}" for k in range(begin, min(kills, begin + AT_ONCE))]
-            children = [(fork_recorder(spec, path), path) for path in folders]
-            ends = [end_of(child, path, rng.uniform(0.0, 1.5)) for child, path in children]
-            for path, end in zip(folders, ends, strict=True):
-                if end is None:
-                    print(f"{path}: heard nothing within {PATIENCE_S} s", file=sys.stderr)
-                    continue
-                began_ns, killed_ns = end
-                killed += 1
-                (draft,) = left_drafts(path)
-                good, found = look_at(draft, spec, wanted)
-                late = killed_ns - began_ns > 1_000_000_000
-                # What was killed within its first second may hold nothing yet.
-                unreadable += good is None or (late and not good)
-                for topic in wanted:
-                    newest = found[topic][-1][1] if found.get(topic) else None
-                    since_ns = missing_since(folder, topic, newest, began_ns)
-                    missing_s = max(missing_s, (killed_ns - since_ns) / 1e9)
-                shutil.rmtree(path)
-    finally:
-        robot.kill()
-        robot.wait()
-    return killed, unreadable, missing_s
-
-
-def wait_for_robot(robot: subprocess.Popen, folder: Path, topics: set[str]) -> None:
-    """Wait until it sends on all topics, so that no recorder waits for its start."""
-    files = [sent_file(folder, topic) for topic in topics]
-    while not all(file.exists() and file.stat().st_size for file in files):
-        if robot.poll() is not None:
-            raise SystemExit(f"the robot ended with {robot.returncode}; its output says why")
-        time.sleep(0.05)
-
-
-def end_of(child: int, folder: Path, after_s: float) -> tuple[int, int] | None:
-    """Kill a recorder some time after it records; when it began and when it ended (ns).
-
-    One that hears nothing within PATIENCE_S is no measurement: None.
-    """
-    until_s = time.monotonic() + PATIENCE_S
-    ready = folder / "ready"
-    while not ready.exists() and time.monotonic() < until_s:
-        time.sleep(0.01)
-    time.sleep(after_s)
-    os.kill(child, signal.SIGKILL)
-    killed_ns = time.time_ns()
-    os.waitpid(child, 0)
-    return (ready.stat().st_mtime_ns, killed_ns) if ready.exists() else None
-
-
-def look_at(draft: Path, spec: RobotSpec, wanted: set[str]) -> tuple[bool | None, dict]:
-    """Whether a bag gives an observation, None where it cannot be opened; and its headers."""
-    try:
-        (bag,) = open_bags(draft, spec, ReadSettings())
-        return any(True for _ in bag.frames()), headers(draft, wanted)
-    except BagError as error:
-        print(f"{draft}: {error}", file=sys.stderr)
-        return None, {}
-
-
-def fork_recorder(spec: RobotSpec, folder: Path) -> int:
-    """A recorder in a process of its own; folder/ready is there once it records."""
-    folder.mkdir()
-    child = os.fork()
-    if child == 0:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
-        be_recorder(spec, folder, 3600.0, folder / "ready")
-        os._exit(0)
-    return child
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=10.0, help="of compressed images")
-    parser.add_argument("--raw-seconds", type=float, default=5.0, help="of raw images")
+    parser.add_argument("--short", action="store_true", help=f"{SHORT} in place of {FULL}")
+    parser.add_argument("--seconds", type=float, help="of compressed images")
+    parser.add_argument("--raw-seconds", type=float, help="of raw images")
     parser.add_argument("--qos", choices=("sensor", "reliable"), default="reliable")
-    parser.add_argument("--kills", type=int, default=8)
+    parser.add_argument("--kills", type=int)
     parser.add_argument("--trip-seconds", type=float, default=5.0, help="of the round trip")
     parser.add_argument("--mode", choices=("robot", "recorder", "bare"), help=argparse.SUPPRESS)
     parser.add_argument("--kind", help=argparse.SUPPRESS)
@@ -280,12 +162,15 @@ def main() -> None:
         else:
             be_bare(spec, arguments.folder / "bare", arguments.seconds)
         return
+    for name, value in (SHORT if arguments.short else FULL).items():
+        if getattr(arguments, name) is None:
+            setattr(arguments, name, value)
     with tempfile.TemporaryDirectory() as directory:
         compressed = record(
             "compressed", arguments.qos, arguments.seconds, Path(directory) / "compressed"
         )
         raw = record("raw", arguments.qos, arguments.raw_seconds, Path(directory) / "raw")
-        killed, unreadable, missing_s = kill_recorders(arguments.kills, Path(directory) / "kills")
+        kills = kill_recorders(arguments.kills, Path(directory) / "kills")
         errors = round_trip(load_spec(SPEC), Path(directory) / "round_trip", arguments.trip_seconds)
     figures = [
         ("messages_sent", compressed["sent"] + raw["sent"], "1"),
@@ -297,9 +182,11 @@ def main() -> None:
         ("cpu_over_bare_writer_compressed", compressed["cpu_s"] / compressed["bare_cpu_s"], "1"),
         ("cpu_share_raw", raw["cpu_s"] / arguments.raw_seconds, "1"),
         ("cpu_share_compressed", compressed["cpu_s"] / arguments.seconds, "1"),
-        ("kills", killed, "1"),
-        ("bags_unreadable", unreadable, "1"),
-        ("missing_s_max", missing_s, "s"),
+        ("kills", kills.killed, "1"),
+        ("bags_unreadable", kills.unreadable, "1"),
+        ("missing_s_max", kills.missing_s, "s"),
+        ("missing_of_taken_s_max", kills.missing_of_taken_s, "s"),
+        ("starved_share", kills.starved_share, "1"),
         *((name, error, "1") for name, error in errors.items()),
     ]
     rows = [{"name": n, "value": round(float(v), 9), "unit": unit} for n, v, unit in figures]

@@ -11,7 +11,9 @@ import tempfile
 import threading
 from pathlib import Path
 
-os.environ.setdefault("ROS_DOMAIN_ID", str(1 + os.getpid() % 100))
+from a1_ros.domain import own_domain
+
+os.environ.setdefault("ROS_DOMAIN_ID", str(own_domain()))
 os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -28,7 +30,10 @@ from a1_views.report import write_report
 OUT = Path(__file__).parents[1] / "out/screenshots"
 PAST_S, LONGEST_S = 60.0, 120.0
 OFTEN = ("/a1/controller_state", "/a1/thumbnails")
-DECODED = "[...document.images].every((image) => image.complete)"
+DECODED = (
+    "[...document.images].every((image) => image.complete)"
+    " && [...document.querySelectorAll('video')].every((video) => video.readyState >= 2)"
+)
 FULL = "document.querySelector('#pictures img') && document.querySelectorAll('canvas').length === 3"
 
 
@@ -61,10 +66,11 @@ def _live(browser, folder: Path) -> list[Path]:
         executor.add_node(each)
     thread = threading.Thread(target=executor.spin, daemon=True)
     thread.start()
-    ended = threading.Event()
-    telling = threading.Thread(target=_tell, args=(stager, ended), daemon=True)
+    present, ended = threading.Event(), threading.Event()
+    telling = threading.Thread(target=_tell, args=(stager, present, ended), daemon=True)
     telling.start()
     try:
+        present.wait()
         return pictures(browser, node.address, folder, "page", ready=FULL)
     finally:
         ended.set()
@@ -76,8 +82,11 @@ def _live(browser, folder: Path) -> list[Path]:
         rclpy.shutdown()
 
 
-def _tell(stager, ended: threading.Event) -> None:
-    """The past minute at once, then the run goes on until the pictures are taken."""
+def _tell(stager, present: threading.Event, ended: threading.Event) -> None:
+    """The past minute at once, then the run goes on until the pictures are taken.
+
+    `present` is set when what is told is no longer of the past.
+    """
     stage = Stage(stager)
     while not stage.heard_by("/a1/exit_state"):
         if ended.wait(0.05):
@@ -87,6 +96,8 @@ def _tell(stager, ended: threading.Event) -> None:
         if one.at_ns < now_ns and one.topic in OFTEN:
             continue
         ahead_s = (one.at_ns - node_now_ns(stager)) / NS_PER_S
+        if ahead_s > 0.0:
+            present.set()
         # No reader keeps more than its queue: what is past is told as fast as it is taken.
         if ended.wait(max(0.001, ahead_s)):
             return

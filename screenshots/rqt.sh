@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Photographs a simulated run: out/screenshots/*.png. `make screenshots` calls it.
+# Photographs a simulated run: out/screenshots/rqt-*.png. `make screenshots` calls it.
 set -eu
 root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 out="$root/out/screenshots"
@@ -12,4 +12,7 @@ mkdir -p "$out"
 run=$!
 trap 'kill "$run" 2>/dev/null && wait "$run" || true' EXIT
 
-"$root/a1" run a1_rqt photograph --instruction "touch the red cube" --out "$out"
+# Three tasks, so that the minute that the window shows has something to tell.
+"$root/a1" run a1_rqt photograph --out "$out" --chunks 45 --patience 900 \
+    --instruction "put the blue cube in the bowl" --instruction "touch the red cube" \
+    --instruction "put the yellow cube in the bowl"

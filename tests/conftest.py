@@ -1,8 +1,15 @@
-"""The repository, and the bring-up package as it is installed, for every test."""
+"""The repository, the bring-up package as it is installed, and a DDS domain, for every test."""
 
+import gc
+import os
 from pathlib import Path
 
 import pytest
+
+from a1_ros.domain import isolate, own_ports_in_use
+
+# Before any test imports rclpy; processes that tests start inherit it.
+isolate()
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -11,6 +18,18 @@ ROOT = Path(__file__).resolve().parents[1]
 def root() -> Path:
     """The repository's folder."""
     return ROOT
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_participant_is_left(request) -> None:
+    """A participant that an earlier module left behind would hide later ones from each other."""
+    if request.session.testsfailed:
+        return  # what a failed test had in its hands is kept for its report
+    gc.collect()  # nodes hang in reference cycles, and the DDS participant with them
+    left = own_ports_in_use(int(os.environ["ROS_DOMAIN_ID"]))
+    assert not left, (
+        f"the module before did not destroy a node or shut down a context: UDP ports {left}"
+    )
 
 
 @pytest.fixture

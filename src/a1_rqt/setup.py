@@ -15,12 +15,14 @@ setup(
     zip_safe=True,
     maintainer="A1 for ROS 2 developers",
     maintainer_email="a1-ros2@example.org",
-    description="Shows a running policy: an rqt plugin and a window of its own",
+    description="Shows a running policy: an rqt plugin, a window of its own, the report of a bag",
     license="Apache-2.0",
     entry_points={
         "console_scripts": [
             "exits = a1_rqt.main:main",
             "photograph = a1_rqt.photograph:main",
+            # Lives in a1_views, beside what it shares with the page; nothing here imports it.
+            "report = a1_views.report:main",
         ],
     },
 )

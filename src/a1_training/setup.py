@@ -18,9 +18,9 @@ setup(
     license="Apache-2.0",
     entry_points={
         "console_scripts": [
-            "calibrate_tiny = a1_training.calibrate_tiny:main",
             "convert_checkpoint = a1_training.convert_checkpoint:main",
             "demonstrations = a1_training.demonstrations:main",
+            "prepare_table = a1_training.prepare_table:main",
             "train = a1_training.train:main",
             "train_tiny = a1_training.train_tiny:main",
         ]

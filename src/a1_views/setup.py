@@ -21,7 +21,6 @@ setup(
         "console_scripts": [
             "page = a1_views.page:main",
             "foxglove = a1_views.foxglove:main",
-            "report = a1_views.report:main",
         ],
         "a1_ros.nodes": [
             "page = a1_views.page:PageNode",

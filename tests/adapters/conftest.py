@@ -1,6 +1,5 @@
 """Robots of every protocol: stand-in on the vendor's topics, controller, scripted policy."""
 
-import os
 import sys
 import threading
 import time
@@ -12,9 +11,6 @@ sys.path.insert(0, str(ROOT / "tests" / "interfaces"))
 import interface_builder
 
 interface_builder.ensure()
-os.environ["ROS_DOMAIN_ID"] = str(1 + os.getpid() % 100)
-os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
-os.environ.pop("ROS_STATIC_PEERS", None)
 
 import pytest
 import rclpy
@@ -37,7 +33,7 @@ PATIENCE_S = 2.0
 class Rig:
     """Stand-in and scripted policy, spun in a thread; the controller too where asked for."""
 
-    def __init__(self, spec: RobotSpec, *, controller: bool = True) -> None:
+    def __init__(self, spec: RobotSpec, *, controller: bool = True, physics: bool = False) -> None:
         rclpy.init()
         self.spec = spec
         self._executor = make_executor()
@@ -46,6 +42,7 @@ class Rig:
                 parameter_overrides=[
                     Parameter("robot", value=str(spec.path)),
                     Parameter("settle_s", value=0.0),
+                    Parameter("physics", value=physics),
                 ],
                 use_global_arguments=False,
             )
@@ -142,11 +139,11 @@ def spec_of(tmp_path) -> Callable[[str], RobotSpec]:
 
 @pytest.fixture
 def rig_of(spec_of) -> Iterator[Callable[..., Rig]]:
-    """`rig_of(name, controller=True)`: a robot that runs."""
+    """`rig_of(name, controller=True, physics=False)`: a robot that runs."""
     rigs: list[Rig] = []
 
-    def make(name: str, *, controller: bool = True) -> Rig:
-        rigs.append(Rig(spec_of(name), controller=controller))
+    def make(name: str, *, controller: bool = True, physics: bool = False) -> Rig:
+        rigs.append(Rig(spec_of(name), controller=controller, physics=physics))
         return rigs[-1]
 
     yield make

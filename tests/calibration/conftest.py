@@ -1,11 +1,7 @@
 """Episodes of the simulated Franka in bags, and a checkpoint, made once."""
 
-import os
 import sys
 from pathlib import Path
-
-os.environ["ROS_DOMAIN_ID"] = str(1 + os.getpid() % 100)
-os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
 
 import pytest
 import torch

@@ -48,9 +48,9 @@ def test_the_file_carries_bindings_bags_and_certificate(done, spec, checkpoint):
     assert sum(len(bag.certify) for bag in file.bags.values()) == 4
     assert file.certificate is not None
     assert file.certificate.episodes == 4
-    assert file.certificate.evidence.deviation == "joint_rad"
+    assert file.certificate.evidence.deviation == "tool_tip_m"
     assert file.certificate.evidence.executed_rows == 5
-    assert file.certificate.evidence.forward_kinematics == ""
+    assert file.certificate.evidence.forward_kinematics == spec.kinematics.digest
     assert file.certificate.evidence.p_value == pytest.approx(0.5**4)
     assert len(file.safer) == file.certificate.evidence.member
     assert file.episodes == 4
@@ -172,9 +172,29 @@ def test_a_budget_without_a_promise(make_request, done, spec, silent):
     assert rates @ (np.array(outcome.file.thresholds.exits) + 1) / 8 <= 0.5
 
 
-def test_exits_may_be_left_out(make_request, done, spec, silent, checkpoint, bags):
+def test_thresholds_may_aim_at_the_least_loss(make_request, done, spec, silent):
+    given = {"promise": None, "budget": parse_budget("depth=0.7"), "v_file": done[0].v_path}
+    request = make_request(**given, fit="least_loss")
+    outcome = calibrate(request, spec, silent)
+    file = read_thresholds(request.out)
+    assert (file.fit, file.distribution) == ("least_loss", "none")
+    assert file.parameter > 0.0
+    assert file.requested_rates == file.realised_rates
+    rates = np.array(file.realised_rates)
+    assert rates @ (np.array(file.thresholds.exits) + 1) / 8 <= 0.7
+    assert "no distribution was aimed at" in outcome.report.read_text()
+    with pytest.raises(ThresholdsError, match=r"parameter is 0\.5, with mode least_loss"):
+        make_request(fit="least_loss", parameter=0.5)
+
+
+@pytest.mark.parametrize("fit", ["mass", "least_loss"])
+def test_exits_may_be_left_out(make_request, done, spec, silent, checkpoint, fit):
     request = make_request(
-        promise=None, budget=parse_budget("flops=0.7"), choose_exits=True, v_file=done[0].v_path
+        promise=None,
+        budget=parse_budget("flops=0.7"),
+        choose_exits=True,
+        fit=fit,
+        v_file=done[0].v_path,
     )
     file = calibrate(request, spec, silent).file
     config = load_checkpoint(checkpoint, spec).config
@@ -188,18 +208,18 @@ def test_a_budget_that_cannot_be_kept_names_what_can(make_request, done, spec, s
         calibrate(request, spec, silent)
 
 
-def test_the_tool_tip_is_measured_through_forward_kinematics(make_request, bags, spec, silent):
+def test_the_unit_decides_whether_tips_or_joints_are_measured(make_request, bags, spec, silent):
     request = make_request(
         fit_bags=(bags / "episode_000", bags / "episode_001"),
-        promise=Promise(risk=0.95, tolerance=0.5, unit="m", gripper=2.0),
-        forward_kinematics="a1_world.kinematics:forward_kinematics",
+        promise=Promise(risk=0.95, tolerance=0.5, unit="rad", gripper=2.0),
     )
     outcome = calibrate(request, spec, silent)
-    assert "500 mm at the tool tip" in outcome.message
-    with pytest.raises(ThresholdsError, match="--forward-kinematics module:function"):
-        calibrate(replace(request, forward_kinematics=""), spec, silent)
-    with pytest.raises(SpecError, match="nowhere:f"):
-        calibrate(replace(request, forward_kinematics="nowhere:f"), spec, silent)
+    assert "0.5 rad at a joint" in outcome.message
+    evidence = outcome.file.certificate.evidence
+    assert (evidence.deviation, evidence.forward_kinematics) == ("joint_rad", "")
+    unknown = replace(spec, arms=(replace(spec.arms[0], chain=None),))
+    with pytest.raises(SpecError, match="kinematics are GAP"):
+        calibrate(replace(request, promise=replace(request.promise, unit="m")), unknown, silent)
 
 
 def test_bags_named_for_the_certificate_are_used_for_nothing_else(make_request, bags, spec, silent):

@@ -10,6 +10,7 @@ from a1_core.chunk import (
     RotationKind,
     Source,
     absolute_rows,
+    cut_short,
     is_gripper,
 )
 from a1_core.errors import A1Error
@@ -88,3 +89,23 @@ def test_gripper_names() -> None:
         True,
         False,
     ]
+
+
+@pytest.mark.parametrize(
+    ("age_ms", "committed", "rows"), [(0, 0, 2), (40, 0, 3), (100, 0, 3), (350, 0, 6), (0, 5, 5)]
+)
+def test_a_chunk_that_is_cut_short_ends_where_the_arm_can_come_to_rest(age_ms, committed, rows):
+    actions_HD = np.arange(30, dtype=np.float32).reshape(10, 3)
+    chunk = replace(CHUNK, stamp_ns=7, actions_HD=actions_HD, committed_rows=committed)
+    short = cut_short(chunk, 7 + age_ms * 1_000_000)
+    np.testing.assert_array_equal(short.actions_HD, actions_HD[:rows])
+    last_due_ms = (rows - 1) * 100
+    assert last_due_ms >= age_ms + 100
+
+
+def test_a_chunk_that_is_nearly_over_stays_as_it_is() -> None:
+    assert cut_short(CHUNK, 10**12).horizon == CHUNK.horizon
+    fast = replace(CHUNK, period_ns=20_000_000, actions_HD=np.zeros((30, 3), np.float32))
+    assert cut_short(fast, 0).horizon == 6
+    slow = replace(CHUNK, period_ns=10**9, actions_HD=np.zeros((30, 3), np.float32))
+    assert cut_short(slow, -(10**9)).horizon == 2

@@ -14,6 +14,7 @@ CONTENTS = {path.stem: yaml.safe_load(path.read_text()) for path in PATHS}
 WHERE = Path("some/robot.yaml")
 # What may be left out, and mappings that the spec hands on as they are.
 OPTIONAL = {"unit", "wire_names", "urdf_names", "stop", "arguments", "made_from"}
+OPTIONAL |= {"model", "meshes", "attached", "left_out", "model_joints"}
 FREE = {"arguments", "request", "required_parameters"}
 
 each = pytest.mark.parametrize("name", sorted(CONTENTS))
@@ -144,6 +145,9 @@ def changed(name: str, path: str, value: object) -> dict:
         ("ur5e", "gripper.command.type", "x", "key 'type' is unknown"),
         ("ur5e", "gripper.unit", "inch", "write one of rad, m"),
         ("ur5e", "gripper.command.open", 0.8, "differs from `closed`"),
+        ("aloha", "model.model_joints", ["waist"], "write 12, one for each joint"),
+        ("aloha", "model.fingers.left_gripper", [], "write a list of mappings"),
+        ("ur5e", "model.attached", {"file": "x"}, "key 'site' is missing"),
         ("arx5", "gripper.command.topic", "/x", "key 'topic' is unknown"),
     ],
 )

@@ -6,7 +6,7 @@ import pytest
 import yaml
 from scipy.optimize import least_squares
 
-from a1_core.chunk import ActionSpace, DeltaBase
+from a1_core.chunk import ActionSpace, DeltaBase, RotationKind
 from a1_core.errors import SpecError
 from a1_core.spec import RobotSpec, load_spec
 
@@ -91,6 +91,8 @@ def _set(content: dict, path: str, value: object) -> None:
         ("cameras.0.width", 1.5, "whole number"),
         ("policy.period_s", "0.1", "finite number"),
         ("policy.action_space", "joints", "write one of joint_position"),
+        ("policy.action_space", "ee_pose", "key 'rotation' is missing"),
+        ("policy.rotation", "rotvec", "key 'rotation' is unknown"),
         ("operating_limits.velocity.value", "GAP", "write 7 numbers"),
         ("operating_limits.velocity.value", [3.0] * 7, "stay inside the vendor's"),
         ("operating_limits.velocity.value", [0.0] * 7, "positive"),
@@ -189,3 +191,20 @@ def test_operating_box_holds_the_table_top(spec: RobotSpec, x: float, y: float, 
     np.testing.assert_allclose(pose[:3, :3], down, atol=1e-2)
     assert (limits.workspace.lower <= [x, y, z]).all()
     assert (limits.workspace.upper >= [x, y, z]).all()
+
+
+def test_poses_have_columns_of_their_own_by_the_form_of_their_rotations(
+    tmp_path: Path, spec: RobotSpec, content: dict
+) -> None:
+    assert spec.policy_names == spec.action_names
+    content["policy"] |= {"action_space": "ee_delta", "rotation": "rot6d"}
+    robot = _load(tmp_path, content)
+    columns = ("x", "y", "z", "r11", "r21", "r31", "r12", "r22", "r32", "gripper")
+    assert robot.policy_names == columns
+    assert robot.pose_frames == ("fr3_link0", "fr3_hand_tcp")
+    assert robot.action_names == spec.action_names
+    two = load_spec(Path(__file__).parents[2] / "config/robots/aloha.yaml")
+    names = two.pose_names(RotationKind.ROTVEC)
+    assert names[5:7] == ("left_rz", "right_x")
+    assert names[12:] == ("left_gripper", "right_gripper")
+    assert two.pose_frames == ("world", "")

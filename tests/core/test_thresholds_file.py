@@ -54,7 +54,7 @@ EVIDENCE = Evidence(
     member=2,
     members=16,
     executed_rows=5,
-    forward_kinematics="robot:tip",
+    forward_kinematics="5f3a" * 16,
 )
 CERTIFIED = replace(
     FILE,

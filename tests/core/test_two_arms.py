@@ -124,7 +124,7 @@ def chunk_of(spec: RobotSpec, rows_HD: np.ndarray, period_ns: int = PERIOD_NS) -
 def test_the_workspace_of_either_arm_counts(
     openarm: RobotSpec, start_D: np.ndarray, arm: int
 ) -> None:
-    gate = SafetyGate(openarm, ChainKinematics([a.chain for a in openarm.arms]))
+    gate = SafetyGate(openarm, openarm.kinematics)
     rows_HD = np.repeat(start_D[None], 16, axis=0)
     assert gate.check(chunk_of(openarm, rows_HD), rows_HD).accepted
     # The elbow stretches: the hand sinks out of its box, below 0.2 m.
@@ -132,7 +132,7 @@ def test_the_workspace_of_either_arm_counts(
     verdict = gate.check(chunk_of(openarm, rows_HD), rows_HD)
     assert verdict.accepted
     assert 2 <= len(verdict.rows_HD) < 16
-    tips = ChainKinematics([a.chain for a in openarm.arms])(rows_HD[len(verdict.rows_HD)])
+    tips = openarm.kinematics(rows_HD[len(verdict.rows_HD)])
     boxes = [openarm.operating_limits.workspaces[a.name] for a in openarm.arms]
     outside = [bool((tip < box.lower).any()) for tip, box in zip(tips, boxes, strict=True)]
     assert outside == [arm == 0, arm == 1]

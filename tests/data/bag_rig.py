@@ -82,7 +82,16 @@ def text(data: str):
     return make(TEXT, data=data)
 
 
-def event(number: int, running: bool, *, instruction="", success=False, failed=False):
+def event(
+    number: int,
+    running: bool,
+    *,
+    instruction="",
+    success=False,
+    failed=False,
+    steps=(),
+    steps_done=0,
+):
     return make(
         EPISODE,
         header=header(START),
@@ -96,6 +105,8 @@ def event(number: int, running: bool, *, instruction="", success=False, failed=F
         colour="",
         instruction=instruction,
         phase="",
+        steps=list(steps),
+        steps_done=steps_done,
     )
 
 

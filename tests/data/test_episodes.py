@@ -310,6 +310,46 @@ def test_a_definition_that_cannot_be_used_gives_way_to_the_common_one(run, bag_p
     assert_same(frames, live(run.spec, run.messages))
 
 
+def several_steps(run, *more) -> list:
+    """An episode in which the world saw the first of two steps done at 0.8 s."""
+    steps = ("touch red", "touch blue")
+    whole = "touch red, then touch blue"
+    told = [
+        (
+            "/sim/episode",
+            EPISODE,
+            at_s,
+            event(1, True, instruction=whole, steps=steps, steps_done=n),
+        )
+        for at_s, n in ((0.3, 0), (0.5, 0), (0.8, 1), (1.0, 1))
+    ]
+    return with_messages(run, *told, *more)
+
+
+def words_at(frames) -> set[tuple[str, bool]]:
+    """Instructions of frames, and whether they are of those after 0.8 s."""
+    return {(f.observation.instruction, f.received_ns - START >= 0.8 * S) for f in frames}
+
+
+def test_of_several_steps_the_one_in_hand_is_the_instruction(run, bag_path):
+    frames, bag = read(write_bag(bag_path, several_steps(run)), run.spec)
+    assert [e.instruction_source for e in bag.episodes] == ["events"]
+    assert words_at(frames) == {("touch red", False), ("touch blue", True)}
+
+
+def test_of_several_steps_the_policy_knew_what_it_was_told(run, bag_path):
+    told = [
+        ("/a1/instruction", TEXT, at_s, text(said))
+        for at_s, said in ((0.2, "touch red"), (1.1, "touch blue"))
+    ]
+    frames, bag = read(write_bag(bag_path, several_steps(run, *told)), run.spec)
+    assert [e.instruction_source for e in bag.episodes] == ["topic"]
+    mine = [f for f in frames if f.received_ns - START < 1.1 * S]
+    assert {f.observation.instruction for f in mine} == {"touch red"}
+    rest = [f for f in frames if f.received_ns - START > 1.1 * S]
+    assert rest and {f.observation.instruction for f in rest} == {"touch blue"}
+
+
 def test_a_label_of_a_bag_of_one_episode_wins_over_everything():
     custom = {"labelled_outcome": "failure", "labelled_instruction": "touch blue"}
     one = Episode(index=0, number=1, outcome="success", instructions=((0, "touch red"),))

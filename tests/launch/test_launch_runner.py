@@ -164,7 +164,7 @@ def test_a_command_is_what_ros2_launch_would_start(tmp_path, monkeypatch):
     assert content == {"/**/n": {"ros__parameters": {"rate": 0.5, "word": "12"}}}
     assert made.environment["E"] == "1"
     with pytest.raises(LaunchError, match="package 'p' has no executable 'other'"):
-        find_executable(node_run(executable="other"))
+        find_executable("p", "other", where="a.launch.xml")
 
 
 def test_a_value_in_the_launch_file_beats_the_parameter_file(tmp_path, monkeypatch):

@@ -81,12 +81,6 @@ def test_it_leads_to_its_spec_and_nothing_is_armed(bringup_share, file, argument
 
 
 @each_variant
-def test_kinematics_are_those_of_the_spec(bringup_share, file, arguments, name):
-    nodes = nodes_of(bringup_share, file, arguments)
-    assert values_of(nodes["controller"])["forward_kinematics"] == ""
-
-
-@each_variant
 def test_cameras_come_from_where_the_arguments_say(bringup_share, file, arguments, name):
     path = bringup_share / "launch" / f"{file}.launch.xml"
     images = [a.name for a in declared_arguments(path) if a.name.endswith("_image")]

@@ -12,6 +12,7 @@ import published as pub
 import pytest
 import torch
 
+from a1_core.chunk import ActionSpace, DeltaBase
 from a1_core.exit_rule import Thresholds
 from a1_core.normaliser import Normaliser
 from a1_core.observation import Observation
@@ -133,8 +134,14 @@ def spec():
     return SimpleNamespace(
         robot="franka",
         action_names=NAMES,
+        policy_names=NAMES,
         dim=8,
-        policy=SimpleNamespace(period_s=0.1, horizon=16),
+        policy=SimpleNamespace(
+            period_s=0.1,
+            horizon=16,
+            action_space=ActionSpace.JOINT_DELTA,
+            delta_base=DeltaBase.OBSERVED,
+        ),
         cameras=(SimpleNamespace(name="front"), SimpleNamespace(name="wrist")),
         digest="s",
         path="franka.yaml",

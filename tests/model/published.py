@@ -10,6 +10,8 @@ from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Whitespace
 
+from a1_core.chunk import ActionSpace, DeltaBase
+
 HIDDEN, LAYERS, HEADS, KV_HEADS, FFN = 64, 4, 4, 2, 96
 HEAD_DIM = HIDDEN // HEADS
 THETA, EPS = 1e6, 1e-6
@@ -268,8 +270,14 @@ def robot(dim=4, horizon=CHUNK, cameras=("front",)):
     return SimpleNamespace(
         robot="arm",
         action_names=tuple(f"j{i}" for i in range(dim)),
+        policy_names=tuple(f"j{i}" for i in range(dim)),
         dim=dim,
-        policy=SimpleNamespace(period_s=0.1, horizon=horizon),
+        policy=SimpleNamespace(
+            period_s=0.1,
+            horizon=horizon,
+            action_space=ActionSpace.JOINT_DELTA,
+            delta_base=DeltaBase.OBSERVED,
+        ),
         cameras=tuple(SimpleNamespace(name=name) for name in cameras),
         digest="s",
         path="arm.yaml",

@@ -11,6 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from a1_core.chunk import ActionSpace, DeltaBase
 from a1_core.errors import CheckpointError
 from a1_core.policy import ExitSetting
 from a1_model import weights
@@ -125,19 +126,26 @@ def test_wrong_tensors_are_refused(save, spec, change, message):
         load_checkpoint(directory, spec)
 
 
+def other_policy(spec, **change):
+    return {"policy": SimpleNamespace(**(vars(spec.policy) | change))}
+
+
 @pytest.mark.parametrize(
     ("field", "change"),
     [
-        ("names", {"action_names": ("other",) * 8}),
-        ("dim", {"dim": 7}),
-        ("horizon", {"policy": SimpleNamespace(period_s=0.1, horizon=8)}),
-        ("period_s", {"policy": SimpleNamespace(period_s=0.2, horizon=16)}),
-        ("cameras", {"cameras": (SimpleNamespace(name="front"),)}),
+        ("robot", lambda spec: {"robot": "franka_of_another_maker"}),
+        ("action_space", lambda s: other_policy(s, action_space=ActionSpace.JOINT_POSITION)),
+        ("delta_base", lambda s: other_policy(s, delta_base=DeltaBase.PREVIOUS_ROW)),
+        ("names", lambda spec: {"policy_names": ("other",) * 8}),
+        ("dim", lambda spec: {"dim": 7}),
+        ("horizon", lambda spec: other_policy(spec, horizon=8)),
+        ("period_s", lambda spec: other_policy(spec, period_s=0.2)),
+        ("cameras", lambda spec: {"cameras": (SimpleNamespace(name="front"),)}),
     ],
 )
 def test_another_robot_is_refused(save, spec, field, change):
-    other = SimpleNamespace(**(vars(spec) | change))
-    with pytest.raises(CheckpointError, match=field):
+    other = SimpleNamespace(**(vars(spec) | change(spec)))
+    with pytest.raises(CheckpointError, match=f": {field}: the checkpoint has"):
         load_checkpoint(save(), other)
 
 

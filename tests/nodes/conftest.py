@@ -1,15 +1,11 @@
 """ROS for the tests of nodes: a domain of this process, this machine only, a spinning executor."""
 
-import os
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-os.environ["ROS_DOMAIN_ID"] = str(1 + os.getpid() % 100)
-os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
-os.environ.pop("ROS_STATIC_PEERS", None)
 # What tests of several files share lies beside them: policy_rig.
 sys.path.insert(0, str(Path(__file__).parent))
 

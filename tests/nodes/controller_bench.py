@@ -55,10 +55,10 @@ def chunk(stamp_ns: int, seq: int = 1, *, reach: float = 0.15, **changes) -> Act
 class Bench:
     """A controller and an arm that is always where it is commanded to be."""
 
-    def __init__(self, **settings) -> None:
+    def __init__(self, gate: SafetyGate | None = None, **settings) -> None:
         self.now = Now(node_ns=10_000_000_000, watch_ns=77_000_000_000)
         values = {"hardware": False} | settings
-        gate = SafetyGate(SPEC, None)
+        gate = gate or SafetyGate(SPEC, None)
         self.controller = Controller(SPEC, ControllerSettings(**values), gate, self.now)
         self.arm_D = HOME_D.copy()
         self.speaking = True

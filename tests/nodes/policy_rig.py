@@ -110,6 +110,7 @@ class KnownPolicy:
         self.observations = []
         self.settings = []
         self.deadlines = []
+        self.prefixes = []
         self.resets = 0
         self.end = 0.0
         self.delay_s = 0.0
@@ -119,10 +120,11 @@ class KnownPolicy:
     def reset(self) -> None:
         self.resets += 1
 
-    def act(self, observation, *, setting, deadline_s=None) -> PolicyOutput:
+    def act(self, observation, *, setting, deadline_s=None, prefix=None) -> PolicyOutput:
         self.observations.append(observation)
         self.settings.append(setting)
         self.deadlines.append(deadline_s)
+        self.prefixes.append(prefix)
         if self.error is not None:
             raise self.error
         time.sleep(self.delay_s)

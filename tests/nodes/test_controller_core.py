@@ -11,6 +11,8 @@ from controller_bench import HOME_D, READY, SPEC, TICK_NS, Bench
 from a1_controllers.adapter import Readiness
 from a1_controllers.mode import Mode
 from a1_controllers.output import Output
+from a1_controllers.played_window import played
+from a1_controllers.settings import Now
 from a1_core.chunk import ActionSpace, Source
 from a1_core.verdict import VerdictCode
 
@@ -207,6 +209,69 @@ def test_clock_jump_brakes_without_a_jump_of_the_command(hardware, mode, jump_s)
     assert bench.outputs[-1].braking
     bench.step(30)
     assert bench.speed == 0.0
+
+
+@pytest.mark.parametrize("chunk_first", [False, True])
+@pytest.mark.parametrize("stall_s", [0.11, 0.3, 0.8])
+def test_a_loop_that_stood_still_goes_on_from_where_its_last_window_took_the_arm(
+    stall_s, chunk_first
+):
+    """The robot follows a window to the end of its braking tail, whatever the plan says by then."""
+    bench = Bench().tracking()
+    went = played(bench.outputs[-1].window, bench.now.node_ns)
+    stalled_ns = round(stall_s * 1e9)
+    bench.now = Now(
+        node_ns=bench.now.node_ns + stalled_ns, watch_ns=bench.now.watch_ns + stalled_ns
+    )
+    bench.arm_D = went.at(stall_s)
+    bench.speak()
+    if chunk_first:
+        assert bench.judge(seq=2, stamp_ns=bench.now.node_ns) is VerdictCode.ACCEPTED
+    bench.step()
+    assert np.abs(bench.controller.setpoint.q_D - went.at(stall_s + 0.02))[:7].max() < 2e-3
+    assert bench.controller.counters.late_ticks == 1
+    if not chunk_first:
+        assert bench.mode is Mode.HOLD
+        assert "stood still" in bench.reason
+        assert bench.judge(seq=2) is VerdictCode.ACCEPTED
+
+
+def test_a_stop_after_the_loop_stood_still_brakes_from_where_the_arm_is():
+    bench = Bench().tracking()
+    went = played(bench.outputs[-1].window, bench.now.node_ns)
+    pause_s = 0.11
+    bench.now = Now(
+        node_ns=bench.now.node_ns + round(pause_s * 1e9),
+        watch_ns=bench.now.watch_ns + round(pause_s * 1e9),
+    )
+    output = bench.controller.stop("stop was called", bench.now)
+    assert np.abs(output.window[0].q_D - went.at(pause_s))[:7].max() < 1e-4
+    assert bench.mode is Mode.STOPPED
+
+
+def test_a_loop_that_stood_still_before_a_plan_was_sent_leaves_the_arm_at_rest():
+    bench = Bench().armed()
+    bench.step(50)
+    assert bench.judge() is VerdictCode.ACCEPTED
+    bench.now = Now(
+        node_ns=bench.now.node_ns + 500_000_000, watch_ns=bench.now.watch_ns + 500_000_000
+    )
+    bench.step()
+    assert np.abs(bench.controller.setpoint.q_D - HOME_D).max() < 1e-9
+    assert bench.judge(seq=2) is VerdictCode.ACCEPTED
+    bench.step(10)
+    assert bench.mode is Mode.TRACKING
+
+
+def test_a_late_tick_within_the_window_is_counted_and_changes_nothing():
+    bench = Bench().tracking()
+    late = replace(
+        bench.now, node_ns=bench.now.node_ns + 60_000_000, watch_ns=bench.now.watch_ns + 60_000_000
+    )
+    bench.now = late
+    bench.step()
+    assert bench.mode is Mode.TRACKING
+    assert bench.controller.counters.late_ticks == 1
 
 
 def test_an_arm_that_does_not_follow_is_a_fault():

@@ -11,6 +11,7 @@ from a1_core.player import Setpoint
 PATH = Path(__file__).parents[2] / "bench" / "control.py"
 SPEC = importlib.util.spec_from_file_location("bench_control", PATH)
 assert SPEC is not None and SPEC.loader is not None
+sys.path.insert(0, str(PATH.parent))  # the bench's other files
 control = importlib.util.module_from_spec(SPEC)
 sys.modules[SPEC.name] = control
 SPEC.loader.exec_module(control)

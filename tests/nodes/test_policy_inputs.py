@@ -42,6 +42,7 @@ def listening(name: str) -> tuple[Graph, Assembler]:
         graph,
         spec,
         assembler,
+        now_ns=lambda: MS,
         steady_ns=lambda: 0,
         on_tick=lambda tick_ns: None,
         complete_states=False,
@@ -84,7 +85,9 @@ def test_every_stream_has_a_status_and_a_slow_one_warns_while_it_runs(
     begin_ns = robot.now_ns()
     for k in range(40):
         robot.mend(silent={"wrist"} if k % 3 == 0 else set())
-        robot.send_images(begin_ns + k * 50 * MS)
+        stamp_ns = begin_ns + k * 50 * MS
+        assert wait_for(lambda: robot.now_ns() >= stamp_ns)  # noqa: B023
+        robot.send_images(stamp_ns)
         streams = node._run._inputs.streams
         assert wait_for(lambda: streams["camera front"].received == k + 1)  # noqa: B023
     node.diagnostics.publish()
@@ -100,8 +103,9 @@ def test_every_stream_has_a_status_and_a_slow_one_warns_while_it_runs(
     assert told["/policy: camera front"].level == DiagnosticStatus.OK
     assert "/policy: joints /franka/joint_states" in told
     node.trigger_deactivate()
-    told.clear()
+    node.diagnostics.publish()
+    assert wait_for(lambda: any(s.message == "inactive" for s in list(robot.diagnostics)))
     robot.diagnostics.clear()
     node.diagnostics.publish()
-    wait_for(lambda: robot.diagnostics)
+    assert wait_for(lambda: robot.diagnostics)
     assert not [s.name for s in list(robot.diagnostics) if "camera" in s.name]

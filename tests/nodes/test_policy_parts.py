@@ -23,27 +23,30 @@ def task(*substeps, **options):
 
 def test_a_substep_ends_after_votes_in_a_row():
     going = task("first", "second")
-    for probability in (0.9, 0.1, 0.9):
-        going.note_chunk(probability, 0)
+    assert not any(going.note_chunk(probability) for probability in (0.9, 0.1, 0.9))
     assert (going.instruction, going.substeps_done) == ("first", 0)
-    going.note_chunk(0.5, 0)
-    assert (going.instruction, going.substeps_done) == ("second", 1)
+    assert going.note_chunk(0.5)
+    assert going.instruction == "first"
+    going.end_substep(0)
+    assert (going.instruction, going.substeps_done, going.ended_by) == ("second", 1, (4,))
     assert going.progress == 0.5
+    assert not going.note_chunk(0.9), "votes for the first count for the second"
 
 
 def test_a_task_succeeds_when_all_substeps_are_done():
     going = task("first", "second")
     for _ in range(4):
-        going.note_chunk(1.0, 3 * SECOND)
+        if going.note_chunk(1.0):
+            going.end_substep(3 * SECOND)
     assert going.outcome is Outcome.SUCCEEDED
     assert (going.progress, going.instruction, going.chunks) == (1.0, "", 4)
+    assert going.ended_by == (2, 4)
     assert going.elapsed_s(9 * SECOND) == 3.0
 
 
 def test_an_open_ended_task_goes_on():
     going = task("hold", open_ended=True)
-    for _ in range(9):
-        going.note_chunk(1.0, 0)
+    assert not any(going.note_chunk(1.0) for _ in range(9))
     assert going.outcome is None
 
 
@@ -180,6 +183,16 @@ def test_what_cannot_be_used_is_told_with_its_mend():
     assert "it is 3x3; let the driver publish the size" in status.message
 
 
+def test_stamps_of_another_time_are_told_before_what_they_lead_to():
+    stream = streamed(10.0)
+    for _ in range(40):
+        stream.clock.note(800_000_000)
+    status = status_of(stream, rejection=ObservationRefused("CAMERA_SIZE", "it is 3x3"))
+    assert status.level is Level.WARN
+    assert "800 ms behind this computer's clock; synchronise" in status.message
+    assert status.values["behind this clock [ms]"] == "800.0"
+
+
 def test_inferences_are_counted_by_exit_and_reason():
     statistics = InferenceStatistics()
     for layer, total_ms in ((3, 10.0), (3, 20.0), (8, 30.0)):
@@ -198,4 +211,4 @@ def test_only_an_unbroken_row_of_refusals_is_a_block():
     assert not watch.blocked(SECOND)
     watch.note(VerdictCode.STOPPED, "by hand", 3 * SECOND)
     assert watch.blocked(SECOND)
-    assert watch.reason == "STOPPED: by hand"
+    assert (watch.code, watch.reason) == (VerdictCode.STOPPED, "STOPPED: by hand")

@@ -29,7 +29,7 @@ def plan(setting=2, fraction=1.0, episode_loss="max", tick_loss="binary") -> Aud
         rule=RULE,
         setting=setting,
         fraction=fraction,
-        meter=DeviationMeter(SPEC, 0.3),
+        meter=DeviationMeter(SPEC, 0.3, "rad"),
         tolerance_C=(0.1, 0.1),
         tick_loss=tick_loss,
         episode_loss=episode_loss,
@@ -58,7 +58,7 @@ class Rig:
             random=np.random.default_rng(0),
         )
 
-    def act(self, observation, *, setting):
+    def act(self, observation, *, setting, prefix=None):
         self.now_ns += self.pass_ns
         return self.policy.act(observation, setting=setting)
 

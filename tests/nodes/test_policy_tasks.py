@@ -2,6 +2,7 @@
 
 from itertools import groupby
 
+import numpy as np
 from a1_msgs.action import RunTask
 from a1_msgs.msg import ChunkVerdict
 from action_msgs.msg import GoalStatus
@@ -51,13 +52,59 @@ def test_a_task_succeeds_substep_by_substep(active, wait_for):
     status, result = outcome(handle)
     assert (status, result.outcome) == (GoalStatus.STATUS_SUCCEEDED, Result.SUCCEEDED)
     assert (result.substeps_done, result.chunks) == (2, 4)
+    assert list(result.ended_by) == [2, 4]
     assert [o.instruction for o in policy.observations] == ["reach"] * 2 + ["grasp"] * 2
-    assert wait_for(lambda: feedback)
+    assert wait_for(lambda: len(feedback) == 4)
     assert (feedback[0].seq, feedback[0].exit_layer, feedback[0].depth_fraction) == (1, 8, 1.0)
+    assert [(f.seq, f.substep, f.instruction, f.substeps_done) for f in feedback] == [
+        (1, 0, "reach", 0),
+        (2, 0, "reach", 1),
+        (3, 1, "grasp", 1),
+        (4, 1, "grasp", 2),
+    ]
+    assert [round(f.end_of_substep, 6) for f in feedback] == [0.9] * 4
+    assert [round(state.end_of_substep, 6) for state in robot.exit_states] == [0.9] * 4
     assert len(robot.sessions()) == 1
     frames = len(robot.sent_ns)
     assert wait_for(lambda: len(robot.sent_ns) >= frames + 5)
     assert len(policy.observations) == 4
+
+
+def test_what_is_left_of_the_chunk_that_ends_a_substep_is_dropped(active, wait_for):
+    _, robot, policy = active
+    policy.end = 0.9
+    outcome(robot.run_task(substeps=["reach", "grasp"])[0])
+    assert wait_for(lambda: len(robot.chunks) == 4)
+    full = policy.horizon
+    assert [chunk.horizon == full for chunk in robot.chunks] == [True, False, True, False]
+    for chunk in robot.chunks:
+        rows = np.array(chunk.data).reshape(chunk.horizon, chunk.dim)
+        assert 2 <= chunk.horizon <= full
+        np.testing.assert_allclose(rows[:, 0] - rows[0, 0], np.arange(len(rows)) / 100, atol=1e-6)
+
+
+def test_the_next_substep_begins_with_the_next_image(robot, policy, make_policy_node):
+    # With the pace of the chunks alone the second observation would be due in a minute.
+    node = make_policy_node(replan_period=60.0, end_votes=1)
+    node.trigger_configure()
+    node.trigger_activate()
+    robot.start()
+    policy.observations.clear()
+    policy.end = 0.9
+    _, result = outcome(robot.run_task(substeps=["reach", "grasp", "lift"])[0])
+    assert (result.outcome, list(result.ended_by)) == (Result.SUCCEEDED, [1, 2, 3])
+    assert [o.instruction for o in policy.observations] == ["reach", "grasp", "lift"]
+
+
+def test_a_score_below_the_rule_ends_nothing(active, wait_for):
+    node, robot, policy = active
+    node.set_parameters([Parameter("end_probability", value=0.95)])
+    policy.end = 0.9
+    handle, feedback = robot.run_task(substeps=["reach", "grasp"])
+    assert wait_for(lambda: len(feedback) >= 6)
+    assert {(f.instruction, f.substeps_done) for f in feedback} == {("reach", 0)}
+    result_of(handle.cancel_goal_async())
+    assert list(outcome(handle)[1].ended_by) == []
 
 
 def test_whoever_comes_when_ever_hears_what_is_to_be_done(active, ros, wait_for):
@@ -151,23 +198,40 @@ def test_a_broken_policy_fails_the_task(active):
     assert not robot.run_task(instruction="again")[0].accepted
 
 
+def refuse(robot, code, detail):
+    """From now on every chunk gets that verdict."""
+    verdicts = robot.node.create_publisher(ChunkVerdict, "a1/chunk_verdict", RELIABLE)
+
+    def answer(chunk):
+        verdicts.publish(
+            ChunkVerdict(session_id=chunk.session_id, seq=chunk.seq, code=code, detail=detail)
+        )
+
+    robot.on_chunk = answer
+
+
 def test_a_controller_that_does_not_follow_blocks_the_task(active):
     node, robot, _ = active
     node.set_parameters([Parameter("blocked_after", value=0.3)])
-    verdicts = robot.node.create_publisher(ChunkVerdict, "a1/chunk_verdict", RELIABLE)
-
-    def refuse(chunk):
-        verdicts.publish(
-            ChunkVerdict(
-                session_id=chunk.session_id,
-                seq=chunk.seq,
-                code=ChunkVerdict.NOT_ARMED,
-                detail="call a1/arm",
-            )
-        )
-
-    robot.on_chunk = refuse
+    refuse(robot, ChunkVerdict.NOT_ARMED, "call a1/arm")
     handle, _ = robot.run_task(instruction="touch the red cube")
     status, result = outcome(handle)
     assert (status, result.outcome) == (GoalStatus.STATUS_ABORTED, Result.BLOCKED)
     assert "NOT_ARMED: call a1/arm" in result.message
+
+
+def test_an_instruction_waits_for_arming_and_does_not_outlive_a_stop(active, wait_for):
+    node, robot, policy = active
+    node.set_parameters([Parameter("blocked_after", value=0.3)])
+    refuse(robot, ChunkVerdict.NOT_ARMED, "call a1/arm")
+    assert robot.ask("touch the red cube").success
+    said = "the controller does not follow: NOT_ARMED: call a1/arm"
+    assert wait_for(lambda: said in robot.messages("inference"))
+    heard = len(robot.chunks)
+    robot.on_chunk = lambda chunk: None
+    assert wait_for(lambda: len(robot.chunks) >= heard + 3)
+    assert policy.observations[-1].instruction == "touch the red cube"
+    assert len(robot.sessions()) == 1
+    refuse(robot, ChunkVerdict.STOPPED, "by hand")
+    over = "(last task BLOCKED: the controller does not follow: STOPPED: by hand)"
+    assert wait_for(lambda: any(over in text for text in robot.messages("inference")))

@@ -200,6 +200,11 @@ def test_the_guard_refuses_a_foreign_endpoint_and_allows_ours(ros):
     refuse_foreign_endpoints(
         sim, ["command"], allowed=["controller"], settle_s=0.2, environment=LOCAL
     )
+    ears = ros.node("recorder_ears")
+    ears.create_subscription(String, "command", lambda msg: None, 10)
+    refuse_foreign_endpoints(
+        sim, ["command"], allowed=["controller"], settle_s=0.2, environment=LOCAL
+    )
     arm.create_subscription(String, "command", lambda msg: None, 10)
     with pytest.raises(A1Error, match=r"/command: a foreign subscriber .*/real_arm"):
         refuse_foreign_endpoints(sim, ["command"], allowed=["controller"], environment=LOCAL)

@@ -128,12 +128,13 @@ def test_what_was_not_computed_is_nan_on_the_wire():
         stamp_ns=STAMP_NS,
         base_frame="base",
         seq=2,
+        end_of_substep=0.75,
         observation_age_ms=5.0,
         camera_skew_ms=1.0,
         wait_ms=0.5,
         publish_ms=0.25,
     )
-    assert msg.publish_ms == 0.25
+    assert (msg.publish_ms, msg.end_of_substep) == (0.25, 0.75)
     assert np.isnan([msg.discrepancy, msg.threshold, *msg.discrepancies, *msg.thresholds]).all()
     assert (msg.reason, msg.exit_layer, list(msg.exits_evaluated)) == (3, 3, [1])
 

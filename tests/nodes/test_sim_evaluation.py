@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 import av
+import cv2
 import numpy as np
 import pytest
 from a1_msgs.msg import EpisodeState
@@ -12,15 +13,16 @@ from a1_msgs.msg import EpisodeState
 from a1_core.errors import A1Error
 from a1_sim import summary
 from a1_sim.demo import summarise
-from a1_sim.film import write_film
+from a1_sim.film import pictures, write_film
 from a1_sim.ledger import Cell, Ledger, digest
-from a1_sim.plans import demonstration_plans, evaluation_plans
+from a1_sim.plans import TASKS, demonstration_plans, evaluation_plans, learnt_tasks
 from a1_sim.plots import plot_exits
-from a1_sim.records import EpisodeRecord, ExitSample
+from a1_sim.records import EpisodeRecord, ExitSample, StepRecord
 from a1_sim.sensors import GRAINS, with_grain
 from a1_sim.spectator import Footage
 from a1_sim.system import launch_command
 from a1_world.layout import FIRST_EVAL_SEED, make_layout
+from a1_world.tasks import parse, parse_steps, vocabulary
 from a1_world.world import World
 
 FULL = Cell(task="touch", setting="full", clock="lockstep")
@@ -69,10 +71,38 @@ def test_exchanged_plans_differ_from_the_plain_ones_in_the_word_only() -> None:
     assert {plan.timeout_s for plan in evaluation_plans("bowl", 2)} == {25.0}
 
 
-def test_a_demonstration_shows_both_tasks_and_several_colours() -> None:
-    plans = demonstration_plans(5)
-    assert {plan.kind for plan in plans} == {"touch", "bowl"}
+@pytest.mark.parametrize("task", ["bowl_then_touch", "touch_then_bowl", "push_then_stack"])
+def test_long_plans_ask_for_different_cubes_that_are_there(task: str) -> None:
+    for plan in evaluation_plans(task, 6):
+        steps = [parse(sentence) for sentence in plan.steps]
+        assert tuple(step.kind for step in steps) == TASKS[task]
+        colours = make_layout(plan.seed).colours
+        assert steps[0].colour == colours[make_layout(plan.seed).named]
+        assert len({step.colour for step in steps}) == 2
+        for step in steps:
+            assert step.target in (None, *(set(colours) - {other.colour for other in steps}))
+        assert plan.timeout_s == sum(
+            next(evaluation_plans(kind, 1)).timeout_s for kind in TASKS[task]
+        )
+        assert (plan.kind, plan.colour) == ("", "")
+
+
+def test_what_a_policy_has_learnt_is_told_by_its_words() -> None:
+    some = {"touch", "the", "red", "green", "blue", "cube", "put", "in", "bowl", "<pad>"}
+    assert learnt_tasks(some) == (
+        "touch", "touch_exchanged", "bowl", "bowl_then_touch", "touch_then_bowl",
+    )  # fmt: skip
+    assert learnt_tasks(vocabulary()) == tuple(TASKS)
+    with pytest.raises(A1Error, match="learnt some of touch"):
+        learnt_tasks({"fold", "the", "shirt"})
+
+
+def test_a_demonstration_shows_what_was_learnt_and_several_colours() -> None:
+    plans = demonstration_plans(5, tuple(TASKS))
+    assert [plan.task for plan in plans] == ["touch", "bowl", "bowl_then_touch", "stack", "push"]
     assert len({plan.colour for plan in plans}) >= 4
+    few = demonstration_plans(5, ("bowl", "touch"))
+    assert [plan.task for plan in few] == ["touch", "bowl", "touch", "bowl", "touch"]
 
 
 def test_a_ledger_is_taken_up_again_and_bound_to_its_checkpoint(tmp_path: Path) -> None:
@@ -87,6 +117,57 @@ def test_a_ledger_is_taken_up_again_and_bound_to_its_checkpoint(tmp_path: Path) 
     path.write_text("{}\n")
     with pytest.raises(A1Error, match="line 1"):
         Ledger(path, "one")
+
+
+LONG = ("put the red cube in the bowl", "touch the blue cube")
+
+
+def long_record(seed: int, *times_s: tuple[float | None, float | None]) -> EpisodeRecord:
+    """An episode of two steps; of each when it was done, and when the policy said so."""
+    steps = tuple(
+        StepRecord(instruction=text, done_s=done, fired_s=fired)
+        for text, (done, fired) in zip(LONG, times_s, strict=True)
+    )
+    one = record(seed, success=all(step.done_s is not None for step in steps))
+    return dataclasses.replace(one, task="bowl_then_touch", steps=steps)
+
+
+def test_a_long_episode_is_kept_with_its_steps(tmp_path: Path) -> None:
+    cell = dataclasses.replace(FULL, task="bowl_then_touch")
+    one = long_record(1, (5.0, 5.4), (None, None))
+    Ledger(tmp_path / "episodes.jsonl", "b").add(cell, one)
+    assert Ledger(tmp_path / "episodes.jsonl", "b").records(cell) == {1: one}
+    assert one.steps_done == 1
+    assert one.steps[0].late_s == pytest.approx(0.4)
+    assert one.steps[1].late_s is None
+
+
+def test_rows_tell_how_far_long_tasks_came_and_when_the_policy_moved_on(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "episodes.jsonl", "b")
+    cell = dataclasses.replace(FULL, task="bowl_then_touch")
+    ledger.add(FULL, record(1))
+    ledger.add(cell, long_record(1, (5.0, 5.2), (7.0, 7.4)))
+    ledger.add(cell, long_record(2, (5.0, 4.95), (7.0, None)))
+    ledger.add(cell, long_record(3, (5.0, 4.5), (None, 7.0)))
+    plain, long = summary.write(tmp_path, ledger, {})["rows"]
+    assert (plain["steps"], plain["steps_done"], plain["moving_on"]) == (1, 1.0, None)
+    assert (long["steps"], long["steps_done"]) == (2, pytest.approx(5 / 3))
+    moved = long["moving_on"]
+    assert (moved["fired"], moved["early"], moved["never"]) == (5, 2, 1)
+    assert moved["late_s_p50"] == pytest.approx(0.2)
+    text = (tmp_path / "summary.md").read_text()
+    assert "| 1.67 of 2 |" in text and "| 1.00 of 1 |" in text
+    assert "| bowl_then_touch | full | lockstep | 5 | 2 | 1 | +0.2 | +0.4 |" in text
+
+
+def test_all_tasks_fit_into_table_and_picture(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "episodes.jsonl", "b")
+    for task in TASKS:
+        for setting in ("full", "adaptive"):
+            ledger.add(Cell(task=task, setting=setting, clock="lockstep"), record(1))
+    assert len(summary.write(tmp_path, ledger, {})["rows"]) == 2 * len(TASKS)
+    height, width = cv2.imread(str(tmp_path / "summary.png")).shape[:2]
+    assert width < 2200 and height > 600
 
 
 def test_the_digest_sees_contents_and_names(tmp_path: Path) -> None:
@@ -122,11 +203,8 @@ def test_rows_count_and_compare_the_same_layouts(tmp_path: Path) -> None:
 
 def test_fixed_depth_is_chosen_for_equal_cost() -> None:
     prices = {1: 0.35, 3: 0.55, 5: 0.8, 7: 1.0}
-    shallow, deep, mixed = (record(1, layers=layers) for layers in ((2, 2), (8, 8), (2, 6)))
-    assert summary.equal_cost_exit([shallow], prices) == 1
-    assert summary.equal_cost_exit([deep], prices) == 7
-    assert summary.equal_cost_exit([mixed], prices) == 3
-    assert summary.equal_cost_exit([shallow, deep], prices) == 5
+    chosen = [summary.equal_cost_exit(cost, prices) for cost in (0.1, 0.5, 0.7, 1.2)]
+    assert chosen == [1, 3, 5, 7]
 
 
 def test_summary_of_a_demonstration_has_the_figures_promised() -> None:
@@ -151,17 +229,36 @@ def test_the_film_shows_what_was_seen(tmp_path: Path) -> None:
         for stamp in (100, 200, 300):
             footage.qpos[stamp] = world.data.qpos.copy()
             footage.episodes[stamp] = EpisodeState(
-                seed=seed, kind="touch", colour=task.colour, instruction=task.instruction
+                seed=seed, instruction=task.instruction, steps=[task.instruction]
             )
             for camera in ("front", "wrist"):
                 footage.pictures.setdefault(camera, {})[stamp] = world.render(camera)
         del footage.pictures["wrist"][300]
     frames = write_film(tmp_path / "run.mp4", [footage])
     with av.open(str(tmp_path / "run.mp4")) as film:
-        pictures = [frame.to_ndarray(format="rgb24") for frame in film.decode(video=0)]
-    assert len(pictures) == frames >= 3
-    assert pictures[0].shape == (480, 720, 3)
-    assert pictures[0].std() > 20
+        shown = [frame.to_ndarray(format="rgb24") for frame in film.decode(video=0)]
+    assert len(shown) == frames >= 3
+    assert shown[0].shape == (480, 720, 3)
+    assert shown[0].std() > 20
+
+
+def test_the_film_of_a_long_task_shows_its_scene_and_the_step_in_hand() -> None:
+    layout = make_layout(FIRST_EVAL_SEED)
+    red, blue = layout.colours[:2]
+    sentence = f"push the {red} cube to the square, then touch the {blue} cube"
+    texts = [step.instruction for step in parse_steps(sentence)]
+    footage = Footage()
+    with World(image_size=32) as world:
+        world.reset(FIRST_EVAL_SEED, parse_steps(sentence))
+        for stamp, done in ((100, 0), (200, 1)):
+            footage.qpos[stamp] = world.data.qpos.copy()
+            footage.episodes[stamp] = EpisodeState(
+                seed=FIRST_EVAL_SEED, instruction=sentence, steps=texts, steps_done=done
+            )
+        before, after = pictures(footage, world)
+        assert world.square_shown
+    assert (before[370:400] != after[370:400]).any()
+    np.testing.assert_array_equal(before[:360], after[:360])
 
 
 def test_grain_changes_almost_nothing_and_never_repeats() -> None:

@@ -19,12 +19,17 @@ from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import Image, JointState
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
+from a1_core.errors import A1Error
 from a1_core.spec import load_spec
 from a1_ros.images import raw_to_rgb
 from a1_ros.qos import RELIABLE, SENSOR
 from a1_ros.times import stamp_to_ns
+from a1_sim.jtc import TrajectoryController
 from a1_sim.node import SimNode
-from a1_world.layout import READY_Q
+from a1_sim.robot import SimulatedRobot
+from a1_sim.trajectory import JtcParameters
+from a1_world.layout import READY_Q, make_layout
+from a1_world.world import World
 
 ROBOT = Path("config/robots/franka.yaml").resolve()
 
@@ -173,6 +178,45 @@ def test_reset_poses_anew_keeps_the_clock_and_refuses_nonsense(ros, wait_for) ->
     assert stamps == sorted(set(stamps))
 
 
+def test_several_tasks_are_asked_for_in_order(ros, wait_for) -> None:
+    me = ros.node("ears")
+    episode = Ears(me, EpisodeState, "sim/episode")
+    node = simulator(ros)
+    client = me.create_client(ResetWorld, "sim/reset")
+    red, blue = make_layout(1_000_003).colours[:2]
+    asked = [f"touch the {red} cube", f"put the {blue} cube in the bowl"]
+    done = call(client, ResetWorld.Request(seed=1_000_003, steps=asked), wait_for)
+    assert (done.success, list(done.steps)) == (True, asked)
+    assert done.instruction == f"{asked[0]}, then {asked[1]}"
+    assert wait_for(lambda: episode.heard and episode.last.running)
+    assert (list(episode.last.steps), episode.last.steps_done) == (asked, 0)
+    assert (episode.last.kind, episode.last.colour) == ("touch", red)
+    world = node._robot.world
+    # A finger is put into the first cube: what the world sees done moves the episode on.
+    position, rotation = world.tip_pose
+    world.pose_cube(world.named, position + 0.04 * rotation[:, 1], np.array([1.0, 0.0, 0.0, 0.0]))
+    assert wait_for(lambda: episode.last.steps_done == 1)
+    assert (episode.last.kind, episode.last.colour, episode.last.running) == ("bowl", blue, True)
+    assert episode.last.instruction == done.instruction
+
+
+@pytest.mark.parametrize(
+    ("steps", "kind", "said"),
+    [
+        (["touch the red cube"], "bowl", "give either"),
+        (["touch the red cube", "juggle"], "", "juggle"),
+        (["touch the plaid cube"], "", "plaid"),
+        (["touch the red cube, then sing"], "", "sing"),
+    ],
+)
+def test_steps_that_cannot_be_asked_for_are_refused(steps, kind, said) -> None:
+    with World(image_size=32, render=False) as world:
+        controller = TrajectoryController(JtcParameters(joints=tuple("abcdefg")), 1_000_000)
+        robot = SimulatedRobot(world, controller)
+        with pytest.raises(A1Error, match=said):
+            robot.reset(1_000_003, kind, "", steps)
+
+
 def test_what_was_sent_before_a_reset_does_not_move_the_arm_after_it(ros, wait_for) -> None:
     spec = load_spec(ROBOT)
     me = ros.node("ears")
@@ -215,6 +259,23 @@ def test_faults_freeze_and_silence(ros, wait_for) -> None:
     assert not wrist.heard
     node.set_parameters([Parameter("fault.cameras_silent", value=[""])])
     assert wait_for(lambda: wrist.heard)
+
+
+def test_a_clock_that_is_set_jumps_for_everybody_and_the_episode_does_not_notice(
+    ros, wait_for
+) -> None:
+    me, topic = ros.node("ears"), load_spec(ROBOT).state_sources[0].topic
+    clock, states = Ears(me, Clock, "/clock"), Ears(me, JointState, topic, SENSOR)
+    node = simulator(ros)
+    assert wait_for(lambda: clock.heard and states.heard)
+    before_ns, elapsed_s = stamp_to_ns(clock.last.clock), node._episode.elapsed_s
+    before_s = elapsed_s(node._robot.now_ns)
+    node.set_parameters([Parameter("fault.clock_offset_s", value=100.0)])
+    assert wait_for(lambda: stamp_to_ns(clock.last.clock) > before_ns + 100_000_000_000)
+    assert wait_for(lambda: stamp_to_ns(states.last.header.stamp) > before_ns + 100_000_000_000)
+    assert node._episode.elapsed_s(node._robot.now_ns) < before_s + 50.0
+    node.set_parameters([Parameter("fault.clock_offset_s", value=0.0)])
+    assert wait_for(lambda: stamp_to_ns(clock.last.clock) < before_ns + 50_000_000_000)
 
 
 def test_lockstep_waits_for_acknowledgements(ros, wait_for) -> None:

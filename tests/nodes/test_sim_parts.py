@@ -9,7 +9,7 @@ from a1_sim.gripper import GripperGoal, GripperStatus
 from a1_sim.lockstep import Barrier
 from a1_sim.pacing import RealTimePacer
 from a1_sim.statistics import paired_difference, wilson
-from a1_world.tasks import make_task
+from a1_world.tasks import make_task, parse_steps
 
 MS = 1_000_000
 
@@ -81,12 +81,25 @@ def test_gripper_goal_reaches_or_stalls() -> None:
 
 
 def test_the_first_verdict_on_an_episode_counts() -> None:
-    task = make_task("touch", "red")
-    episode = Episode(number=1, seed=7, task=task, start_ns=1000 * MS)
-    assert episode.judged(success=False, failed=False).running
-    done = episode.judged(success=True, failed=False).judged(success=False, failed=True)
+    steps = (make_task("touch", "red"),)
+    episode = Episode(number=1, seed=7, steps=steps, start_ns=1000 * MS)
+    assert episode.judged(steps_done=0, failed=False).running
+    done = episode.judged(steps_done=1, failed=True).judged(steps_done=0, failed=True)
     assert done.success and not done.failed and not done.running
+    lost = episode.judged(steps_done=0, failed=True).judged(steps_done=1, failed=False)
+    assert lost.failed and not lost.success and not lost.running
     assert episode.elapsed_s(2500 * MS) == pytest.approx(1.5)
+
+
+def test_an_episode_of_two_steps_goes_on_until_both_are_done() -> None:
+    steps = parse_steps("put the red cube in the bowl, then touch the blue cube")
+    episode = Episode(number=1, seed=7, steps=steps, start_ns=0)
+    half = episode.judged(steps_done=1, failed=False)
+    assert half.running and half.task == steps[1]
+    whole = half.judged(steps_done=2, failed=False)
+    assert whole.success and whole.task == steps[1]
+    assert whole.instruction == "put the red cube in the bowl, then touch the blue cube"
+    assert half.judged(steps_done=1, failed=True).failed
 
 
 def test_wilson_against_known_values() -> None:

@@ -115,8 +115,8 @@ def write_run(
     for at_ms, told in (exits or {}).items():
         stamp = START + at_ms * MS
         msg = trace_to_msg(
-            told, stamp_ns=stamp, base_frame="", seq=1, observation_age_ms=0.0,
-            camera_skew_ms=0.0, wait_ms=0.0, publish_ms=0.0,
+            told, stamp_ns=stamp, base_frame="", seq=1, end_of_substep=0.0,
+            observation_age_ms=0.0, camera_skew_ms=0.0, wait_ms=0.0, publish_ms=0.0,
         )  # fmt: skip
         add("/a1/exit_state", "a1_msgs/msg/ExitState", stamp, msg)
     bag = BagWriter(path, {})

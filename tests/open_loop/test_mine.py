@@ -82,7 +82,7 @@ def test_neighbours_of_a_better_tick_are_one_moment_with_it():
 
 
 def test_the_audit_disagrees_where_full_depth_says_otherwise(driven, spec):
-    bag, meter = bag_of(driven, spec), DeviationMeter(spec, 0.5)
+    bag, meter = bag_of(driven, spec), DeviationMeter(spec, 0.5, "rad")
     policy, full = KnownPolicy(spec, taken=1), ExitSetting(mode="full")
     run = run_open_loop(bag, spec, policy, full, period_s=0.3, batch=8)
     # Half of the motion of the rows up to 0.4 s is left out.

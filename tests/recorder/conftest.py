@@ -9,8 +9,6 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import recorder_rig as rig
 
-rig.domain()
-
 
 @pytest.fixture
 def ros():

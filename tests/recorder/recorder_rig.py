@@ -1,6 +1,5 @@
 """A robot that remembers every byte it published, and a recorder to ask things of."""
 
-import os
 import threading
 import time
 from collections import defaultdict
@@ -252,10 +251,3 @@ def missing_s(robot: Robot, topic: str, found: list[bytes], until_ns: int) -> fl
     first = len(sent) - sent[::-1].index(found[-1])
     times_ns = robot.times_ns[topic]
     return max(0.0, (until_ns - times_ns[first]) / 1e9) if first < len(times_ns) else 0.0
-
-
-def domain() -> None:
-    """A domain of this process, on this machine only."""
-    os.environ["ROS_DOMAIN_ID"] = str(1 + os.getpid() % 100)
-    os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
-    os.environ.pop("ROS_STATIC_PEERS", None)

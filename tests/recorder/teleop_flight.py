@@ -7,22 +7,21 @@ import numpy as np
 
 from a1_controllers.adapter import Readiness
 from a1_controllers.controller import Controller
-from a1_controllers.kinematics import load_kinematics
 from a1_controllers.settings import ControllerSettings, Now
-from a1_core.chunk import ActionChunk, ActionSpace, DeltaBase, RotationKind, Source
+from a1_core.chunk import ActionChunk, ActionSpace, Source, joint_chunk
 from a1_core.limits import SafetyGate
 from a1_core.spec import load_spec
 from a1_core.verdict import VerdictCode
 from a1_recorder.teleop.controls import Controls
 from a1_recorder.teleop.pilot import Heard, Pilot
-from a1_recorder.teleop.steering import TipSteering, load_arm
+from a1_recorder.teleop.steering import TipSteering, load_arms, parts_of
 from a1_recorder.teleop.target import Target
 
 CONFIG = Path(__file__).parents[2] / "config"
 SPEC = load_spec(CONFIG / "robots/franka.yaml")
 LIMITS = SPEC.operating_limits
 BOX = LIMITS.workspace
-TIP = load_kinematics("", SPEC, hardware=True)
+TIP = SPEC.kinematics
 TICK_NS = 20_000_000
 TICKS_A_CHUNK = 3
 READY = Readiness(ok=True, message="")
@@ -40,20 +39,22 @@ def held(x=0.0, y=0.0, z=0.0, *, turn=0.0, joint=0.0, gripper=None, take_over=Fa
 
 
 def tip_steering() -> TipSteering:
-    arm = load_arm("a1_world.kinematics:ArmKinematics")
-    return TipSteering(arm, BOX, speed_m_s=0.15, turn_rad_s=0.6)
+    arms = load_arms("", SPEC)
+    return TipSteering(parts_of(SPEC), arms, [BOX], speed_m_s=0.15, turn_rad_s=0.6)
 
 
 class Flight:
-    """A pilot, the controller it drives, an arm that is where it is commanded to be."""
+    """A pilot, the controller it drives, arms that are where they are commanded to be."""
 
-    def __init__(self, steering) -> None:
+    def __init__(self, steering, spec=SPEC, *, choose: bool = True) -> None:
+        self.spec = spec
         self.now = Now(node_ns=10_000_000_000, watch_ns=77_000_000_000)
-        gate = SafetyGate(SPEC, TIP)
-        self.controller = Controller(SPEC, ControllerSettings(hardware=False), gate, self.now)
-        target = Target(LIMITS, velocity_share=0.5, acceleration_share=0.35)
-        self.pilot = Pilot(SPEC, target, steering)
-        self.arm_D = np.append(SPEC.home, 1.0)
+        gate = SafetyGate(spec, spec.kinematics)
+        self.controller = Controller(spec, ControllerSettings(hardware=False), gate, self.now)
+        target = Target(spec.operating_limits, velocity_share=0.5, acceleration_share=0.35)
+        arms = [arm.name for arm in spec.arms] if choose else []
+        self.pilot = Pilot(spec, target, steering, arms)
+        self.arm_D = np.append(spec.home, np.ones(len(spec.grippers)))
         self.verdicts: list[tuple[Source, VerdictCode]] = []
         self.path: list = []
         self.ticks = 0
@@ -72,9 +73,12 @@ class Flight:
     def _tick(self, controls: Controls | None, policy: bool) -> None:
         self.now = Now(node_ns=self.now.node_ns + TICK_NS, watch_ns=self.now.watch_ns + TICK_NS)
         sensing, stamp_ns = self.controller.sensing, self.now.node_ns
-        sensing.push(0, stamp_ns, SPEC.joint_names, self.arm_D[:7], np.zeros(7), self.now)
-        width = SPEC.gripper.from_unit(self.arm_D[7])
-        sensing.push(1, stamp_ns, [SPEC.gripper.joint], [width], [0.0], self.now)
+        where = self._joint_positions()
+        for number, source in enumerate(self.spec.state_sources):
+            positions = [where[name] for name in source.joints]
+            sensing.push(
+                number, stamp_ns, source.joints, positions, np.zeros(len(positions)), self.now
+            )
         self.controller.tick(self.now)
         setpoint = self.controller.setpoint
         if self.controller.mode.armed:
@@ -92,6 +96,13 @@ class Flight:
                 self.gives_back()
                 assert self.controller.give_back(self.now).ok
 
+    def _joint_positions(self) -> dict[str, float]:
+        joints = self.spec.operating_limits.joints
+        where = dict(zip(self.spec.joint_names, self.arm_D[:joints], strict=True))
+        for gripper, opening in zip(self.spec.grippers, self.arm_D[joints:], strict=True):
+            where[gripper.joint] = gripper.from_unit(opening)
+        return where
+
     def judge(self, chunk: ActionChunk) -> None:
         verdict = self.controller.judge(chunk, self.now)
         self.verdicts.append((chunk.source, verdict.code))
@@ -108,7 +119,7 @@ class Flight:
             session_id=lock.session_id if lock else "",
             source=lock.source if lock else Source.POLICY,
             position_D=setpoint.q_D if setpoint else self.arm_D,
-            velocity_D=setpoint.qd_D if setpoint else np.zeros(8),
+            velocity_D=setpoint.qd_D if setpoint else np.zeros(self.spec.dim),
         )
 
     def policy_chunk(self) -> ActionChunk:
@@ -116,27 +127,14 @@ class Flight:
         self.policy_seq += 1
         actions_HD = np.zeros((16, 8), np.float32)
         actions_HD[:, 0] = 0.03 * np.arange(16)
-        return ActionChunk(
+        return joint_chunk(
+            SPEC,
             stamp_ns=self.now.node_ns - TICK_NS,
             session_id=str(uuid.UUID(int=7)),
             seq=self.policy_seq,
             source=Source.POLICY,
-            robot=SPEC.robot,
-            spec_digest=SPEC.digest,
-            action_space=ActionSpace.JOINT_DELTA,
-            delta_base=DeltaBase.OBSERVED,
-            rotation=RotationKind.QUATERNION_XYZW,
-            tip_frame="",
-            base_frame=SPEC.base_frame,
-            period_ns=SPEC.policy.period_ns,
-            valid_for_ns=SPEC.policy.valid_for_ns,
-            committed_rows=0,
-            end_of_substep=0.0,
-            exit_layer=4,
-            checkpoint_digest="",
-            thresholds_digest="",
-            names=SPEC.action_names,
             actions_HD=actions_HD,
+            action_space=ActionSpace.JOINT_DELTA,
         )
 
     @property

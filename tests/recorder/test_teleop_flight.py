@@ -9,12 +9,12 @@ from teleop_flight import BOX, LET_GO, LIMITS, READY, SPEC, Flight, held, tip_st
 from a1_core.chunk import Source
 from a1_core.verdict import VerdictCode
 from a1_recorder.teleop.pilot import Phase
-from a1_recorder.teleop.steering import JointSteering, LeaderSteering
+from a1_recorder.teleop.steering import JointSteering, LeaderSteering, load_arms, parts_of
 
 
 def test_the_tip_goes_where_the_stick_points_and_stops_when_it_is_let_go():
     flight = Flight(tip_steering())
-    before, rotation = flight.tip, tip_steering()._arm.tip_pose(SPEC.home)[1]
+    before, rotation = flight.tip, load_arms("", SPEC)[0].tip_pose(SPEC.home)[1]
     flight.fly(held(x=1.0, z=-0.5), 1.5)
     assert flight.mode == "TRACKING"
     flight.fly(LET_GO, 1.2)
@@ -22,7 +22,7 @@ def test_the_tip_goes_where_the_stick_points_and_stops_when_it_is_let_go():
     assert 0.15 < moved[0] < 0.3
     assert moved[2] / moved[0] == pytest.approx(-0.5, abs=0.05)
     assert abs(moved[1]) < 0.01
-    after = tip_steering()._arm.tip_pose(flight.arm_D[:7])[1]
+    after = load_arms("", SPEC)[0].tip_pose(flight.arm_D[:7])[1]
     np.testing.assert_allclose(after, rotation, atol=0.02)
     assert flight.rests()
     assert flight.pilot.phase is Phase.IDLE
@@ -148,7 +148,9 @@ def test_a_silent_or_stopped_controller_ends_the_session():
 
 
 def test_joints_and_gripper():
-    flight = Flight(JointSteering(LIMITS, 0.2)).fly(held(joint=1.0, gripper=0.0), 1.0)
+    flight = Flight(JointSteering(parts_of(SPEC), LIMITS, 0.2)).fly(
+        held(joint=1.0, gripper=0.0), 1.0
+    )
     assert 0.2 < flight.arm_D[0] < 0.4
     np.testing.assert_allclose(flight.arm_D[1:7], SPEC.home[1:], atol=1e-6)
     assert flight.arm_D[7] == 0.0
@@ -156,7 +158,7 @@ def test_joints_and_gripper():
 
 
 def test_a_joint_stops_at_the_wall_at_the_end_of_its_range_and_comes_back():
-    flight = Flight(JointSteering(LIMITS, 0.2)).fly(held(joint=1.0), 3.0)
+    flight = Flight(JointSteering(parts_of(SPEC), LIMITS, 0.2)).fly(held(joint=1.0), 3.0)
     assert "WORKSPACE" in flight.pilot.message
     outside = np.maximum(BOX.lower - flight.tip, flight.tip - BOX.upper).max()
     assert outside < 0.01
@@ -186,10 +188,10 @@ def test_the_arm_mirrors_a_leader_from_where_both_were():
     assert "leader" in flight.pilot.message
     flight.fly(LET_GO, 0.1)
     leader_J = np.full(7, 0.4)
-    steering.hear(leader_J, 0.25)
+    steering.hear(leader_J, np.array([0.25]))
     flight.fly(held(), 0.1)
     leader_J[:2] += [0.3, 0.1]
-    steering.hear(leader_J, 0.25)
+    steering.hear(leader_J, np.array([0.25]))
     flight.fly(held(), 2.0)
     wanted_J = SPEC.home + [-0.3, 0.1, 0, 0, 0, 0, 0]
     np.testing.assert_allclose(flight.arm_D[:7], wanted_J, atol=2e-3)

@@ -48,23 +48,23 @@ def test_a_tap_of_a_key_is_a_nudge_and_t_holds_on():
     keys = Keys()
     keys.press("w", 0.0)
     axes, buttons = keys.joy(0.0)
-    assert (axes[0], buttons) == (1.0, [1, 0, 0, 0])
-    assert keys.joy(NUDGE_S) == ([0.0] * len(axes), [0, 0, 0, 0])
+    assert (axes[0], buttons) == (1.0, [1, 0, 0, 0, 0])
+    assert keys.joy(NUDGE_S) == ([0.0] * len(axes), [0, 0, 0, 0, 0])
     keys.press("t", 1.0)
-    assert keys.joy(9.0)[1] == [0, 1, 0, 0]
+    assert keys.joy(9.0)[1] == [0, 1, 0, 0, 0]
     keys.press("3", 9.0)
     keys.press("-", 9.0)
     assert keys.joy(9.0)[0][6 + 2] == -1.0
 
 
 def test_a_leader_is_heard_by_name():
-    leader = Leader(("b", "a"), gripper="g", closed=1.0, open=0.0, timeout_s=0.1)
+    leader = Leader(("b", "a"), grippers=["g"], closed=[1.0], open=[0.0], timeout_s=0.1)
     leader.take(["a", "b"], [1.0, 2.0], 0)
     assert leader.joints(0) is None
     assert "g not in" in leader.complaint
     leader.take(["a", "g", "b"], [1.0, 0.25, 2.0], 0)
     np.testing.assert_array_equal(leader.joints(0), [2.0, 1.0])
-    assert leader.opening(0) == 0.75
+    assert leader.openings(0) == [0.75]
     leader.take(["a", "g", "b"], [1.0, 0.25, float("nan")], 50_000_000)
     assert leader.joints(100_000_001) is None
 
@@ -84,12 +84,13 @@ def test_the_file_names_every_parameter_with_its_default():
         ({"joy.tip_axes": [0, 1]}, "joy.tip_axes has 2 entries; give 6"),
         ({"leader.signs": [1.0, -1.0]}, "leader.signs has 2 entries; give 7"),
         ({"steer": "leader"}, "leader.topic is empty"),
-        ({"leader.gripper_open": 0.0}, "are both 0.0"),
+        ({"leader.gripper": ["g"], "leader.gripper_open": [0.0]}, "are both 0.0 for g"),
+        ({"leader.gripper": ["g", "h"]}, "leader.gripper has 2 entries; give 1"),
     ],
 )
 def test_mistakes_are_named(changes, text):
     values = {spec.name: spec.default for spec in specs_of(Settings)} | changes
     with pytest.raises(A1Error, match=text):
-        fitted_settings(values, SPEC.joint_names)
+        fitted_settings(values, SPEC.joint_names, 1)
     with pytest.raises(A1Error, match="nowhere"):
         load_arm("nowhere:f")

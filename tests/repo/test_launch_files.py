@@ -77,3 +77,16 @@ def test_every_argument_says_what_it_is(bringup_share):
 def test_the_namespace_reaches_every_node(bringup_share):
     nodes = nodes_of(bringup_share, "a1.launch.xml", robot=SPECS[0].stem, namespace="left")
     assert {node.namespace for node in nodes} == {"left"}
+
+
+def test_the_policy_can_be_on_another_computer(bringup_share):
+    def started(file: str, part: str) -> dict:
+        return {node.name: node for node in nodes_of(bringup_share, file, part=part)}
+
+    for file in ("a1.launch.xml", "ur5e.launch.xml"):
+        robot, policy = started(file, "robot"), started(file, "policy")
+        assert "controller" in robot and "policy" not in robot
+        assert values_of(robot["lifecycle_manager"])["nodes"].split() == ["controller"]
+        assert set(policy) == {"policy", "policy_manager"}
+        assert values_of(policy["policy_manager"])["nodes"] == "policy"
+    assert "policy" not in started("sim.launch.xml", "robot")

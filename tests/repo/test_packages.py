@@ -1,6 +1,7 @@
 """package.xml, import contracts and imports say the same."""
 
 import ast
+import re
 import sys
 import tomllib
 import xml.etree.ElementTree as ElementTree
@@ -48,9 +49,11 @@ LOCKED = {
 }
 # Found by a name in a parameter, not by an import.
 BY_NAME = {
-    "a1_calibration": {"a1_world"},
     "a1_recorder": {"a1_world"},
+    "a1_rqt": {"a1_views"},
 }
+# Programs that one package offers and a neighbour holds: entry points, no imports.
+OFFERED = {"a1_rqt": {"report": "a1_views.report:main"}}
 
 
 def manifest(package: str) -> ElementTree.Element:
@@ -106,7 +109,17 @@ def test_depends_go_down_the_floors(package):
     ]
     number = next(i for i, floor in enumerate(floors) if package in floor)
     below = set().union(*floors[number + 1 :], {"a1_msgs"})
-    assert {name for name in declared(package) if name.startswith("a1_")} <= below
+    neighbours = {target.split(".")[0] for target in OFFERED.get(package, {}).values()}
+    ours = {name for name in declared(package) if name.startswith("a1_")}
+    assert ours - neighbours <= below
+
+
+@pytest.mark.parametrize("package", PYTHON)
+def test_a_program_is_offered_by_the_package_that_holds_it(package):
+    setup = (ROOT / "src" / package / "setup.py").read_text(encoding="utf-8")
+    programs = dict(re.findall(r'"(\w+) = (a1_\w+\.[\w.]+:\w+)"', setup))
+    foreign = {n: target for n, target in programs.items() if target.split(".")[0] != package}
+    assert foreign == OFFERED.get(package, {})
 
 
 def test_every_package_is_under_the_import_contracts():

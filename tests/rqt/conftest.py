@@ -15,8 +15,6 @@ import rqt_rig as rig
 from a1_rqt.main import make_application
 from a1_rqt.window import ExitsWidget
 
-rig.domain()
-
 
 @pytest.fixture(scope="session")
 def application():
@@ -48,13 +46,16 @@ def show(ros, wait_for):
     shown = []
 
     def make(graph, namespace: str = "") -> ExitsWidget:
-        widget = ExitsWidget(ros.node("exits"), namespace)
+        node = ros.node("exits")
+        widget = ExitsWidget(node, namespace)
         shown.append(widget)
         widget.resize(1280, 800)
         widget.show()
         publishers = (graph.exits, graph.refusals, graph.thresholds, graph.thumbnails)
         publishers += (graph.verdicts, graph.states)
         assert wait_for(lambda: all(p.get_subscription_count() for p in publishers))
+        # A reader that has not met its writer yet drops what is sent best effort.
+        assert wait_for(lambda: all(s.get_publisher_count() for s in heard_of(node)))
         assert wait_for(lambda: not widget.commands.absent())
         return widget
 
@@ -62,6 +63,10 @@ def show(ros, wait_for):
     for widget in shown:
         widget.shut_down()
         widget.close()
+
+
+def heard_of(node) -> list:
+    return [s for s in node.subscriptions if "/a1/" in s.topic_name]
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """The nodes that the window watches: they publish real messages over DDS and answer its calls."""
 
 import math
-import os
 import threading
 import time
 from functools import partial
@@ -29,13 +28,6 @@ ETA = (0.02, 0.03, 0.03, 0.04, 0.05, 0.05, math.inf)
 START_NS = 1_700_000_000 * NS_PER_S
 PERIOD_NS = NS_PER_S // 10
 SEED = 7
-
-
-def domain() -> None:
-    """A domain of this process, this machine only."""
-    os.environ["ROS_DOMAIN_ID"] = str(1 + os.getpid() % 100)
-    os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
-    os.environ.pop("ROS_STATIC_PEERS", None)
 
 
 class Ros:

@@ -8,9 +8,10 @@ import rqt_rig as rig
 from a1_msgs.msg import ChunkVerdict, ControllerState, ObservationRefusal, ThresholdsInfo
 
 from a1_core.policy import ExitReason
+from a1_rqt.panels.camera_panel import Picture
 from a1_rqt.panels.discrepancy_panel import decade_ticks, points_of
 from a1_rqt.panels.elided_label import ElidedLabel
-from a1_rqt.qt import QtWidgets, pyqtgraph
+from a1_rqt.qt import QtCore, QtGui, QtWidgets, pyqtgraph
 
 LAYERS = [2, 3, 3, 5, 8, 4, 4, 4, 6, 8]
 
@@ -158,3 +159,17 @@ def test_logarithmic_labels_are_round_numbers():
     assert [text for _, text in decade_ticks(-2, 0)][:4] == ["0.01", "0.02", "0.05", "0.1"]
     assert [text for _, text in decade_ticks(-4, 0)] == ["0.0001", "0.001", "0.01", "0.1", "1"]
     assert all(place == pytest.approx(math.log10(float(t))) for place, t in decade_ticks(-3, 1))
+
+
+@pytest.mark.parametrize(("size", "beside"), [((400, 150), True), ((200, 600), False)])
+def test_images_stand_where_they_are_larger_and_never_over_each_other(application, size, beside):
+    picture = Picture()
+    picture.resize(*size)
+    picture.show_image(QtGui.QImage(192, 96, QtGui.QImage.Format.Format_RGB32), ["front", "wrist"])
+    front, wrist = picture.places()
+    assert (front.top() == wrist.top(), front.left() == wrist.left()) == (beside, not beside)
+    assert front.width() == front.height() == wrist.width() > 120
+    below = QtCore.QMargins(0, 0, 0, picture.fontMetrics().lineSpacing())
+    assert not front.marginsAdded(below).intersects(wrist.marginsAdded(below))
+    assert picture.rect().contains(front.marginsAdded(below))
+    assert picture.rect().contains(wrist.marginsAdded(below))

@@ -15,6 +15,7 @@ from a1_rqt.qt import QtCore, QtGui, QtWidgets, pyqtgraph
 from a1_rqt.theme import THEMES
 
 OKABE_ITO = {"#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7", "#000000"}
+NEUTRAL = {"#8C8C8C"}
 TEXTS = (QtWidgets.QLabel, QtWidgets.QPushButton, QtWidgets.QLineEdit, ElidedLabel)
 LONG = "row 3 of 16 leaves the workspace by 0.034 m at z = -0.034 m; lower the table, or mend it"
 
@@ -108,7 +109,7 @@ def test_the_window_follows_the_palette(full, application):
 def test_data_has_colours_that_every_reader_tells_apart():
     colours = [c for name, c in vars(themes).items() if name.isupper() and isinstance(c, str)]
     colours += [*themes.STAGE_COLOURS.values(), *(theme.line for theme in THEMES.values())]
-    assert set(colours) <= OKABE_ITO
+    assert set(colours) <= OKABE_ITO | NEUTRAL
     assert len(set(themes.STAGE_COLOURS.values())) == len(themes.STAGE_COLOURS)
 
 
@@ -118,6 +119,22 @@ def test_text_stands_out_from_what_is_behind_it():
             (theme.text, theme.quiet), (theme.panel, theme.window, theme.field)
         ):
             assert contrast(ink, ground) >= 4.5, (theme.name, ink, ground)
+
+
+@pytest.mark.parametrize("theme", THEMES.values(), ids=THEMES)
+def test_text_stands_out_in_the_window_itself(full, application, theme):
+    for other in (*THEMES.values(), theme):
+        application.setPalette(themes.palette_of(other))
+        full.apply(other)
+        application.processEvents()
+    labels = [label for label in full.findChildren(ElidedLabel) if label.text()]
+    assert len(labels) > 10
+    for label in labels:
+        image = label.grab().toImage()
+        ground = theme.window if label is full.status else theme.panel
+        places = itertools.product(range(image.width()), range(image.height()))
+        inks = {image.pixelColor(x, y).name() for x, y in places}
+        assert max(contrast(ink, ground) for ink in inks) >= 4.5, label.text()
 
 
 def contrast(one: str, other: str) -> float:

@@ -3,6 +3,7 @@
 import ast
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 import rqt_rig as rig
 
-from a1_rqt.qt import QtGui
+from a1_rqt.qt import QtCore, QtGui, QtWidgets
 
 PACKAGE = Path(__file__).parents[2] / "src/a1_rqt"
 
@@ -34,6 +35,20 @@ def test_the_perspective_shows_the_plugin():
     running = perspective["groups"]["pluginmanager"]["keys"]["running-plugins"]["repr"]
     name = ElementTree.parse(PACKAGE / "plugin.xml").getroot().find("class").get("name")
     assert ast.literal_eval(running) == {f"a1_rqt/{name}": [1]}
+
+
+def test_qt_takes_the_perspective_for_a_window_of_its_own(application):
+    perspective = json.loads((PACKAGE / "perspectives/a1.perspective").read_text())
+    window = QtWidgets.QMainWindow()
+    dock = QtWidgets.QDockWidget(window)
+    dock.setObjectName("a1_rqt__A1 exits__1__A1ExitsFrame")
+    kept = perspective["groups"]["mainwindow"]["keys"]
+    for what, restore in (("geometry", window.restoreGeometry), ("state", window.restoreState)):
+        written = re.fullmatch(
+            r"QtCore\.QByteArray\(b'([0-9a-f]+)'\)", kept[what]["repr(QByteArray.hex)"]
+        )
+        assert restore(QtCore.QByteArray.fromHex(written[1].encode())), what
+    assert window.dockWidgetArea(dock) == QtCore.Qt.DockWidgetArea.BottomDockWidgetArea
 
 
 @pytest.fixture

@@ -1,18 +1,23 @@
 """Whole systems: a ROS domain of this process, nothing beyond this machine."""
 
-import os
-
-os.environ["ROS_DOMAIN_ID"] = str(1 + os.getpid() % 100)
-os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
-os.environ.pop("ROS_STATIC_PEERS", None)
-
+import sys
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).parents[2] / "bench"))
+
 import pytest
+from _hosts import possible
 
 from a1_sim.stage import Stage
 
 ROOT = Path(__file__).parents[2]
+# What needs two computers is collected where the machine allows network namespaces.
+TWO_HOSTS = possible()
+collect_ignore = [] if TWO_HOSTS else ["test_two_hosts.py"]
+
+
+def pytest_report_header() -> str:
+    return f"network namespaces: {'allowed' if TWO_HOSTS else 'not allowed: no second computer'}"
 
 
 @pytest.fixture(scope="session")

@@ -21,11 +21,14 @@ def operator(robot: Path) -> Iterator[Operator]:
 
 @pytest.mark.parametrize("task", list(TASKS))
 def test_expert_solves(operator: Operator, task: str) -> None:
-    for plan in evaluation_plans(task, 3):
+    for plan in evaluation_plans(task, 3 if len(TASKS[task]) == 1 else 1):
         record = operator.run(plan, policy=False)
         assert record.success, record
         assert record.refused == 0
-        assert record.colour == plan.colour
+        assert record.colour == plan.colour or plan.steps
+        asked = plan.steps or (record.instruction,)
+        assert tuple(step.instruction for step in record.steps) == asked
+        assert record.steps_done == len(record.steps)
 
 
 def test_episodes_are_the_same_every_time(operator: Operator) -> None:

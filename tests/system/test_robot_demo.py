@@ -1,20 +1,27 @@
-"""`robot_demo` with installed executables: real processes, one launch file, a robot of two arms."""
+"""`robot_demo` with installed executables: real processes, one launch file."""
 
 import json
 import subprocess
 import sys
 
+import pytest
 
-def test_two_arms_do_their_motion(tmp_path):
+
+@pytest.mark.parametrize(
+    ("robot", "stand_in", "joints", "grippers"),
+    [("openarm", "kinematic", 14, 2), ("openarm_v2", "physics", 14, 2), ("ur5e", "physics", 6, 1)],
+)
+def test_the_robot_does_its_motion(tmp_path, robot, stand_in, joints, grippers):
     code = "import sys; from a1_sim.robot_demo import main; main(sys.argv[1:])"
-    options = ["--robot", "openarm", "--seconds", "6", "--out", str(tmp_path)]
+    options = ["--robot", robot, "--seconds", "6", "--out", str(tmp_path)]
     done = subprocess.run(
         [sys.executable, "-c", code, *options], capture_output=True, text=True, timeout=280
     )
-    log = tmp_path / "openarm" / "system.log"
+    log = tmp_path / robot / "system.log"
     assert done.returncode == 0, f"{done.stdout}\n{log.read_text() if log.is_file() else ''}"
-    summary = json.loads((tmp_path / "openarm" / "summary.json").read_text())
+    summary = json.loads((tmp_path / robot / "summary.json").read_text())
+    assert summary["stand_in"] == stand_in
     assert summary["moved"]
     assert summary["least_share_of_swing"] > 0.8
-    assert len(summary["span_rad"]) == 14
-    assert len(summary["span_of_grippers"]) == 2
+    assert len(summary["span_rad"]) == joints
+    assert len(summary["span_of_grippers"]) == grippers

@@ -19,7 +19,7 @@ from rclpy.parameter import Parameter
 from rclpy.serialization import deserialize_message
 from std_srvs.srv import SetBool
 
-from a1_core.chunk import ActionChunk, ActionSpace, DeltaBase, RotationKind, Source
+from a1_core.chunk import ActionSpace, Source, joint_chunk
 from a1_core.spec import load_spec
 from a1_data.bag_files import find_bags
 from a1_data.findings import Findings
@@ -30,11 +30,9 @@ from a1_ros.compose import Composition
 from a1_ros.messages import chunk_to_msg
 from a1_ros.qos import RELIABLE
 from a1_ros.times import node_now_ns
-from a1_world.kinematics import forward_kinematics
 
 SIMULATOR, CONTROLLER = "a1_sim.node:SimNode", "a1_controllers.node:ControllerNode"
 TELEOP, RECORDER = "a1_recorder.teleop.node:TeleopNode", "a1_recorder.node:RecorderNode"
-TIP = forward_kinematics()
 # A command that follows chunk after chunk is never exactly still.
 AT_REST_RAD_S = 2e-3
 
@@ -53,31 +51,17 @@ class Policy(Node):
         self.create_timer(0.3, self._send)
 
     def _send(self) -> None:
-        spec = self._spec
         self._seq += 1
         actions_HD = np.zeros((16, 8), np.float32)
         actions_HD[:, 7] = 1.0
-        chunk = ActionChunk(
+        chunk = joint_chunk(
+            self._spec,
             stamp_ns=node_now_ns(self),
             session_id=self._session,
             seq=self._seq,
             source=Source.POLICY,
-            robot=spec.robot,
-            spec_digest=spec.digest,
-            action_space=ActionSpace.JOINT_DELTA,
-            delta_base=DeltaBase.OBSERVED,
-            rotation=RotationKind.QUATERNION_XYZW,
-            tip_frame="",
-            base_frame=spec.base_frame,
-            period_ns=spec.policy.period_ns,
-            valid_for_ns=spec.policy.valid_for_ns,
-            committed_rows=0,
-            end_of_substep=0.0,
-            exit_layer=1,
-            checkpoint_digest="",
-            thresholds_digest="",
-            names=spec.action_names,
             actions_HD=actions_HD,
+            action_space=ActionSpace.JOINT_DELTA,
         )
         self._out.publish(chunk_to_msg(chunk))
 
@@ -88,6 +72,7 @@ class Desk:
     def __init__(self, composition: Composition, robot: Path) -> None:
         self.driver = Driver()
         self.policy = Policy(robot)
+        self._tips = load_spec(robot).kinematics
         for node in (self.driver, self.policy):
             composition.executor.add_node(node)
         self.driver.create_timer(PERIOD_S, self.driver.send)
@@ -129,7 +114,7 @@ class Desk:
 
     @property
     def tip(self) -> np.ndarray:
-        return TIP(np.array(self.state.measured[:7]))
+        return self._tips(np.array(self.state.measured[:7]))[0]
 
 
 @pytest.fixture

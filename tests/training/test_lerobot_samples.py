@@ -189,6 +189,7 @@ def test_another_robot_is_refused(spec, recorded, root, tmp_path):
         load(dataset, ur5e)
     content = yaml.safe_load(spec.path.read_text())
     content["cameras"][0]["name"] = "top"
+    content["model"]["cameras"]["top"] = content["model"]["cameras"].pop("front")
     (tmp_path / "top.yaml").write_text(yaml.safe_dump(content))
     naming = Naming(cameras={"top": "observation.images.front"})
     with pytest.raises(DatasetError, match=r"has cameras top, wrist .* samples hold front"):

@@ -9,9 +9,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parents[2] / "screenshots"))
 
 from browser import NAMES, find_browser, running_browser
-from views_rig import Ros, domain
+from views_rig import Ros
 
-domain()
 # What needs a browser is collected where there is one; setup installs one where CI runs.
 collect_ignore = [] if find_browser() else ["test_page_pictures.py", "test_report_pictures.py"]
 

@@ -3,12 +3,10 @@
 import json
 
 from staged_run import staged
-from views_rig import domain
 
 from a1_ros.times import NS_PER_S
 from a1_views.board import KEPT_TICKS, Board
 
-domain()
 SECONDS = 30.0
 
 

@@ -1,9 +1,13 @@
 """What the layouts plot is there: every topic with its type, every field with a number."""
 
+import dataclasses
 import json
 import re
+import types
+import typing
 import xml.etree.ElementTree as ElementTree
 
+import foxglove.layouts
 import pytest
 from a1_msgs import msg as wire
 from diagnostic_msgs.msg import DiagnosticArray
@@ -22,6 +26,17 @@ TYPES = {
 COLOURS = {
     *("#0072b2", "#d55e00", "#009e73", "#e69f00", "#56b4e9", "#cc79a7", "#f0e442", "#8c8c8c"),
 }
+
+PLACES = {
+    "Plot": foxglove.layouts.PlotConfig,
+    "StateTransitions": foxglove.layouts.StateTransitionsConfig,
+    "Image": foxglove.layouts.ImageConfig,
+    "DiagnosticSummary": foxglove.layouts.DiagnosticsSummaryConfig,
+    "RawMessages": foxglove.layouts.RawMessagesConfig,
+}
+"""What Foxglove's SDK says a panel holds, by the panel's name in an exported layout."""
+
+TITLE = "foxglovePanelTitle"
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +88,10 @@ def test_every_foxglove_panel_has_its_place(foxglove_layout):
 
 def test_foxglove_axes_say_their_units(foxglove_layout):
     plots = [p for name, p in foxglove_layout["configById"].items() if name.startswith("Plot!")]
-    assert all(plot["yAxisLabel"] and plot["xAxisLabel"] == "time [s]" for plot in plots)
+    assert len(plots) == 6
+    for plot in plots:
+        assert re.search(r" \[[^],]+\]$", plot["yAxisLabel"]), "one unit an axis"
+        assert plot["xAxisLabel"] == "time [s]"
 
 
 def test_plotjuggler_plots_numbers_that_are_there(plotjuggler_layout):
@@ -90,3 +108,108 @@ def test_plotjuggler_counts_what_it_holds(plotjuggler_layout):
         areas = splitter.findall("DockArea")
         assert int(splitter.get("count")) == len(areas)
         assert len(splitter.get("sizes").split(";")) == len(areas)
+
+
+def objections(value, wanted, where: str) -> list[str]:
+    """Where a part of a layout is not what the SDK's type says."""
+    if dataclasses.is_dataclass(wanted):
+        hints = typing.get_type_hints(wanted, vars(foxglove.layouts))
+        names = {re.sub(r"_(\w)", lambda m: m[1].upper(), name): name for name in hints}
+        unknown = [f"{where}: unknown {key}" for key in value if key not in names]
+        known = [(key, names[key]) for key in value if key in names]
+        parts = [objections(value[key], hints[name], f"{where}.{key}") for key, name in known]
+        return unknown + [found for part in parts for found in part]
+    origin, arguments = typing.get_origin(wanted), typing.get_args(wanted)
+    if origin in (typing.Union, types.UnionType):
+        tried = [objections(value, kind, where) for kind in arguments]
+        return [] if [] in tried else min(tried, key=len)
+    if origin is list and isinstance(value, list):
+        parts = [objections(one, arguments[0], f"{where}[{k}]") for k, one in enumerate(value)]
+        return [found for part in parts for found in part]
+    if origin is typing.Literal:
+        return [] if value in arguments else [f"{where}: {value!r} is none of {arguments}"]
+    fits = type(value) is wanted or (wanted is float and type(value) is int)
+    return [] if fits else [f"{where}: {value!r} is no {wanted}"]
+
+
+def test_foxglove_panels_hold_what_its_sdk_knows(foxglove_layout):
+    for name, panel in foxglove_layout["configById"].items():
+        kind, _, own = name.partition("!")
+        assert own
+        config = {key: value for key, value in panel.items() if key != TITLE}
+        assert isinstance(panel[TITLE], str)
+        assert objections(config, PLACES[kind], name) == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"showLegnd": True},
+        {"minYValue": [0]},
+        {"legendDisplay": "round"},
+        {"paths": [{"label": 3}]},
+    ],
+    ids=str,
+)
+def test_what_foxglove_does_not_know_is_found(foxglove_layout, change):
+    panel = foxglove_layout["configById"]["Plot!a1exit"]
+    config = {key: value for key, value in (panel | change).items() if key != TITLE}
+    assert len(objections(config, PLACES["Plot"], "Plot")) == 1
+
+
+def test_foxglove_divides_its_window_in_two_at_every_level(foxglove_layout):
+    def look(node) -> None:
+        if isinstance(node, str):
+            return
+        assert node.keys() == {"direction", "first", "second", "splitPercentage"}
+        assert node["direction"] in ("row", "column")
+        assert 0 < node["splitPercentage"] < 100
+        look(node["first"])
+        look(node["second"])
+
+    assert foxglove_layout.keys() == {
+        *("configById", "globalVariables", "userNodes", "playbackConfig", "layout"),
+    }
+    look(foxglove_layout["layout"])
+
+
+# The next follow what PlotJuggler 3 reads: xmlLoadState of TabbedPlotWidget, PlotDocker, PlotWidget
+# and, of its ROS plugins, RosParserConfig; MainWindow::loadLayoutFromFile.
+
+
+def test_plotjuggler_finds_its_window_tabs_and_plots(plotjuggler_layout):
+    (window,) = plotjuggler_layout.findall("tabbed_widget")
+    assert plotjuggler_layout.tag == "root"
+    assert (window.get("parent"), window.get("name")) == ("main_window", "Main Window")
+    tabs = window.findall("Tab")
+    assert 0 <= int(window.find("currentTabIndex").get("index")) < len(tabs)
+    for tab in tabs:
+        assert tab.get("tab_name")
+        assert int(tab.get("containers")) == len(tab.findall("Container"))
+        for container in tab.findall("Container"):
+            assert [part.tag for part in container] == ["DockSplitter"]
+    for plot in plotjuggler_layout.iter("plot"):
+        assert plot.get("mode") == "TimeSeries"
+        assert plot.get("style") in (
+            *("Lines", "LinesAndDots", "Dots", "Sticks", "Steps", "StepsInv"),
+        )
+        assert plot.findall("curve")
+
+
+def test_plotjuggler_divides_its_window_wholly(plotjuggler_layout):
+    for splitter in plotjuggler_layout.iter("DockSplitter"):
+        assert splitter.get("orientation") in ("-", "|")
+        assert sum(map(float, splitter.get("sizes").split(";"))) == pytest.approx(1.0, abs=1e-5)
+        for area in splitter:
+            assert area.tag == "DockArea"
+            assert [part.tag for part in area] == ["plot"]
+            assert re.search(r" \[.+\]$", area.get("name")), "the only place for a unit"
+
+
+def test_plotjuggler_starts_the_stream_of_what_it_plots(plotjuggler_layout):
+    (plugin,) = plotjuggler_layout.findall("Plugins/plugin")
+    assert plugin.get("ID") == "ROS2 Topic Subscriber"
+    assert plotjuggler_layout.find("previouslyLoaded_Streamer").get("name") == plugin.get("ID")
+    plotted = {curve.get("name").rpartition("/")[0] for curve in plotjuggler_layout.iter("curve")}
+    assert set(plugin.find("selected_topics").get("value").split(";")) == plotted
+    assert int(plugin.find("max_array_size").get("value")) > 0

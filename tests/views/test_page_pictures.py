@@ -114,7 +114,7 @@ def looks_like(path, size, scheme) -> None:
     bright = pixels.mean()
     assert bright > 200 if scheme == "light" else bright < 70
     # Every stage of the latency is in the picture, in its own colour.
-    for colour in ((0x56, 0xB4, 0xE9), (0xE6, 0x9F, 0x00), (0xD5, 0x5E, 0x00)):
+    for colour in ((0x56, 0xB4, 0xE9), (0xE6, 0x9F, 0x00), (0xF0, 0xE4, 0x42)):
         assert (np.abs(pixels - colour).max(axis=2) < 12).sum() > 20, colour
 
 

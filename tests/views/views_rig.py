@@ -1,7 +1,6 @@
 """What the tests of views share: nodes that are spun, news as a browser gets them."""
 
 import json
-import os
 import threading
 import time
 import urllib.request
@@ -9,13 +8,6 @@ import urllib.request
 import rclpy
 
 from a1_ros.executor import make_executor
-
-
-def domain() -> None:
-    """A domain of this process, on this machine only."""
-    os.environ["ROS_DOMAIN_ID"] = str(1 + os.getpid() % 100)
-    os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
-    os.environ.pop("ROS_STATIC_PEERS", None)
 
 
 class Ros:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from a1_world.kinematics import ArmKinematics, down, forward_kinematics, hand_yaw
+from a1_world.kinematics import ArmKinematics, down, hand_yaw
 from a1_world.layout import READY_Q
 
 # FR3 with hand in its usual pose [0, -45, 0, -135, 0, 90, 45] degrees: from its DH parameters.
@@ -12,7 +12,7 @@ POSE_TIP_M = [0.30689, 0.0, 0.48688]
 
 
 def test_tip_of_the_usual_pose():
-    np.testing.assert_allclose(forward_kinematics()(POSE_Q), POSE_TIP_M, atol=1e-4)
+    np.testing.assert_allclose(ArmKinematics().tip_pose(POSE_Q)[0], POSE_TIP_M, atol=1e-4)
 
 
 def test_ready_pose_points_down():

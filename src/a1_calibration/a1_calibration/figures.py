@@ -15,6 +15,7 @@ from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 from numpy.typing import NDArray
 
 from a1_calibration.held_out import RateTest
+from a1_core.calibration import exits_taken
 
 WANTED, FITTED, HELD = "#bdbdbd", "#2a78c2", "#e07b00"
 GOOD, BAD = "#2e8b57", "#c0392b"
@@ -65,7 +66,10 @@ def exit_rates(
 def discrepancies(
     labels: Sequence[str], V_PN: NDArray[np.float64], eta_P: NDArray[np.float64], metric: str
 ) -> bytes:
-    """Distribution of the discrepancy at every exit that can fire, with its threshold."""
+    """Distribution of the discrepancy at every exit that can fire, with its threshold.
+
+    In colour the ticks that leave there: neither before, nor later.
+    """
     count = len(labels) - 1
     figure, strips = plt.subplots(
         count, 1, figsize=(8.0, 0.7 + 0.75 * count), sharex=True, squeeze=False,
@@ -77,17 +81,18 @@ def discrepancies(
     if not low < high:
         low, high = low / 2, high * 2
     bins = np.geomspace(low, high, 60)
+    taken_N = exits_taken(V_PN, eta_P)
     for k, axes in enumerate(strips[:, 0], start=1):
-        row = np.clip(V_PN[k][np.isfinite(V_PN[k])], low, high)
-        axes.hist(row, bins=bins, color=WANTED)
+        there_N = np.isfinite(V_PN[k])
+        axes.hist(np.clip(V_PN[k][there_N], low, high), bins=bins, color=WANTED)
+        leaves_N = there_N & (taken_N == k)
+        axes.hist(np.clip(V_PN[k][leaves_N], low, high), bins=bins, color=FITTED)
         eta = eta_P[k]
         if np.isposinf(eta):
-            axes.hist(row, bins=bins, color=FITTED)
             note = "always leaves"
         elif np.isneginf(eta):
             note = "never leaves"
         else:
-            axes.hist(row[row <= eta], bins=bins, color=FITTED)
             axes.axvline(eta, color=BAD, linewidth=1.6)
             note = f"$\\eta$ = {eta:.3g}"
         axes.set_ylabel(labels[k], rotation=0, ha="right", va="center")

@@ -21,6 +21,11 @@ from a1_core.errors import ThresholdsError
 from a1_core.exit_plan import choose_plan, plan_discrepancies
 from a1_core.family import build_family
 
+SHARPNESS = 4
+"""Power to which the share of the tolerance is raised that a tick uses up, where thresholds are to
+lose least: what is well within counts next to nothing, what is nearly past it nearly in full. A
+loss of 0 or 1 would say nothing of near misses, of which a few episodes hold many more."""
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Fitted:
@@ -71,20 +76,8 @@ class Fitted:
 
 
 def with_tolerance(promise: Promise | None, unit: str) -> Promise:
-    """The promise in the unit that is measured; a default one to judge by where none is asked.
-
-    Raises ThresholdsError when the tolerance was written in another unit.
-    """
+    """The promise in the unit that is measured; a default one to judge by where none is asked."""
     promise = promise or Promise()
-    if promise.unit not in ("", unit):
-        mend = (
-            "name the tip's function, --forward-kinematics module:function"
-            if unit == "rad"
-            else "write it in mm or m, or leave --forward-kinematics out"
-        )
-        raise ThresholdsError(
-            f"certify tolerance is given in {promise.unit}, deviations are in {unit}; {mend}"
-        )
     tolerance = promise.tolerance or DEFAULT_TOLERANCE[unit]
     return replace(promise, tolerance=tolerance, unit=unit)
 
@@ -107,11 +100,14 @@ def fit(
     assert promise.tolerance is not None
     fit_names = set(split.fit)
     fit_N = np.array([name in fit_names for name in names])
+    mode = cast(Fit, request.fit)
     kind = None if request.budget is None else request.budget.kind
     unit_costs = costs.of(kind)
     tolerance_C = [promise.tolerance, promise.gripper][: ticks.deviation_KNC.shape[2]]
+    losses_KN = tick_losses(ticks.deviation_KNC[:, fit_N], tolerance_C, "clipped")
+    if mode == "least_loss":
+        losses_KN = losses_KN**SHARPNESS
     plan: tuple[int, ...] = tuple(range(len(ticks.V_KN)))
-    mode = cast(Fit, request.fit)
     if request.choose_exits:
         assert request.budget is not None
         if not ticks.pairs_KKN.size:
@@ -119,7 +115,6 @@ def fit(
                 "exits cannot be chosen: the checkpoint's exits start from each other, so every "
                 "one has to be looked at; leave --choose-exits out"
             )
-        losses_KN = tick_losses(ticks.deviation_KNC[:, fit_N], tolerance_C, "clipped")
         found = choose_plan(
             request.budget,
             ticks.pairs_KKN[..., fit_N],
@@ -134,9 +129,15 @@ def fit(
         V_PN = plan_discrepancies(ticks.pairs_KKN, plan)
     cost_P = unit_costs.of_plan(plan)
     V_fit = V_PN[:, fit_N]
-    target = _target(request, V_fit, plan, costs, mode)
+    losses_PN = losses_KN[list(plan)] if mode == "least_loss" else None
+    target = _target(request, V_fit, losses_PN, plan, costs)
     family = build_family(
-        V_fit, cost_P, distribution=request.distribution, fit=mode, size=2 * request.family_size
+        V_fit,
+        cost_P,
+        distribution=request.distribution,
+        fit=mode,
+        size=2 * request.family_size,
+        loss_KN=losses_PN,
     )
     # Looking at all exits and leaving at none is dearer than going straight to full depth: what
     # does not save against that is not worth a step of the walk.
@@ -189,11 +190,12 @@ def fit(
 def _target(
     request: Request,
     V_fit: NDArray[np.float64],
+    losses_PN: NDArray[np.float64] | None,
     plan: tuple[int, ...],
     costs: CostTables,
-    mode: Fit,
 ) -> Setting | None:
     """The setting of the budget or of the parameter; None where neither is given."""
+    mode = cast(Fit, request.fit)
     if request.parameter is not None:
         step = round(request.parameter * STEPS_PER_UNIT)
         if abs(step - request.parameter * STEPS_PER_UNIT) > 1e-6:
@@ -209,6 +211,7 @@ def _target(
         plan=plan,
         distribution=request.distribution,
         fit=mode,
+        loss_PN=losses_PN,
     )
     if target.parameter is None:
         raise ThresholdsError(

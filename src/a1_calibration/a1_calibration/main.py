@@ -61,7 +61,8 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     add(
         "--certify", nargs="?", const="",
         help="risk,failure,tolerance, e.g. 0.05,0.1,10mm; those of --certify alone are 0.05, 0.1 "
-        "and 10 mm (without --forward-kinematics 0.02 rad). On by default without a budget",
+        "and 10 mm at the tool tip (0.02 rad where the spec has no kinematics). A tolerance in rad "
+        "or deg is one of the joints. On by default without a budget",
     )  # fmt: skip
     add("--gripper-tolerance", type=float, default=Promise.gripper, help="of the gripper's 0..1")
     add("--tick-loss", choices=TICK_LOSSES, default=Promise.tick_loss)
@@ -75,10 +76,6 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     add(
         "--executed", type=float, default=Request.executed_s,
         help="first seconds of a chunk over which its deviation counts; 0: all",
-    )  # fmt: skip
-    add(
-        "--forward-kinematics", default="",
-        help="module:function for deviations at the tool tip; empty: of the joints",
     )  # fmt: skip
     add("--costs", type=Path, help="times of another machine, in place of measuring here")
     add("--save-costs", type=Path, help="only measure the times of this machine into a file")
@@ -127,7 +124,6 @@ def request_of(options: argparse.Namespace) -> Request:
         family_size=options.family,
         certify_share=options.certify_share,
         executed_s=options.executed,
-        forward_kinematics=options.forward_kinematics,
         costs=options.costs,
         batch=options.batch,
         device=options.device,

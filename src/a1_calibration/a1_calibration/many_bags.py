@@ -20,7 +20,6 @@ from a1_calibration.recordings import Recording
 from a1_calibration.request import Request
 from a1_core.deviation import DeviationMeter
 from a1_core.errors import A1Error, BagError, CheckpointError
-from a1_core.forward_kinematics import load_forward_kinematics
 from a1_core.spec import RobotSpec, load_spec
 from a1_data.reader import open_bags
 from a1_model.checkpoint import LoadedCheckpoint, load_checkpoint
@@ -143,8 +142,7 @@ def _opened(work: Work) -> tuple[RobotSpec, LoadedCheckpoint, DeviationMeter]:
             f"{work.spec} or {request.checkpoint}: not the one that calibration was started with; "
             "let every machine of the cluster see the same files"
         )
-    tip = load_forward_kinematics(request.forward_kinematics)
-    return spec, checkpoint, DeviationMeter(spec, request.executed_s, tip)
+    return spec, checkpoint, DeviationMeter(spec, request.executed_s, request.unit)
 
 
 def _recording(work: Work, spec: RobotSpec, name: str, path: str, digest: str) -> Recording:

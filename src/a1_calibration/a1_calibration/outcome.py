@@ -12,6 +12,7 @@ from a1_calibration.costs import CostTables
 from a1_calibration.fitting import Fitted
 from a1_calibration.recordings import Recording
 from a1_calibration.request import Request
+from a1_core.calibration import NO_DISTRIBUTION
 from a1_core.deviation import DeviationMeter
 from a1_core.exit_rule import Thresholds
 from a1_core.provenance import Bag, certificate_of
@@ -83,7 +84,7 @@ def thresholds_file(
             tolerance=promise.tolerance,
             further_tolerances=dict.fromkeys(meter.names[1:], promise.gripper),
             executed_rows=meter.rows,
-            forward_kinematics=request.forward_kinematics,
+            forward_kinematics=meter.kinematics,
             tick_loss=promise.tick_loss,
             episode_loss=promise.episode_loss,
         )
@@ -105,7 +106,7 @@ def thresholds_file(
             },
         ),
         fit=request.fit,
-        distribution=request.distribution,
+        distribution=request.distribution if request.fit != "least_loss" else NO_DISTRIBUTION,
         parameter=chosen.parameter,
         samples=int(fitted.fit_N.sum()),
         episodes=len(fitted.split.fit),

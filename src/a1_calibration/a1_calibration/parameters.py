@@ -16,10 +16,11 @@ SPECS = (
     ParameterSpec(name="robot", default="", description="File of the robot spec"),
     ParameterSpec(name="checkpoint", default="", description="Directory of the checkpoint"),
     ParameterSpec(
-        name="forward_kinematics",
+        name="unit",
         default="",
-        description="module:function that makes tip position [3] (m) from arm joints (rad), for "
-        "deviations at the tool tip; empty: deviations are those of the joints",
+        description="Of a goal's tolerance: m at the tool tip or rad of the joints; empty: m where "
+        "the robot spec has kinematics",
+        choices=("", "m", "rad"),
     ),
     ParameterSpec(
         name="budget",
@@ -154,6 +155,7 @@ def request_of_goal(goal: Any, values: Mapping[str, Any], now: str) -> Request:
             risk=goal.risk,
             failure=goal.failure,
             tolerance=goal.tolerance or None,
+            unit=values["unit"],
             gripper=values["gripper_tolerance"],
             tick_loss=values["tick_loss"],
             episode_loss=values["episode_loss"],
@@ -175,7 +177,6 @@ def request_of_goal(goal: Any, values: Mapping[str, Any], now: str) -> Request:
         family_size=values["family_size"],
         certify_share=values["certify_share"],
         executed_s=values["executed"],
-        forward_kinematics=values["forward_kinematics"],
         batch=values["batch"],
         threads=values["threads"],
         device=values["device"],

@@ -21,7 +21,6 @@ from a1_calibration.v_file import VFile
 from a1_core.deviation import DeviationMeter
 from a1_core.errors import ThresholdsError
 from a1_core.exit_rule import METRICS
-from a1_core.forward_kinematics import load_forward_kinematics
 from a1_core.observation import Observation
 from a1_core.spec import RobotSpec
 from a1_core.thresholds_file import write_thresholds
@@ -40,8 +39,7 @@ def calibrate(request: Request, spec: RobotSpec, tell: Tell) -> Outcome:
     Raises A1Error, naming file, field and mend, for anything that does not fit together. No
     thresholds file is written when nothing may leave early.
     """
-    tip = load_forward_kinematics(request.forward_kinematics)
-    meter = DeviationMeter(spec, request.executed_s, tip)
+    meter = DeviationMeter(spec, request.executed_s, request.unit)
     promise = with_tolerance(request.promise, meter.unit)
     checkpoint = open_checkpoint(request, spec)
     metric = request.metric or checkpoint.config.metric
@@ -151,7 +149,7 @@ def binding(
         "device": policy.device.type,
         "deviation": list(meter.names),
         "executed_rows": meter.rows,
-        "forward_kinematics": request.forward_kinematics,
+        "forward_kinematics": meter.kinematics,
         "instruction": request.read.instruction,
         "period_s": request.read.period_s,
         "complete_states": request.read.complete_states,

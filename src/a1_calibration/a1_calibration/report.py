@@ -21,7 +21,7 @@ from a1_calibration.outcome import savings_of
 from a1_calibration.recordings import Recording
 from a1_calibration.request import Request
 from a1_core.budget import STEPS_PER_UNIT, Search
-from a1_core.calibration import FITS, Fit, exits_taken
+from a1_core.calibration import DISTRIBUTION_FITS, Fit, exits_taken
 
 PAGE = "report.html"
 STYLE = """
@@ -141,13 +141,15 @@ def _page(given: ReportInput, pictures: dict[str, bytes]) -> str:
         _about(given),
         "<h2>Requested and realised exit rates</h2>",
         image("exit_rates"),
+        _aim_text(given),
         _rates_text(given),
         _modes_table(given),
         "<h2>Discrepancies and thresholds</h2>",
         image("discrepancies"),
         _note(
             "How far each exit's chunk is from that of the exit before, on "
-            f"{judged} episodes. A tick leaves at the first exit left of the red line (blue). "
+            f"{judged} episodes. A tick leaves at the first exit where it is left of the red line "
+            "(blue; grey are those that left before or go on). "
             "Exits whose bulk lies right of their line change the chunk much: going "
             "there is worth it."
         ),
@@ -197,8 +199,15 @@ def _about(given: ReportInput) -> str:
         f"{given.ticks.count} ticks of {len(set(fitted.names))} episodes: {len(split.fit)} "
         f"fitted on, {len(split.held_out)} held out. Times {escape(given.costs.source)}. "
         f"A tick is lost when its chunk is more than {fitted.promise.tolerance:g} "
-        f"{fitted.promise.unit} ({given.deviation}) away from full depth.</p>"
+        f"{fitted.promise.unit} ({given.deviation}) or {fitted.promise.gripper:g} (gripper) away "
+        "from full depth.</p>"
     )
+
+
+def _aim_text(given: ReportInput) -> str:
+    if given.request.fit in DISTRIBUTION_FITS:
+        return ""
+    return "<p>Requested is what the fitted episodes realise: no distribution was aimed at.</p>"
 
 
 def _rates_text(given: ReportInput) -> str:
@@ -211,11 +220,11 @@ def _rates_text(given: ReportInput) -> str:
         else "the difference is larger than sampling explains: held-out episodes are unlike those "
         "fitted on, or discrepancies tie"
     )
-    if given.request.fit != "mass":
+    if given.request.fit == "eq9":
         verdict = "eq9 does not aim at the requested shares, so a difference is expected"
     return (
-        f"<p>Chi-square on held-out episodes: {test.statistic:.2f} with {test.freedom} degrees of "
-        f"freedom, p = {test.p_value:.3f}: {verdict}. Ticks of an episode are alike "
+        f"<p>Chi-square on held-out episodes: {test.statistic:.2f} with {test.freedom} "
+        f"degrees of freedom, p = {test.p_value:.3f}: {verdict}. Ticks of an episode are alike "
         f"(design effect {test.design_effect:.1f}), which the test allows for; as if all were "
         f"independent p would be {test.plain_p_value:.3g}.</p>"
     )
@@ -225,11 +234,11 @@ def _modes_table(given: ReportInput) -> str:
     """Both fits with the parameter of the shown setting, on the judged ticks."""
     fitted, costs = given.fitted, given.costs
     parameter = fitted.family[shown_member(given)].parameter
-    if parameter is None:
+    if parameter is None or given.request.fit not in DISTRIBUTION_FITS:
         return ""
     depth_P, flops_P, ms_P = (c.of_plan(fitted.plan) for c in (costs.depth, costs.flops, costs.ms))
     rows = []
-    for mode in FITS:
+    for mode in DISTRIBUTION_FITS:
         search = Search(
             fitted.V_PN[:, fitted.fit_N],
             depth_P,

@@ -39,7 +39,8 @@ class Promise:
         failure: how likely the certificate may be wrong.
         tolerance: of the chunk's deviation from full depth, in the robot's units; None: 10 mm at
             the tool tip, or 0.02 rad where there is none.
-        unit: "m" or "rad" where the user wrote one, else empty: that of what is measured.
+        unit: "m" (at the tool tip) or "rad" (of the joints) where the user wrote one; it decides
+            what is measured. Else empty: m where the robot's spec has kinematics.
         gripper: tolerance of the grippers' 0..1.
         tick_loss, episode_loss: as for `a1_core.episode_loss`.
     """
@@ -78,11 +79,11 @@ class Request:
         budget: bound on the mean tick; None: as aggressive as the certificate allows.
         parameter: c of the distribution, in place of a budget.
         promise: None: nothing is certified.
+        fit: `mass` and `eq9` aim at the distribution; `least_loss` finds the thresholds that lose
+            least on the fit episodes for what they cost.
         metric: of the discrepancies; empty: the checkpoint's.
         choose_exits: let the solver leave exits out; needs a budget.
         executed_s: the first seconds of a chunk over which its deviation counts; 0: all rows.
-        forward_kinematics: `module:function` that makes the tip's position from arm joints;
-            empty: the deviation is that of the joints.
         costs: measured times of another machine (YAML); None: this one is measured.
         pictures: how many of the deepest ticks the report shows.
         device: that the network runs on, as torch calls it; `threads` of the CPU.
@@ -107,7 +108,6 @@ class Request:
     family_size: int = 16
     certify_share: float = 0.5
     executed_s: float = 0.5
-    forward_kinematics: str = ""
     costs: Path | None = None
     batch: int = 16
     pictures: int = 8
@@ -123,6 +123,11 @@ class Request:
             raise ThresholdsError(f"batch is {self.batch}; give 1 or more")
         if self.budget is not None and self.parameter is not None:
             raise ThresholdsError("a budget and a parameter are given; give one of them")
+        if self.parameter is not None and self.fit == "least_loss":
+            raise ThresholdsError(
+                f"parameter is {self.parameter}, with mode least_loss; give a budget, or a "
+                "certificate alone"
+            )
         if self.choose_exits and self.budget is None:
             raise ThresholdsError("choosing exits needs a budget; give one, e.g. depth=0.5")
         if self.budget is None and self.parameter is None and self.promise is None:
@@ -131,6 +136,11 @@ class Request:
             raise ThresholdsError(f"threads is {self.threads}; give 1 or more")
         if self.executed_s < 0.0:
             raise ThresholdsError(f"executed_s is {self.executed_s}; give 0 (all) or more")
+
+    @property
+    def unit(self) -> str:
+        """That of deviations, see `Promise.unit`."""
+        return "" if self.promise is None else self.promise.unit
 
     @property
     def v_path(self) -> Path:

@@ -92,6 +92,11 @@ def why_not(spec: RobotSpec, *, hardware: bool) -> str:
             f"nobody published {', '.join(spec.gaps)} (GAP): measure on the robot and write into "
             "a copy of the spec"
         )
+    if hardware and spec.kinematics is None:
+        return (
+            "kinematics are GAP, and on hardware the workspace limit needs them: write the chain "
+            "of frames into a copy of the spec"
+        )
     for command in spec.commands:
         if hardware and command.stream is not None and command.stream.silence == "GAP":
             return (

@@ -1,7 +1,6 @@
 """The controller without ROS: judges chunks, plays them, and says what to send at every tick."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,24 +10,16 @@ from a1_controllers.admission import Admission
 from a1_controllers.gripper_goal import GripperGoal
 from a1_controllers.mode import Event, Mode, ModeState, initial
 from a1_controllers.output import Answer, Counters, Output
+from a1_controllers.plan import TOLD_PERIOD_NS, Plan, told
 from a1_controllers.sensing import Sensing
 from a1_controllers.settings import ControllerSettings, Now
-from a1_core.chunk import ActionChunk, Source, absolute_rows
+from a1_core.chunk import ActionChunk, Source
 from a1_core.errors import A1Error, ObservationRefused
 from a1_core.go_to import go_to_rows
 from a1_core.limits import SafetyGate
 from a1_core.player import ChunkPlayer, Setpoint
 from a1_core.spec import RobotSpec
 from a1_core.verdict import Verdict, VerdictCode
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Plan:
-    """The rows in hand: of a chunk, or (chunk None) the way home."""
-
-    rows_HD: NDArray[np.float64]
-    chunk: ActionChunk | None
-    accepted: Now
 
 
 class Controller:
@@ -57,6 +48,7 @@ class Controller:
         self.setpoint: Setpoint | None = None
         self._gate = gate
         self._jumped_ns = 0
+        self._told_ns: int | None = None  # the last tick that sent what there was to send
         self._braking = False
         self._lost: str | None = None
         self._joints = len(spec.joint_names)
@@ -70,11 +62,12 @@ class Controller:
     def judge(self, chunk: ActionChunk, now: Now) -> Verdict:
         """The one verdict on a chunk; ACCEPTED has already changed the plan."""
         self._watch_clock(now)
+        self._watch_loop(now)
         verdict = self._judge(chunk, now)
         if verdict.code in (VerdictCode.ACCEPTED, VerdictCode.SHADOW):
             self.counters.chunks_accepted += 1
         else:
-            self.counters.chunks_refused += 1
+            self.counters.refused_for[verdict.code] += 1
         return verdict
 
     def _judge(self, chunk: ActionChunk, now: Now) -> Verdict:
@@ -97,7 +90,10 @@ class Controller:
             return Verdict(code=VerdictCode.STALE, detail=f"at its stamp, {refusal.detail}")
         in_shadow = self.mode.mode is Mode.SHADOW
         commanded_D = self.sensing.measured_D if in_shadow else self.player.sample(motion_ns).q_D
-        verdict = self._gate.check(chunk, absolute_rows(chunk, base_D), commanded_D=commanded_D)
+        rows_HD = self._gate.rows(chunk, base_D)
+        if isinstance(rows_HD, Verdict):
+            return rows_HD
+        verdict = self._gate.check(chunk, rows_HD, commanded_D=commanded_D)
         if not verdict.accepted:
             return verdict
         if in_shadow:
@@ -134,7 +130,7 @@ class Controller:
         assert measured_D is not None
         self._jumped_ns = 0
         self.player.start(measured_D, now.node_ns)
-        self.plan, self._braking, self._lost = None, False, None
+        self.plan, self._braking, self._lost, self._told_ns = None, False, None, None
         self.setpoint = self.player.sample(now.node_ns)
         self.admission.arm(now.node_ns)
         for grip, opening in zip(self._grips, measured_D[self._joints :], strict=True):
@@ -222,6 +218,9 @@ class Controller:
             )
         except A1Error as error:
             return Answer(ok=False, message=f"velocity_scale: {error}")
+        touch = self._gate.touch(rows_HD, start_D)
+        if touch is not None:
+            return Answer(ok=False, message=f"SELF_COLLISION: on the way home, {touch}")
         offer = self.player.offer(
             rows_HD, stamp_ns=motion_ns, period_ns=period_ns, now_ns=motion_ns
         )
@@ -235,6 +234,7 @@ class Controller:
     def robot_fault(self, reason: str, now: Now) -> None:
         """The robot's side cannot follow: brake with what still gets through, and latch."""
         self._watch_clock(now)
+        self._watch_loop(now)
         self._brake(Event.FAULT, reason, now)
 
     # The tick
@@ -242,6 +242,7 @@ class Controller:
     def tick(self, now: Now) -> Output:
         """Watch, then sample; what comes out goes to the adapter as it is."""
         self._watch_clock(now)
+        self._watch_loop(now)
         self.counters.late_ticks += self.sensing.watch.late(now)
         if self.mode.armed:
             self._watch_inputs(now)
@@ -252,6 +253,8 @@ class Controller:
                 self._brake(self._trouble, f"{verdict.code.name}: {verdict.detail}", now)
                 setpoint = self.player.sample(self._motion_ns(now))
         self.setpoint = setpoint
+        self._told_ns = self._motion_ns(now)
+        self.player.told(self._told_ns)
         if self.mode.mode is Mode.TRACKING and setpoint.done:
             self.counters.underruns += self._plan_is_chunk()
             self._change(Event.FINISHED, "plan finished, waiting for a chunk", now)
@@ -263,6 +266,11 @@ class Controller:
         return Output(
             window=self._window(now), braking=self._braking, grippers=self._gripper_wishes(now)
         )
+
+    def told_plan(self, now: Now) -> ActionChunk:
+        """The motion from now to rest; see `plan.told`."""
+        rows_ND, row_N = self.player.ahead(self._motion_ns(now), TOLD_PERIOD_NS * 1e-9)
+        return told(self.spec, None if self._braking else self.plan, rows_ND, row_N, now)
 
     def _held_too_long(self, now: Now) -> bool:
         held_s = (now.node_ns - self.mode.since_ns) * 1e-9
@@ -279,6 +287,20 @@ class Controller:
         reason = f"the clock jumped by {jump_ns / 1e9:.3f} s"
         self._lost = reason
         self._brake(self._trouble, reason, now)
+
+    def _watch_loop(self, now: Now) -> None:
+        """After a pause longer than a window the arm is on that window's braking tail, or at rest.
+
+        The plan went on meanwhile; commanding it again would be a step.
+        """
+        if self.mode.mode is not Mode.TRACKING or self._told_ns is None:
+            return
+        pause_s = (self._motion_ns(now) - self._told_ns) * 1e-9
+        if pause_s <= self.settings.window_s:
+            return
+        self.player.brake_as_told(self.settings.window_s)
+        self._braking, self._told_ns = True, None
+        self._change(Event.LOST, f"the control loop stood still for {pause_s * 1e3:.0f} ms", now)
 
     @property
     def _trouble(self) -> Event:
@@ -328,6 +350,7 @@ class Controller:
 
     def _last_output(self, now: Now) -> Output:
         self._watch_clock(now)
+        self._watch_loop(now)
         motion_ns = self._motion_ns(now)
         if self.player.done(motion_ns):
             return Output()

@@ -11,7 +11,6 @@ from std_srvs.srv import SetBool, Trigger
 
 from a1_controllers.adapters import make_robot, refuse_unserved
 from a1_controllers.controller import Controller
-from a1_controllers.kinematics import load_kinematics
 from a1_controllers.output import Counters, Output
 from a1_controllers.parameters import SPECS, settings_from
 from a1_controllers.report import Reporter
@@ -24,9 +23,12 @@ from a1_core.verdict import Verdict, VerdictCode
 from a1_ros.diagnostics import Status
 from a1_ros.guard import refuse_foreign_endpoints
 from a1_ros.lifecycle import A1LifecycleNode
-from a1_ros.messages import msg_to_chunk, msg_to_uuid, verdict_to_msg
+from a1_ros.messages import chunk_to_msg, msg_to_chunk, msg_to_uuid, verdict_to_msg
 from a1_ros.qos import RELIABLE, qos_from_spec
+from a1_ros.realtime import ask_for_realtime
 from a1_ros.times import node_now_ns, ns_to_stamp, stamp_to_ns, steady_now_ns
+from a1_world.inverse_kinematics import InverseKinematics
+from a1_world.self_collision import SelfCollision
 
 REFRESH_S = 0.5
 
@@ -47,7 +49,7 @@ class ControllerNode(A1LifecycleNode):
         self._lockstep = False
 
     def on_configured(self) -> None:
-        """Load spec and kinematics, begin to ask the robot's side about itself."""
+        """Load the spec, begin to ask the robot's side about itself."""
         values = self.parameters
         if not values["robot"]:
             raise A1Error("controller: parameter robot is empty; give the file of a robot spec")
@@ -58,10 +60,14 @@ class ControllerNode(A1LifecycleNode):
         refuse_unserved(self._spec, hardware=self._settings.hardware)
         self._gate = SafetyGate(
             self._spec,
-            load_kinematics(
-                values["forward_kinematics"], self._spec, hardware=self._settings.hardware
-            ),
+            self._spec.kinematics,
+            self_collision=self._self_collision(),
+            pose_solver=None if self._spec.kinematics is None else InverseKinematics(self._spec),
         )
+        if values["realtime_priority"]:
+            refusal = ask_for_realtime(values["realtime_priority"])
+            if refusal:
+                raise A1Error(f"controller: {refusal}")
         self._counters = Counters()
         self._simulated = bool(self.get_parameter("use_sim_time").value)
         self._adapter = make_robot(
@@ -75,6 +81,16 @@ class ControllerNode(A1LifecycleNode):
             REFRESH_S, self._refresh, clock=Clock(clock_type=ClockType.STEADY_TIME)
         )
 
+    def _self_collision(self) -> SelfCollision | None:
+        if not self.parameters["self_collision"]:
+            return None
+        if self._spec.model is None:
+            self.get_logger().warning(
+                f"{self._spec.path} names no MuJoCo model: self-collision is not checked"
+            )
+            return None
+        return SelfCollision(self._spec)
+
     def on_activated(self) -> None:
         """Listen and tick; disarmed."""
         self._tick_ns, self._judged_seq = 0, 0
@@ -83,6 +99,8 @@ class ControllerNode(A1LifecycleNode):
             self._spec, self._settings, self._gate, self._now(), self._counters
         )
         self._reporter = Reporter(self._controller)
+        self._told_plans = self._controller.player.plans
+        self._plans = self._own(ActionChunk, "a1/plan", RELIABLE)
         self._verdicts = self._own(ChunkVerdict, "a1/chunk_verdict", RELIABLE)
         self._states = self._own(ControllerState, "a1/controller_state", RELIABLE)
         for index, source in enumerate(self._spec.state_sources):
@@ -155,6 +173,15 @@ class ControllerNode(A1LifecycleNode):
         self._send(controller.tick(now), now)
         adapter.update(armed=controller.mode.armed, measured_D=controller.sensing.measured_D)
         self._states.publish(self._reporter.state(now))
+        self._tell_plan(now)
+
+    def _tell_plan(self, now: Now) -> None:
+        """Say what comes when it has changed."""
+        controller = self._controller
+        assert controller is not None
+        if controller.player.plans != self._told_plans:
+            self._told_plans = controller.player.plans
+            self._plans.publish(chunk_to_msg(controller.told_plan(now)))
 
     def _send(self, output: Output, now: Now) -> None:
         assert self._adapter is not None
@@ -184,8 +211,9 @@ class ControllerNode(A1LifecycleNode):
         try:
             verdict = self._controller.judge(msg_to_chunk(msg), now)
         except A1Error as error:
-            self._controller.counters.chunks_refused += 1
             verdict = Verdict(code=VerdictCode.WRONG_SHAPE, detail=str(error))
+            self._controller.counters.refused_for[verdict.code] += 1
+        self._tell_plan(now)
         self._verdicts.publish(
             verdict_to_msg(
                 verdict,

@@ -24,10 +24,9 @@ SPECS = (
     ),
     _fixed("lockstep", False, "Acknowledge every tick to a lock-stepped simulator"),
     _fixed(
-        "forward_kinematics",
-        "",
-        "module:function that makes the arms' tips [A, 3] (m) from arm joints (rad), for the "
-        "workspace limit; empty: the kinematics of the robot spec",
+        "self_collision",
+        True,
+        "Refuse chunks that lead the robot into itself, where the spec names its MuJoCo model",
     ),
     _fixed("rate_hz", 50.0, "Control ticks a second", range=(50.0, 200.0)),
     _fixed("hardware", True, "false: a simulated arm, which goes on by itself after a hold"),
@@ -63,6 +62,12 @@ SPECS = (
         range=(0.001, 1.0),
     ),
     _fixed("gripper_deadband", 0.15, "Smallest change worth a gripper goal", range=(0.01, 1.0)),
+    _fixed(
+        "realtime_priority",
+        0,
+        "Real-time priority of ticks and streams (SCHED_FIFO); 0: none",
+        range=(0, 99),
+    ),
     _fixed("gripper_interval_s", 0.25, "Least time between gripper goals [s]", range=(0.0, 5.0)),
 )
 

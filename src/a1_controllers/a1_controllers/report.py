@@ -67,7 +67,8 @@ class Reporter:
         controller = self._controller
         mode, counters = controller.mode, controller.counters
         level, message = LEVELS.get(mode.mode, Level.OK), f"{mode.mode.name}: {mode.reason}"
-        trouble = controller.sensing.lost(now) or controller.sensing.complaint
+        sensing = controller.sensing
+        trouble = sensing.lost(now) or sensing.complaint or sensing.watch.clock_offset()
         if level is Level.OK and not ready.ok:
             level, message = Level.WARN, ready.message
         elif level is Level.OK and trouble:
@@ -83,6 +84,9 @@ class Reporter:
                 "joint state age [ms]": "none" if age_ns is None else f"{age_ns / 1e6:.1f}",
                 "chunks accepted": counters.chunks_accepted,
                 "chunks refused": counters.chunks_refused,
+                "refused for": ", ".join(
+                    f"{code.name} {count}" for code, count in sorted(counters.refused_for.items())
+                ),
                 "plans slowed": counters.slowed,
                 "clamped": counters.clamped,
                 "underruns": counters.underruns,

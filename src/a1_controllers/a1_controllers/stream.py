@@ -172,7 +172,8 @@ class StreamedArm:
             return
         self._gap = (
             f"{(now_ns - before_ns) / 1e6:.0f} ms between two set-points on {self._endpoint}, "
-            f"the robot allows {most_s * 1e3:.0f} ms: give this process a less busy computer"
+            f"the robot allows {most_s * 1e3:.0f} ms: give this process a less busy computer, or a "
+            "real-time priority (parameter realtime_priority)"
         )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,22 +20,28 @@ from a1_core.calibration import (
     realised_rates,
 )
 from a1_core.errors import ThresholdsError
+from a1_core.least_loss import least_loss_thresholds
 from a1_core.segment_costs import Budget, SegmentCosts
 
 # Parameters are tried in whole thousandths, so that a file can say which one it was.
 STEPS_PER_UNIT = 1000
 _COARSE = 64
+# Exponents of ten, in thousandths: at the low end a loss hardly counts, at the high end nothing
+# else does.
+_PRICES = (-3000, 6000)
 # Narrower distributions vanish between two exits, in floats.
 _LEAST_SCALE = 0.02
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Setting:
-    """Thresholds for one parameter of a distribution, and what they do on the recorded ticks.
+    """Thresholds for one parameter, and what they do on the recorded ticks.
 
     Attributes:
-        parameter: c of the distribution; None for full depth, which needs none.
-        requested: share of samples wanted at each exit that is looked at [P].
+        parameter: c of the distribution, or the price of a loss (of `least_loss`, in ticks at the
+            cost of the last exit); None for full depth, which needs none.
+        requested: share of samples wanted at each exit that is looked at [P]; those realised where
+            no distribution is aimed at.
         eta_P: thresholds.
         realised_P: share of the recorded samples that leaves at each exit.
         cost: mean cost of a tick.
@@ -60,12 +67,14 @@ class BudgetUnmet(ThresholdsError):
 
 
 class Search:
-    """Settings of one distribution on recorded ticks, by their mean cost.
+    """Settings of one distribution, or of rising prices, on recorded ticks by their mean cost.
 
     Args:
         V_PN: discrepancies between the exits that are looked at, [P, N].
         cost_P: cost of a tick that leaves at each, ascending.
-        distribution, scale, fit: as for `exit_distribution` and `fit_thresholds`.
+        distribution, scale, fit: as for `exit_distribution` and `fit_thresholds`; of no
+            distribution with `least_loss`.
+        loss_PN: of leaving at each, for `least_loss`, which needs it, and for no other fit.
     """
 
     def __init__(
@@ -76,6 +85,7 @@ class Search:
         distribution: str = "exponential",
         scale: float | None = None,
         fit: Fit = "mass",
+        loss_PN: NDArray[np.floating] | None = None,
     ) -> None:
         self._V_PN = np.asarray(V_PN, dtype=np.float64)
         if self._V_PN.ndim != 2 or len(self._V_PN) != len(cost_P) or self._V_PN.shape[1] < 1:
@@ -85,25 +95,47 @@ class Search:
         self._cost_P = np.asarray(cost_P, dtype=np.float64)
         self._distribution, self._scale, self._fit = distribution, scale, fit
         self._tried: dict[int, Setting] = {}
-        self._low, self._high = parameter_range(distribution, len(cost_P), scale)
+        if fit == "least_loss":
+            if loss_PN is None:
+                raise ThresholdsError("fit least_loss has no losses; give them, or use mass or eq9")
+            self._loss_PN = loss_PN
+            self._low, self._high = _PRICES
+        else:
+            self._low, self._high = parameter_range(distribution, len(cost_P), scale)
 
     def at(self, step: int) -> Setting:
-        """The setting of parameter `step` / STEPS_PER_UNIT."""
+        """The setting of parameter `step` / STEPS_PER_UNIT; of prices, of 10 to the power of it."""
         if step not in self._tried:
-            parameter = step / STEPS_PER_UNIT
-            requested = exit_distribution(
-                self._distribution, parameter, len(self._cost_P), scale=self._scale
-            )
-            eta_P = fit_thresholds(self._V_PN, requested, self._fit)
-            realised_P = realised_rates(self._V_PN, eta_P)
-            self._tried[step] = Setting(
-                parameter=parameter,
-                requested=tuple(float(share) for share in requested),
-                eta_P=frozen_array(eta_P, np.float64),
-                realised_P=frozen_array(realised_P, np.float64),
-                cost=float(realised_P @ self._cost_P),
-            )
+            if self._fit == "least_loss":
+                self._tried[step] = self._of_price(10.0 ** (step / STEPS_PER_UNIT))
+            else:
+                self._tried[step] = self._of_parameter(step / STEPS_PER_UNIT)
         return self._tried[step]
+
+    def _of_price(self, price: float) -> Setting:
+        cost_P = self._cost_P / self._cost_P[-1]
+        eta_P = least_loss_thresholds(self._V_PN, self._loss_PN, cost_P, price)
+        return self._setting(price, None, eta_P)
+
+    def _of_parameter(self, parameter: float) -> Setting:
+        requested = exit_distribution(
+            self._distribution, parameter, len(self._cost_P), scale=self._scale
+        )
+        eta_P = fit_thresholds(self._V_PN, requested, self._fit)
+        return self._setting(parameter, requested, eta_P)
+
+    def _setting(
+        self, parameter: float, requested: Sequence[Fraction] | None, eta_P: NDArray[np.float64]
+    ) -> Setting:
+        realised_P = realised_rates(self._V_PN, eta_P)
+        wanted = realised_P if requested is None else requested
+        return Setting(
+            parameter=parameter,
+            requested=tuple(float(share) for share in wanted),
+            eta_P=frozen_array(eta_P, np.float64),
+            realised_P=frozen_array(realised_P, np.float64),
+            cost=float(realised_P @ self._cost_P),
+        )
 
     def cheapest(self) -> Setting:
         """Of a coarse scan over the whole range; at its low end unless `eq9` bends the costs."""
@@ -194,6 +226,7 @@ def solve_budget(
     distribution: str = "exponential",
     scale: float | None = None,
     fit: Fit = "mass",
+    loss_PN: NDArray[np.floating] | None = None,
 ) -> Setting:
     """The deepest setting that keeps a budget on the recorded ticks.
 
@@ -201,6 +234,7 @@ def solve_budget(
         V_PN: discrepancies between the exits that are looked at, [P, N].
         costs: of all K exits, in the unit that the budget's kind calls for.
         plan: indices into the K exits of the P that are looked at; by default all.
+        distribution, scale, fit, loss_PN: as for `Search`.
 
     Returns full depth (parameter None, cost of going there straight) when the budget allows it.
 
@@ -209,13 +243,20 @@ def solve_budget(
         ThresholdsError: arguments that do not fit together.
     """
     plan = checked_plan(range(len(costs.reach_K)) if plan is None else plan, len(costs.reach_K))
-    search = Search(V_PN, costs.of_plan(plan), distribution=distribution, scale=scale, fit=fit)
+    search = Search(
+        V_PN,
+        costs.of_plan(plan),
+        distribution=distribution,
+        scale=scale,
+        fit=fit,
+        loss_PN=loss_PN,
+    )
     limit = budget.limit(costs)
     if costs.full <= limit:
         return full_depth(len(plan), costs.full)
     found = search.within(limit)
     if found is None:
-        raise unmet(budget, costs, search.cheapest(), plan, distribution)
+        raise unmet(budget, costs, search.cheapest(), plan, f"{fit}, {distribution}")
     return found
 
 
@@ -230,12 +271,12 @@ def checked_plan(plan: Sequence[int], exits: int) -> tuple[int, ...]:
 
 
 def unmet(
-    budget: Budget, costs: SegmentCosts, cheapest: Setting, plan: Sequence[int], distribution: str
+    budget: Budget, costs: SegmentCosts, cheapest: Setting, plan: Sequence[int], how: str
 ) -> BudgetUnmet:
     """The refusal, naming what can be asked for; full depth when checking is dearer than that."""
     least = min(cheapest.cost, costs.full)
     closest = budget.in_own_unit(least, costs)
-    how = "full depth" if least == costs.full else f"{distribution}, c = {cheapest.parameter}"
+    how = "full depth" if least == costs.full else f"{how}, parameter {cheapest.parameter:g}"
     word = "most" if budget.kind == "rate_hz" else "least"
     return BudgetUnmet(
         f"budget {budget.kind} is {budget.value}, but the {word} that can be kept is {closest:.6g} "

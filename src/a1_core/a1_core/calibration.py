@@ -16,8 +16,11 @@ from numpy.typing import NDArray
 from a1_core.errors import ThresholdsError
 
 DISTRIBUTIONS = ("exponential", "gaussian", "gamma")
-Fit = Literal["mass", "eq9"]
-FITS = ("mass", "eq9")
+Fit = Literal["mass", "eq9", "least_loss"]
+DISTRIBUTION_FITS = ("mass", "eq9")
+"""Fits that aim at a distribution of exits."""
+FITS = (*DISTRIBUTION_FITS, "least_loss")
+NO_DISTRIBUTION = "none"
 DEFAULT_SCALE = {"exponential": 1.0, "gaussian": 1.0, "gamma": 2.0}
 
 
@@ -89,8 +92,8 @@ def fit_thresholds(
         raise ThresholdsError(
             f"V_KN has shape {values_KN.shape}; give [{len(p_K)}, N >= 1], a row for each exit"
         )
-    if mode not in FITS:
-        raise ThresholdsError(f"fit mode is '{mode}'; use one of {', '.join(FITS)}")
+    if mode not in DISTRIBUTION_FITS:
+        raise ThresholdsError(f"fit mode is '{mode}'; use one of {', '.join(DISTRIBUTION_FITS)}")
     shares = [_share(p) for p in p_K]
     if sum(shares) > 1 + Fraction(1, 10**9):
         raise ThresholdsError(f"p_K sums to {float(sum(shares))}; give shares that sum to 1")

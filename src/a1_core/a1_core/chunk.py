@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from a1_core.errors import A1Error
 
+if TYPE_CHECKING:
+    from a1_core.spec import RobotSpec
+
 GRIPPER = "gripper"
+# Over what is left of a chunk that is cut short the arm comes to rest.
+REST_NS = 100_000_000
 
 
 class ActionSpace(IntEnum):
@@ -20,6 +26,9 @@ class ActionSpace(IntEnum):
     JOINT_DELTA = 1
     EE_POSE = 2
     EE_DELTA = 3
+
+
+JOINT_SPACES = (ActionSpace.JOINT_POSITION, ActionSpace.JOINT_DELTA)
 
 
 class DeltaBase(IntEnum):
@@ -102,6 +111,17 @@ class ActionChunk:
         return int(self.actions_HD.shape[0])
 
 
+def cut_short(chunk: ActionChunk, now_ns: int) -> ActionChunk:
+    """The chunk up to the row that is due REST_NS from `now_ns` on, or the one after it.
+
+    What is kept is the way to rest: a chunk that ended before it arrived would be refused, and the
+    plan in hand would be played to its end instead. Committed rows stay.
+    """
+    last = -(-max(0, now_ns - chunk.stamp_ns + REST_NS) // chunk.period_ns)
+    kept = max(last + 1, chunk.committed_rows, 2)
+    return replace(chunk, actions_HD=chunk.actions_HD[:kept])
+
+
 def is_gripper(name: str) -> bool:
     """Whether a column holds a gripper opening (0..1) and not a joint."""
     return name == GRIPPER or name.endswith("_" + GRIPPER)
@@ -133,3 +153,73 @@ def absolute_rows(chunk: ActionChunk, base_state_D: NDArray[np.floating]) -> NDA
         deltas_HJ = np.cumsum(deltas_HJ, axis=0)
     rows_HD[:, joints] = base_D[joints] + deltas_HJ
     return rows_HD
+
+
+def joint_chunk(
+    spec: RobotSpec,
+    *,
+    stamp_ns: int,
+    session_id: str,
+    seq: int,
+    source: Source,
+    actions_HD: NDArray[np.floating],
+    action_space: ActionSpace = ActionSpace.JOINT_POSITION,
+    period_ns: int = 0,
+) -> ActionChunk:
+    """Joint rows of somebody who is no policy, for a robot; its names, digest and times.
+
+    Args:
+        actions_HD: [H, D], columns as `spec.action_names`; offsets are from the observed joints.
+        period_ns: 0: that of the robot's policy.
+    """
+    return ActionChunk(
+        stamp_ns=stamp_ns,
+        session_id=session_id,
+        seq=seq,
+        source=source,
+        robot=spec.robot,
+        spec_digest=spec.digest,
+        action_space=action_space,
+        delta_base=DeltaBase.OBSERVED,
+        rotation=RotationKind.QUATERNION_XYZW,
+        tip_frame="",
+        base_frame=spec.base_frame,
+        period_ns=period_ns or spec.policy.period_ns,
+        valid_for_ns=spec.policy.valid_for_ns,
+        committed_rows=0,
+        end_of_substep=0.0,
+        exit_layer=0,
+        checkpoint_digest="",
+        thresholds_digest="",
+        names=spec.action_names,
+        actions_HD=actions_HD.astype(np.float32),
+    )
+
+
+def rows_in_space(
+    rows_HD: NDArray[np.floating],
+    base_state_D: NDArray[np.floating],
+    *,
+    action_space: ActionSpace,
+    delta_base: DeltaBase,
+    names: tuple[str, ...],
+) -> NDArray[np.float64]:
+    """The inverse of `absolute_rows`: positions [H, D] as a chunk of that space says them.
+
+    Raises A1Error for an EE space.
+    """
+    if action_space not in JOINT_SPACES:
+        raise A1Error(
+            f"rows_in_space: {action_space.name} has no joint rows; use JOINT_POSITION or "
+            "JOINT_DELTA"
+        )
+    said_HD = np.array(rows_HD, dtype=np.float64)
+    if action_space is ActionSpace.JOINT_POSITION:
+        return said_HD
+    joints = np.array([not is_gripper(name) for name in names])
+    base_1J = np.asarray(base_state_D, dtype=np.float64)[None, joints]
+    if delta_base is DeltaBase.PREVIOUS_ROW:
+        said_HD[:, joints] = np.diff(said_HD[:, joints], axis=0, prepend=base_1J)
+    else:
+        said_HD[:, joints] -= base_1J
+    return said_HD

@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from a1_core.chunk import ActionSpace, DeltaBase, is_gripper
 from a1_core.errors import SpecError, ThresholdsError
-from a1_core.forward_kinematics import ForwardKinematics
 from a1_core.spec import RobotSpec
 
 JOINT_SPACES = (ActionSpace.JOINT_POSITION, ActionSpace.JOINT_DELTA)
@@ -18,32 +17,38 @@ JOINT_SPACES = (ActionSpace.JOINT_POSITION, ActionSpace.JOINT_DELTA)
 class DeviationMeter:
     """Largest deviation over the executed rows.
 
+    Args:
+        executed_s: first seconds of a chunk that count; 0: all of it.
+        unit: "m": of the tool tip that is farthest off, by the spec's kinematics; "rad": of the
+            joint that is; empty: m where the spec has kinematics.
+
     Attributes:
-        names: what is measured, with units: `tool_tip_m` (with a tip function) or `joint_rad`
-            (the joint that is farthest off), then `gripper` for a robot that has one.
+        names: what is measured, with units: `tool_tip_m` or `joint_rad`, then `gripper` for a
+            robot that has one (the one that is farthest off).
         rows: rows of a chunk that count.
         spec: of the robot.
+        kinematics: digest of the kinematics that are used; empty for joints.
     """
 
-    def __init__(
-        self, spec: RobotSpec, executed_s: float, tip: ForwardKinematics | None = None
-    ) -> None:
+    def __init__(self, spec: RobotSpec, executed_s: float, unit: str = "") -> None:
         if spec.policy.action_space not in JOINT_SPACES:
             raise SpecError(
                 f"{spec.path}: action_space is {spec.policy.action_space.name}; deviations are "
                 "taken of joint rows, use joint_position or joint_delta"
             )
-        if tip is not None and len(spec.arms) != 1:
+        if unit == "m" and spec.kinematics is None:
             raise SpecError(
-                f"{spec.path}: has {len(spec.arms)} arms, forward_kinematics serves one; leave it "
-                "out and give the tolerance in rad"
+                f"{spec.path}: kinematics are GAP, and deviations in m need them: write the chain "
+                "of frames into a copy of the spec, or give the tolerance in rad"
             )
         horizon = spec.policy.horizon
         self.rows = min(horizon, math.ceil(executed_s / spec.policy.period_s - 1e-9)) or horizon
-        self.spec, self._tip = spec, tip
+        self.spec = spec
+        self._tips = None if unit == "rad" else spec.kinematics
+        self.kinematics = "" if self._tips is None else self._tips.digest
         grippers = np.array([is_gripper(name) for name in spec.action_names])
         self._arm, self._gripper = np.flatnonzero(~grippers), np.flatnonzero(grippers)
-        first = "joint_rad" if tip is None else "tool_tip_m"
+        first = "joint_rad" if self._tips is None else "tool_tip_m"
         self.names = (first, "gripper") if len(self._gripper) else (first,)
 
     @property
@@ -63,11 +68,11 @@ class DeviationMeter:
         full = np.asarray(full_NHD, dtype=np.float64)[:, rows]
         joints = self._joints(chunks[..., self._arm], state_ND)
         whole = self._joints(full[..., self._arm], state_ND)
-        if self._tip is None:
+        if self._tips is None:
             parts = [np.abs(joints - whole).max(axis=(-1, -2))]
         else:
             apart = self._tips(joints) - self._tips(whole)
-            parts = [np.linalg.norm(apart, axis=-1).max(axis=-1)]
+            parts = [np.linalg.norm(apart, axis=-1).max(axis=(-1, -2))]
         if len(self._gripper):
             off = np.abs(chunks[..., self._gripper] - full[..., self._gripper])
             parts.append(off.max(axis=(-1, -2)))
@@ -87,8 +92,3 @@ class DeviationMeter:
         if self.spec.policy.delta_base is DeltaBase.PREVIOUS_ROW:
             arm = np.cumsum(arm, axis=-2)
         return np.asarray(state_ND, dtype=np.float64)[:, None, self._arm] + arm
-
-    def _tips(self, joints: NDArray[np.float64]) -> NDArray[np.float64]:
-        assert self._tip is not None
-        flat = joints.reshape(-1, joints.shape[-1])
-        return np.stack([self._tip(q) for q in flat]).reshape(*joints.shape[:-1], 3)

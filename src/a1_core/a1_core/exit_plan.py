@@ -99,7 +99,14 @@ def choose_plan(
 
     def search(plan: tuple[int, ...]) -> Search:
         V_PN = plan_discrepancies(pairs_KKN, plan)
-        return Search(V_PN, costs.of_plan(plan), distribution=distribution, scale=scale, fit=fit)
+        return Search(
+            V_PN,
+            costs.of_plan(plan),
+            distribution=distribution,
+            scale=scale,
+            fit=fit,
+            loss_PN=loss_KN[list(plan)] if fit == "least_loss" else None,
+        )
 
     def judge(plan: tuple[int, ...]) -> PlannedSetting | None:
         setting = search(plan).within(limit)
@@ -114,7 +121,7 @@ def choose_plan(
         quick = _quickest(costs)
         best = judge(quick)
         if best is None:
-            raise unmet(budget, costs, search(quick).cheapest(), quick, distribution)
+            raise unmet(budget, costs, search(quick).cheapest(), quick, f"{fit}, {distribution}")
     seen = {best.plan}
     while True:
         nearby = [plan for plan in _neighbours(best.plan, K) if plan not in seen]

@@ -18,12 +18,13 @@ def build_family(
     scale: float | None = None,
     fit: Fit = "mass",
     size: int = 16,
+    loss_KN: NDArray[np.floating] | None = None,
 ) -> tuple[Setting, ...]:
     """At most `size` settings, each cheaper on the fit episodes than the one before.
 
-    The first is full depth; the others are spread evenly over the mean cost, down to the least
-    the distribution can reach. Equal threshold vectors are left out, and so is all that is not
-    cheaper than full depth.
+    The first is full depth; the others are spread evenly over the mean cost, down to the least that
+    the distribution, or the lowest price of a loss, can reach. Equal threshold vectors are left
+    out, and so is all that is not cheaper than full depth.
 
     Args:
         V_KN: discrepancies of the ticks of the fit episodes, and of no others.
@@ -31,12 +32,13 @@ def build_family(
             `SegmentCosts.of_plan`.
         size: 2 or more; each setting more is one more step for the certificate to walk, and a
             step taken costs no confidence.
+        distribution, scale, fit, loss_KN: as for `Search`; losses of the same ticks.
 
     Raises ThresholdsError for shapes or a size that cannot be.
     """
     if size < 2:
         raise ThresholdsError(f"size of the family is {size}; give 2 or more")
-    search = Search(V_KN, cost_K, distribution=distribution, scale=scale, fit=fit)
+    search = Search(V_KN, cost_K, distribution=distribution, scale=scale, fit=fit, loss_PN=loss_KN)
     family = [full_depth(len(cost_K), float(cost_K[-1]))]
     least = search.cheapest()
     for limit in np.linspace(family[0].cost, least.cost, size)[1:-1]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -28,42 +29,47 @@ class Chain:
 
 
 class ChainKinematics:
-    """Callable: arm joints [J] of all arms (rad) to tip positions [A, 3], each in its arm's base
-    frame (m).
+    """Callable: arm joints [..., J] of all arms (rad) to tip positions [..., A, 3], each in its
+    arm's base frame (m).
 
     Args:
         chains: one for every arm, in the order of `RobotSpec.arms`.
+
+    Attributes:
+        digest: SHA-256 (hex) of the chains' numbers.
     """
 
     def __init__(self, chains: Sequence[Chain]) -> None:
+        numbers = [part for chain in chains for part in (chain.origins_N6, chain.axes_J3)]
+        self.digest = hashlib.sha256(b"".join(part.tobytes() for part in numbers)).hexdigest()
         self._chains = [
             (
                 [(_rotation(origin[3:]), origin[:3]) for origin in chain.origins_N6],
-                [(_cross(axis), np.outer(axis, axis)) for axis in chain.axes_J3],
+                [(_cross(axis).T, np.outer(axis, axis)) for axis in chain.axes_J3],
             )
             for chain in chains
         ]
 
-    def __call__(self, q_J: NDArray[np.floating]) -> Floats:
+    def __call__(self, q_XJ: NDArray[np.floating]) -> Floats:
         tips, first = [], 0
         for origins, axes in self._chains:
-            angles = np.asarray(q_J[first : first + len(axes)], np.float64)
+            angles = np.asarray(q_XJ[..., first : first + len(axes)], np.float64)
             first += len(axes)
             tips.append(_tip(origins, axes, angles))
-        return np.array(tips)
+        return np.stack(tips, axis=-2)
 
 
 def _tip(
-    origins: Sequence[tuple[Floats, Floats]], axes: Sequence[tuple[Floats, Floats]], q: Floats
+    origins: Sequence[tuple[Floats, Floats]], axes: Sequence[tuple[Floats, Floats]], q_XJ: Floats
 ) -> Floats:
-    # From the tip backwards only a point has to be turned, never a matrix.
+    # From the tip backwards only a point has to be turned, never a matrix. Points are rows.
     point = origins[-1][1]
-    for (rotation, place), (cross, along), angle in zip(
-        reversed(origins[:-1]), reversed(axes), reversed(q.tolist()), strict=True
-    ):
-        cos, sin = np.cos(angle), np.sin(angle)
-        turned = cos * point + sin * (cross @ point) + (1.0 - cos) * (along @ point)
-        point = rotation @ turned + place
+    cos_XJ, sin_XJ = np.cos(q_XJ), np.sin(q_XJ)
+    for joint in reversed(range(len(axes))):
+        (rotation, place), (cross_t, along) = origins[joint], axes[joint]
+        cos, sin = cos_XJ[..., joint, None], sin_XJ[..., joint, None]
+        turned = cos * point + sin * (point @ cross_t) + (1.0 - cos) * (point @ along)
+        point = turned @ rotation.T + place
     return point
 
 

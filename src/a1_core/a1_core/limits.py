@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from a1_core.chunk import ActionChunk, ActionSpace
+from a1_core.chunk import ActionChunk, ActionSpace, absolute_rows
 from a1_core.player import Setpoint
 from a1_core.spec import RobotSpec
 from a1_core.splice import POSITION_MARGIN, needed_slow_down
@@ -34,6 +35,44 @@ JOINT_SPACES = (ActionSpace.JOINT_POSITION, ActionSpace.JOINT_DELTA)
 OK = Verdict(code=VerdictCode.ACCEPTED)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Touch:
+    """Two bodies of a robot that come too close on the way to `row`; `gap_m` below 0 is depth."""
+
+    row: int
+    bodies: tuple[str, str]
+    gap_m: float
+
+    def __str__(self) -> str:
+        apart = f"{self.gap_m * 1e3:.0f} mm from" if self.gap_m > 0.0 else "into"
+        return f"row {self.row}: {self.bodies[0]} comes {apart} {self.bodies[1]}"
+
+
+class SelfCollisionCheck(Protocol):
+    """Finds the first touch of the robot with itself; a1_world's SelfCollision is one."""
+
+    def __call__(
+        self, rows_NJ: NDArray[np.float64], start_J: NDArray[np.float64] | None = None
+    ) -> Touch | None:
+        """Arm joints [N, J] (rad) in order, and where they are before; what touches then may part.
+
+        None where nothing touches.
+        """
+
+
+class PoseSolver(Protocol):
+    """Joints for the poses of tips; a1_world's InverseKinematics is one."""
+
+    def __call__(
+        self, chunk: ActionChunk, observed_D: NDArray[np.float64]
+    ) -> NDArray[np.float64] | Verdict:
+        """Absolute joint rows [H, D] of a chunk in EE_POSE or EE_DELTA, or why there are none.
+
+        Args:
+            observed_D: state at the chunk's stamp.
+        """
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class GateVerdict(Verdict):
     """A verdict with what is left to play when it is ACCEPTED.
@@ -57,13 +96,23 @@ class SafetyGate:
         spec: of the robot; its operating_limits count.
         forward_kinematics: arm joints [J] (rad) to the arms' tips, each in its base frame [A, 3]
             (m; [3] for a single arm); None leaves the workspace unchecked.
+        self_collision: None leaves it unchecked.
+        pose_solver: None refuses end-effector chunks.
     """
 
-    def __init__(self, spec: RobotSpec, forward_kinematics: ForwardKinematics | None) -> None:
+    def __init__(
+        self,
+        spec: RobotSpec,
+        forward_kinematics: ForwardKinematics | None,
+        self_collision: SelfCollisionCheck | None = None,
+        pose_solver: PoseSolver | None = None,
+    ) -> None:
         self._spec = spec
         self._limits = spec.operating_limits
         self._joints = self._limits.joints
         self._tip = forward_kinematics
+        self._self_collision = self_collision
+        self._pose_solver = pose_solver
         boxes = [self._limits.workspaces[arm.name] for arm in spec.arms]
         self._box_lower_A3 = np.array([box.lower for box in boxes])
         self._box_upper_A3 = np.array([box.upper for box in boxes])
@@ -73,7 +122,7 @@ class SafetyGate:
     def check_header(self, chunk: ActionChunk) -> Verdict:
         """WRONG_ROBOT, WRONG_SPEC, WRONG_SPACE, WRONG_SHAPE or NON_FINITE, else ACCEPTED.
 
-        To be asked before `absolute_rows`, which takes joint spaces only.
+        To be asked before `rows`.
         """
         spec = self._spec
         if chunk.robot != spec.robot:
@@ -86,12 +135,16 @@ class SafetyGate:
                 f"chunk was made for spec {chunk.spec_digest[:12]}, {spec.path} is "
                 f"{spec.digest[:12]}: start both sides with the same file",
             )
+        columns = spec.action_names
         if chunk.action_space not in JOINT_SPACES:
-            return _no(VerdictCode.WRONG_SPACE, f"{chunk.action_space.name} is not a joint space")
-        if chunk.names != spec.action_names:
+            wrong = self._wrong_frames(chunk)
+            if wrong:
+                return _no(VerdictCode.WRONG_SPACE, f"{chunk.action_space.name}: {wrong}")
+            columns = spec.pose_names(chunk.rotation)
+        if chunk.names != columns:
             return _no(
                 VerdictCode.WRONG_SHAPE,
-                f"columns are {list(chunk.names)}, the robot has {list(spec.action_names)}",
+                f"columns are {list(chunk.names)}, the robot has {list(columns)}",
             )
         if chunk.horizon < 2:
             return _no(VerdictCode.WRONG_SHAPE, "one row is no motion; send at least 2")
@@ -107,6 +160,26 @@ class SafetyGate:
             return _no(VerdictCode.NON_FINITE, f"row {row}, {chunk.names[column]} is not finite")
         return OK
 
+    def rows(self, chunk: ActionChunk, observed_D: Floats) -> NDArray[np.float64] | Verdict:
+        """Absolute joint rows [H, D] of a chunk whose header is right, or why there are none.
+
+        Args:
+            observed_D: state at the chunk's stamp.
+        """
+        if chunk.action_space in JOINT_SPACES:
+            return absolute_rows(chunk, observed_D)
+        assert self._pose_solver is not None
+        return self._pose_solver(chunk, np.asarray(observed_D, dtype=np.float64))
+
+    def _wrong_frames(self, chunk: ActionChunk) -> str:
+        """Why poses of these frames cannot be moved to; empty where they can."""
+        if self._pose_solver is None:
+            return "there are no inverse kinematics for this robot; send joints"
+        base, tip = self._spec.pose_frames
+        if (chunk.base_frame, chunk.tip_frame) != (base, tip):
+            return f"moves '{chunk.tip_frame}' in '{chunk.base_frame}'; name '{tip}' in '{base}'"
+        return ""
+
     def check(
         self,
         chunk: ActionChunk,
@@ -120,16 +193,16 @@ class SafetyGate:
         down; large ones refuse the chunk.
 
         Args:
-            rows_HD: `absolute_rows` of the chunk [H, D].
+            rows_HD: `rows` of the chunk [H, D].
             commanded_D: present command [D]; where given, a chunk must begin near it, and an arm
                 that is outside its range or workspace may move back in.
         """
         own_HD = np.array(rows_HD, dtype=np.float64)
         verdict = self.check_header(chunk)
-        if verdict.accepted and own_HD.shape != chunk.actions_HD.shape:
+        wanted = (chunk.horizon, self._spec.dim)
+        if verdict.accepted and own_HD.shape != wanted:
             verdict = _no(
-                VerdictCode.WRONG_SHAPE,
-                f"rows have shape {own_HD.shape}, the chunk {chunk.actions_HD.shape}",
+                VerdictCode.WRONG_SHAPE, f"rows have shape {own_HD.shape}, {wanted} is wanted"
             )
         if verdict.accepted and not np.isfinite(own_HD).all():
             verdict = _no(VerdictCode.NON_FINITE, "rows are not finite: is the state?")
@@ -138,6 +211,22 @@ class SafetyGate:
         if not verdict.accepted:
             return GateVerdict(code=verdict.code, detail=verdict.detail, rows_HD=own_HD)
         return self._mend(own_HD, chunk.period_ns / 1e9, commanded_D)
+
+    def touch(self, rows_HD: Floats, commanded_D: Floats | None = None) -> Touch | None:
+        """Where the robot would first run into itself on its way through absolute rows [H, D].
+
+        None where it does not, or where nothing was given to find out.
+        """
+        if self._self_collision is None:
+            return None
+        start_J = (
+            None
+            if commanded_D is None
+            else np.asarray(commanded_D[: self._joints], dtype=np.float64)
+        )
+        return self._self_collision(
+            np.asarray(rows_HD[:, : self._joints], dtype=np.float64), start_J
+        )
 
     def check_setpoint(self, setpoint: Setpoint, previous: Setpoint | None) -> Verdict:
         """The last look at a set-point: finite, range, velocity, acceleration, jerk, workspace.
@@ -216,6 +305,10 @@ class SafetyGate:
             return GateVerdict(code=VerdictCode.WORKSPACE, detail=detail, rows_HD=rows_HD)
         clamped += len(rows_HD) - inside
         rows_HD = rows_HD[:inside]
+        touch = self.touch(rows_HD, commanded_D)
+        if touch is not None:
+            code = VerdictCode.SELF_COLLISION
+            return GateVerdict(code=code, detail=str(touch), rows_HD=rows_HD)
         slow_down = needed_slow_down(rows_HD[:, :arm], period_s, self._limits)
         if slow_down > MAX_SLOW_DOWN:
             detail = f"needs to be played {slow_down:.1f} times slower, at most {MAX_SLOW_DOWN}"

@@ -56,6 +56,9 @@ class ChunkPlayer:
     Every plan ends at rest and keeps the operating limits at every moment, not only where it is
     sampled; so does every braking. Times are int nanoseconds of one clock, given by the caller.
     Columns are the joints of `limits`, then `grippers` openings.
+
+    Attributes:
+        plans: how often the motion to come was replaced.
     """
 
     def __init__(
@@ -64,11 +67,13 @@ class ChunkPlayer:
         self._limits = limits
         self._dim = limits.joints + grippers
         self._spacing_s = spacing_s
-        self._start(Still(np.zeros(self._dim)), 0, None)
+        self.plans = 0
+        self.start(np.zeros(self._dim))
 
     def start(self, state_D: NDArray[np.floating], now_ns: int = 0) -> None:
         """Forget every plan: commanded is `state_D` [D] (measured), at rest."""
         self._start(Still(np.array(state_D, dtype=np.float64)), now_ns, None)
+        self.told(now_ns)
 
     @property
     def rows_applied(self) -> int:
@@ -143,10 +148,23 @@ class ChunkPlayer:
 
     def brake(self, now_ns: int) -> None:
         """Replace the plan by the quickest stop within the limits; grippers stay."""
-        t_s = self._seconds(now_ns)
-        row, applied = self._row(t_s), self._rows_applied
-        path = self._braking(self._path.state(t_s))
-        self._start(path, now_ns, None)
+        self._brake(self._path.state(self._seconds(now_ns)), now_ns)
+
+    def told(self, now_ns: int) -> None:
+        """The robot was sent the window of `now_ns`, or rests where that begins."""
+        self._told_path, self._told_s, self._told_ns = self._path, self._seconds(now_ns), now_ns
+
+    def brake_as_told(self, horizon_s: float) -> None:
+        """Replace the plan by what the robot does when it hears nothing more after `told`.
+
+        That is the window of then to its end: the motion of then for `horizon_s`, and its tail.
+        """
+        state = self._told_path.state(self._told_s + horizon_s)
+        self._brake(state, self._told_ns + round(horizon_s * NS))
+
+    def _brake(self, state: State, now_ns: int) -> None:
+        row, applied = self._row(self._seconds(now_ns)), self._rows_applied
+        self._start(self._braking(state), now_ns, None)
         self._frozen_row, self._rows_applied = row, applied
 
     def window(self, now_ns: int, horizon_s: float, dt_s: float) -> list[Setpoint]:
@@ -185,7 +203,14 @@ class ChunkPlayer:
             for index, (point, row) in enumerate(zip(setpoints, rows, strict=True))
         ]
 
+    def ahead(self, now_ns: int, dt_s: float) -> tuple[Floats, NDArray[np.intp]]:
+        """Positions [N, D] from now to rest, every `dt_s`, and the row [N] each belongs to."""
+        t_s = self._seconds(now_ns)
+        t_N = t_s + dt_s * np.arange(int(np.ceil(max(self._path.duration_s - t_s, 0.0) / dt_s)) + 1)
+        return self._path.states(t_N)[0], np.array([self._row(t) for t in t_N], dtype=np.intp)
+
     def _start(self, path: Path, now_ns: int, clock: RowClock | None) -> None:
+        self.plans += 1
         self._path = path
         self._start_ns = now_ns
         self._clock = clock

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from a1_core.errors import A1Error
 from a1_core.exit_rule import Thresholds
 from a1_core.observation import Observation
+from a1_core.prefix import Prefix
 
 ExitMode = Literal["adaptive", "fixed", "full"]
 
@@ -74,7 +75,7 @@ class ExitTrace:
 class PolicyOutput:
     """actions_HD: float32 [H, D], robot units, the policy's action space; gripper 0..1 absolute.
 
-    end_of_substep: probability [0, 1] that the sub-step is finished at the end of the chunk.
+    end_of_substep: score [0, 1] that the sub-step is done, or will be before the next row is due.
     """
 
     actions_HD: NDArray[np.float32]
@@ -94,9 +95,10 @@ class Policy(Protocol):
         *,
         setting: ExitSetting,
         deadline_s: float | None = None,
+        prefix: Prefix | None = None,
     ) -> PolicyOutput:
         """One chunk for one observation; with `deadline_s` (seconds from the call) the best
-        chunk that was ready by then.
+        chunk that was ready by then, with `prefix` one that goes on from its rows.
 
         The audit calls again for observations of before, at full depth and between others: no
         call may change what a later one gives, but `reset`.

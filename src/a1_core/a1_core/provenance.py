@@ -53,8 +53,8 @@ class Evidence:
     Attributes:
         deviation: what the certificate's tolerance is of, with its unit, e.g. `tool_tip_m`.
         executed_rows, forward_kinematics: over how many first rows of a chunk it was taken, and
-            with which `module:function` (empty: none); None in files before version 3, which did
-            not say.
+            by which kinematics (digest of those of the robot's spec; empty: of the joints); None
+            in files before version 3, which did not say.
         further_tolerances: of what else makes a tick a loss, e.g. {"gripper": 0.1}.
         tick_loss: `binary` | `clipped`; episode_loss: `mean` | `max` over an episode's ticks.
         test: the p-value's, one of TESTS; p_value of the certified setting.

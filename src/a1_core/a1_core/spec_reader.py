@@ -16,16 +16,20 @@ from typing import Any
 
 import numpy as np
 
-from a1_core import spec as s
+from a1_core import robot_spec as s
 from a1_core import wire_reader as wire
 from a1_core.arrays import frozen_array
-from a1_core.chunk import ActionSpace, DeltaBase
+from a1_core.chunk import ActionSpace, DeltaBase, RotationKind
+from a1_core.end_effector import POSE_SPACES
 from a1_core.errors import SpecError
 from a1_core.kinematics import Chain
+from a1_core.model_spec import ModelSpec, read_model
 from a1_core.strict_yaml import Fields, read_mapping
 from a1_core.wire_reader import GAP
 
 ARM = "arm"
+# What may be mended without making checkpoints and thresholds those of another robot.
+NOT_IN_DIGEST = ("kinematics", "model")
 
 
 def read_spec(path: Path) -> s.RobotSpec:
@@ -58,14 +62,16 @@ def spec_from(content: Mapping[str, Any], path: Path) -> s.RobotSpec:
         operating_limits=operating,
         home=_sourced(fields.section("home"), count)[0],
         policy=_policy(fields.section("policy")),
+        model=None,
         gaps=_gaps(arms, operating, grippers),
-        digest=content_digest({k: v for k, v in content.items() if k != "kinematics"}),
+        digest=content_digest({k: v for k, v in content.items() if k not in NOT_IN_DIGEST}),
         path=path,
     )
-    fields.done()
     _check_home(robot)
     _check_names(robot)
-    return robot
+    model = _model(fields, robot) if fields.has("model") else None
+    fields.done()
+    return replace(robot, model=model)
 
 
 def content_digest(content: Any) -> str:
@@ -158,6 +164,11 @@ def _commands(fields: Fields, joint_names: tuple[str, ...]) -> tuple[s.CommandSp
     return tuple(
         wire.command(item, joint_names, named=True) for item in fields.sections("commands")
     )
+
+
+def _model(fields: Fields, robot: s.RobotSpec) -> ModelSpec:
+    hands = [gripper.name for gripper in robot.grippers]
+    return read_model(fields.section("model"), robot.joint_names, hands, robot.camera_names)
 
 
 def _gaps(
@@ -258,11 +269,15 @@ def _workspace(box: Fields) -> s.Workspace:
 def _policy(fields: Fields) -> s.PolicySpec:
     spaces = [space.name.lower() for space in ActionSpace]
     bases = [base.name.lower() for base in DeltaBase]
+    forms = [kind.name.lower() for kind in RotationKind]
+    space = ActionSpace[fields.text("action_space", spaces).upper()]
+    poses = space in POSE_SPACES
     policy = s.PolicySpec(
         period_s=fields.number("period_s", low=0.0),
         horizon=fields.whole("horizon", least=2),
-        action_space=ActionSpace[fields.text("action_space", spaces).upper()],
+        action_space=space,
         delta_base=DeltaBase[fields.text("delta_base", bases).upper()],
+        rotation=RotationKind[fields.text("rotation", forms).upper()] if poses else None,
         max_open_loop_s=fields.number("max_open_loop_s", low=0.0),
         valid_for_s=fields.number("valid_for_s", low=0.0),
         source=fields.text("source"),

@@ -20,10 +20,12 @@ from a1_core.spec import OperatingLimits
 
 Floats = NDArray[np.floating]
 
-# Tried in this order until the limits are kept: fades of the old motion, then of a soft stop.
+# Tried in this order: fades of the old motion, then of a soft stop.
 BLENDS_S = (0.2, 0.35, 0.6)
 SOFT_BLENDS_S = (0.5, 1.0, 1.5)
 SOFT_ACCELERATION, SOFT_JERK = 0.5, 0.15
+# Share of the jerk limit that a fade may always take.
+SMOOTH = 0.1
 SLOW_DOWNS = (1.0, 1.25, 1.6, 2.2, 3.0)
 TOLERANCE = 1e-6
 # Braking takes its acceleration back before it stands, which costs less than this (rad).
@@ -77,7 +79,9 @@ def splice(
     """The quickest motion that leaves `old` at `old_t_s` for the rows and keeps the limits.
 
     The old motion fades out, or, where that asks too much of the arm, a soft stop does in its
-    place (never over committed rows). `spacing_s` is the distance of the knots.
+    place (never over committed rows). Over committed rows the fade is as short as it can be without
+    more jerk than the rows have themselves or a SMOOTH share of the limit. `spacing_s` is the
+    distance of the knots.
 
     Returns None when no fading and slow-down tried keeps the limits.
     """
@@ -86,18 +90,27 @@ def splice(
     soft = Brake(
         *old.state(old_t_s), SOFT_ACCELERATION * limits.acceleration, SOFT_JERK * limits.jerk
     )
-    fades: list[tuple[Path, float, float]] = [(old, old_t_s, blend_s) for blend_s in BLENDS_S]
+    # A stream of short chunks, such as a person's, would never be caught up with if each new fade
+    # took as long as smoothness asks; chunks that go on from committed rows come seldom.
+    in_haste = rows.committed_s <= 0.0 or old_t_s >= old.duration_s
+    fades: list[tuple[Path, float, tuple[float, ...]]] = [(old, old_t_s, BLENDS_S)]
     if rows.committed_s <= 0.0:
-        fades += [(soft, 0.0, blend_s) for blend_s in SOFT_BLENDS_S]
+        fades.append((soft, 0.0, SOFT_BLENDS_S))
+    else:
+        fades.append((old, old_t_s, SOFT_BLENDS_S))
     for more in SLOW_DOWNS:
         clock = RowClock(
             first=rows.first_phase,
             last=len(rows.rows_HD) - 1.0,
             period_s=rows.period_s * needed * more,
         )
-        for fade, fade_t_s, blend_s in fades:
-            controls_KJ = _controls(fade, fade_t_s, rows, clock, blend_s, spacing_s, limits.joints)
-            if keeps_limits(controls_KJ, spacing_s, limits):
+        smooth = max(SMOOTH, _jerk_share(coming_HJ, clock.period_s, limits))
+        allowed = np.inf if in_haste else smooth
+        for fade, fade_t_s, blends_s in fades:
+            controls_KJ = _smooth_controls(
+                fade, fade_t_s, rows, clock, blends_s, spacing_s, limits, allowed
+            )
+            if controls_KJ is not None:
                 openings_KG = _grippers(
                     old, old_t_s, rows, clock, spacing_s, len(controls_KJ) - 2, limits
                 )
@@ -106,32 +119,54 @@ def splice(
     return None
 
 
-def _controls(
+def _smooth_controls(
     old: Path,
     old_t_s: float,
     rows: Rows,
     clock: RowClock,
-    blend_s: float,
+    blends_s: tuple[float, ...],
     spacing_s: float,
-    arm: int,
-) -> Floats:
-    """Control points [K, J] of the first `arm` columns; point k is at (k - 1) * spacing."""
-    h = spacing_s
-    end_s = max(clock.duration_s, rows.committed_s + blend_s)
-    t_K = h * np.arange(int(np.ceil(end_s / h)) + 5)
-    u_K = np.clip((t_K - rows.committed_s) / blend_s, 0.0, 1.0)
-    new_K1 = (u_K**3 * (10.0 + u_K * (6.0 * u_K - 15.0)))[:, None]
+    limits: OperatingLimits,
+    allowed: float,
+) -> Floats | None:
+    """Control points [K, J] of the shortest fade whose jerk is allowed, else of the smoothest.
+
+    Point k is at (k - 1) * spacing. None when no fade keeps the limits.
+    """
+    h, arm = spacing_s, limits.joints
+    end_s = max(clock.duration_s, rows.committed_s + blends_s[0])
+    best: tuple[float, Floats] | None = None
+    t_K = h * np.arange(int(np.ceil(max(end_s, rows.committed_s + blends_s[-1]) / h)) + 5)
     wanted_KJ = read_rows(rows.rows_HD[:, :arm], clock.phases(t_K))
     old_KJ = old.states(old_t_s + t_K)[0][:, :arm]
-    path_KJ = old_KJ + new_K1 * (wanted_KJ - old_KJ)
-    # Control points whose spline passes through the path (to fourth order in the spacing).
-    bend_KJ = np.zeros_like(path_KJ)
-    bend_KJ[1:-1] = path_KJ[2:] - 2.0 * path_KJ[1:-1] + path_KJ[:-2]
     q, qd, qdd = (part[:arm] for part in old.state(old_t_s))
-    before = q - qd * h + qdd * h * h / 3.0
-    at = q - qdd * h * h / 6.0
-    after = q + qd * h + qdd * h * h / 3.0
-    return np.concatenate([(before, at, after), (path_KJ - bend_KJ / 6.0)[2:]])
+    first_3J = (
+        q - qd * h + qdd * h * h / 3.0,
+        q - qdd * h * h / 6.0,
+        q + qd * h + qdd * h * h / 3.0,
+    )
+    for blend_s in blends_s:
+        knots = int(np.ceil(max(end_s, rows.committed_s + blend_s) / h)) + 5
+        u_K = np.clip((t_K[:knots] - rows.committed_s) / blend_s, 0.0, 1.0)
+        new_K1 = (u_K**3 * (10.0 + u_K * (6.0 * u_K - 15.0)))[:, None]
+        path_KJ = old_KJ[:knots] + new_K1 * (wanted_KJ[:knots] - old_KJ[:knots])
+        # Control points whose spline passes through the path (to fourth order in the spacing).
+        bend_KJ = np.zeros_like(path_KJ)
+        bend_KJ[1:-1] = path_KJ[2:] - 2.0 * path_KJ[1:-1] + path_KJ[:-2]
+        controls_KJ = np.concatenate([first_3J, (path_KJ - bend_KJ / 6.0)[2:]])
+        if keeps_limits(controls_KJ, h, limits):
+            share = _jerk_share(controls_KJ, h, limits)
+            if share <= allowed:
+                return controls_KJ
+            if best is None or share < best[0]:
+                best = share, controls_KJ
+    return None if best is None else best[1]
+
+
+def _jerk_share(points_KJ: Floats, spacing_s: float, limits: OperatingLimits) -> float:
+    """Largest jerk of the B-spline with these control points, as a share of the limit."""
+    jerk_KJ = np.abs(np.diff(points_KJ, n=3, axis=0)) / spacing_s**3
+    return float((jerk_KJ / limits.jerk).max(initial=0.0))
 
 
 def read_rows(rows_HJ: Floats, phases_K: Floats) -> Floats:

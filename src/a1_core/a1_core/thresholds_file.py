@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from a1_core.calibration import DISTRIBUTIONS, FITS
+from a1_core.calibration import DISTRIBUTIONS, FITS, NO_DISTRIBUTION
 from a1_core.errors import ThresholdsError
 from a1_core.exit_rule import METRICS, Thresholds
 from a1_core.provenance import (
@@ -37,7 +37,8 @@ class ThresholdsFile:
         thresholds: with bindings for exactly the keys in BINDINGS: SHA-256 (hex) of checkpoint,
             normaliser and robot spec, head (fm | mlp), num_steps, start (shared | cold | direct |
             renoise). Exits bind too; discrepancies are taken by the metric that stands here.
-        fit, distribution, parameter: arguments of the fit.
+        fit, distribution, parameter: arguments of the fit; `least_loss` has no distribution
+            ("none"), its parameter is the price of a loss, see `Setting`.
         samples, episodes: what it was fitted on; `bags`, by name, also hold what was kept from
             the fit for the certificate.
         requested_rates, realised_rates: share of samples at every exit.
@@ -141,7 +142,7 @@ def _parse(content: Mapping[str, Any], path: Path) -> ThresholdsFile:
     values: dict[str, Any] = {
         "thresholds": _thresholds(fields, exits, bindings),
         "fit": fields.text("fit", FITS),
-        "distribution": fields.text("distribution", DISTRIBUTIONS),
+        "distribution": fields.text("distribution", (*DISTRIBUTIONS, NO_DISTRIBUTION)),
         "parameter": fields.number("parameter"),
         "samples": fields.whole("samples", least=1),
         "episodes": fields.whole("episodes", least=1),

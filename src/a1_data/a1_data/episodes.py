@@ -9,7 +9,9 @@ the messages.
 The instruction comes from the first of these that says anything:
 0. in a bag of one episode its label: custom_data, key `labelled_instruction`; `labelled_outcome`
    is its outcome likewise. Both are written after the recording, when the data are closed;
-1. the episode's events: their last `instruction` that is not empty;
+1. the episode's events: their last `instruction` that is not empty. Events that name several
+   `steps` come after 2, with the step that was in hand at that moment: the policy was told of one
+   step after the other, and not when the world saw the one before done;
 2. std_msgs/String on a1/instruction: the newest text at that moment, empty for "nothing to do";
 3. the bag's metadata: custom_data, key `instruction`;
 4. the reader's own default.
@@ -46,6 +48,7 @@ class Episode:
         outcome: how it went; empty where nobody said.
         instruction_source: where the instruction comes from.
         instructions: what to do from a time of receipt on, in order of time.
+        several: its events name several steps.
     """
 
     index: int
@@ -55,6 +58,7 @@ class Episode:
     outcome: Outcome = ""
     instruction_source: Source = "none"
     instructions: tuple[tuple[int, str], ...] = ()
+    several: bool = False
 
     def __contains__(self, received_ns: int) -> bool:
         return self.begin_ns <= received_ns < self.end_ns
@@ -76,7 +80,7 @@ class EpisodeEvents:
         """Take one a1_msgs/EpisodeState."""
         if self._open is not None:
             if event.episode == self._open.number:
-                self._open = _told(self._open, event)
+                self._open = _told(self._open, received_ns, event)
             if event.episode != self._open.number or not event.running:
                 self._closed.append(replace(self._open, end_ns=received_ns))
                 self._open = None
@@ -84,18 +88,31 @@ class EpisodeEvents:
             episode = Episode(
                 index=len(self._closed), number=int(event.episode), begin_ns=received_ns
             )
-            self._open = _told(episode, event)
+            self._open = _told(episode, received_ns, event)
 
     def episodes(self) -> list[Episode]:
         """All so far; the last one may go on to the end of the bag."""
         return self._closed + ([self._open] if self._open is not None else [])
 
 
-def _told(episode: Episode, event: Any) -> Episode:
+def _told(episode: Episode, received_ns: int, event: Any) -> Episode:
     """The episode with what one more event says of it."""
     if event.success or event.failed:
         episode = replace(episode, outcome="success" if event.success else "failure")
-    if event.instruction:
+    # Bags that are older than steps have none.
+    steps = list(getattr(event, "steps", ()))
+    if len(steps) > 1:
+        text = str(steps[min(int(event.steps_done), len(steps) - 1)])
+        before = episode.instructions
+        if not before or before[-1][1] != text:
+            change = (received_ns if before else 0, text)
+            episode = replace(
+                episode,
+                instruction_source="events",
+                instructions=(*before, change),
+                several=True,
+            )
+    elif event.instruction:
         episode = replace(
             episode, instruction_source="events", instructions=((0, str(event.instruction)),)
         )
@@ -149,14 +166,21 @@ def _labelled(episode: Episode, custom: Mapping[str, str]) -> Episode:
 def _instructed(
     episode: Episode, texts: Sequence[tuple[int, str]], custom: Mapping[str, str], default: str
 ) -> Episode:
-    if episode.instructions:
+    if episode.instructions and not episode.several:
         return episode
     said = tuple(change for change in texts if change[0] < episode.end_ns)
-    if any(text for _, text in said):
+    if _something(said, episode):
         return replace(episode, instruction_source="topic", instructions=said)
+    if episode.instructions:
+        return episode
     if custom.get(INSTRUCTION_KEY):
         text = custom[INSTRUCTION_KEY]
         return replace(episode, instruction_source="metadata", instructions=((0, text),))
     if default:
         return replace(episode, instruction_source="default", instructions=((0, default),))
     return episode
+
+
+def _something(said: Sequence[tuple[int, str]], episode: Episode) -> bool:
+    """Whether the topic asked for anything: of several steps, within the episode."""
+    return any(text for at_ns, text in said if not episode.several or at_ns in episode)

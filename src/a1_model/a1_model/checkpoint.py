@@ -39,6 +39,7 @@ from a1_model.weights import (
 
 FORMAT = 1
 _SMALL = ("config.json", "normaliser.json", "tokenizer.json")
+_MADE_FOR = ("name", "names", "period_s")
 _HASHED_AT_ONCE = 2**22  # bytes
 
 
@@ -104,31 +105,32 @@ def write_checkpoint(
     """`save_checkpoint` of tensors; `outline`: see `write_weights`."""
     directory = Path(directory)
     content = {
-        "config.json": _json(
+        "config.json": plain_json(
             {
                 "format": FORMAT,
                 "robot": {
                     "name": spec.robot,
                     "names": list(spec.action_names),
                     "period_s": spec.policy.period_s,
+                    **_space(spec),
                 },
                 "model": config.to_json(),
             }
         ),
-        "normaliser.json": _json(normaliser.to_arrays()),
+        "normaliser.json": plain_json(normaliser.to_arrays()),
         "tokenizer.json": tokenizer.to_json().encode(),
     }
     directory.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(prefix=f".{directory.name}.", dir=directory.parent))
     try:
-        told = {"metadata.json": _json(dict(metadata)), **(beside or {})}
+        told = {"metadata.json": plain_json(dict(metadata)), **(beside or {})}
         for name, data in (content | told).items():
             (partial / name).write_bytes(data)
         files = write_weights(partial, weights, shard_bytes, outline)
         digest = directory_digest(partial, [*content, *files])
         (partial / "digest").write_text(f"{digest}\n")
         partial.chmod(0o755)
-        _replace(partial, directory)
+        put_in_place(partial, directory)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return digest
@@ -152,7 +154,8 @@ def load_checkpoint(
     Raises:
         A1Error: there is no such device, or the network does not fit onto it.
         CheckpointError: a file is missing or changed; tensors are missing, unknown or
-            misshaped; the checkpoint is for other action names, rows or cameras, or has no head.
+            misshaped; the checkpoint is for another robot, action space, other action names, rows
+            or cameras, or has no head.
     """
     directory = Path(directory)
     read = read_without_weights(directory)
@@ -241,7 +244,7 @@ def read_without_weights(directory: Path | str) -> CheckpointDescription:
                 _parse_json(directory / "normaliser.json", content["normaliser.json"])
             ),
             tokenizer=InstructionTokenizer.from_json(content["tokenizer.json"].decode()),
-            made_for={key: config["robot"][key] for key in ("names", "period_s")},
+            made_for={**config["robot"], **{key: config["robot"][key] for key in _MADE_FOR}},
             digest=digest,
         )
     except KeyError as error:
@@ -311,8 +314,12 @@ def _check_robot(
     normaliser: Normaliser,
     spec: RobotSpec,
 ) -> None:
+    # Checkpoints written before the action space stood in them do not say it.
+    space = [(key, made_for[key], ours) for key, ours in _space(spec).items() if key in made_for]
     wanted = (
-        ("names", list(made_for["names"]), list(spec.action_names)),
+        ("robot", made_for["name"], spec.robot),
+        *space,
+        ("names", list(made_for["names"]), list(spec.policy_names)),
         ("normaliser names", list(normaliser.names), list(spec.action_names)),
         ("dim", config.dim, spec.dim),
         ("horizon", config.horizon, spec.policy.horizon),
@@ -331,7 +338,16 @@ def _check_robot(
             )
 
 
-def _replace(partial: Path, directory: Path) -> None:
+def _space(spec: RobotSpec) -> dict[str, str]:
+    """What the numbers of a chunk mean."""
+    policy = spec.policy
+    return {
+        "action_space": policy.action_space.name.lower(),
+        "delta_base": policy.delta_base.name.lower(),
+    }
+
+
+def put_in_place(partial: Path, directory: Path) -> None:
     """Puts `partial` in the place of `directory`; a directory cannot be renamed over a full one."""
     if not directory.exists():
         partial.rename(directory)
@@ -342,7 +358,8 @@ def _replace(partial: Path, directory: Path) -> None:
     shutil.rmtree(old)
 
 
-def _json(content: Mapping[str, Any]) -> bytes:
+def plain_json(content: Mapping[str, Any]) -> bytes:
+    """As every JSON file of a checkpoint is written."""
     return (json.dumps(content, indent=1, sort_keys=True) + "\n").encode()
 
 

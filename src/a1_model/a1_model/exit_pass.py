@@ -3,7 +3,9 @@
 Nothing is computed twice: blocks keep their keys and values, the last block's second half
 waits until it is needed, and with the shared start the first Euler node of the expert, which is
 the same at every exit, is carried from exit to exit. Its one-step estimates ("probe") can decide
-where to leave; then the other steps are taken at that exit alone.
+where to leave; then the other steps are taken at that exit alone. So it is with real-time chunking:
+exits are compared by what they would do without the plan in execution, as calibration saw them, and
+the exit that is chosen makes its chunk once more around the committed rows.
 """
 
 from __future__ import annotations
@@ -13,12 +15,13 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from a1_model.blocks import HalfBlock
 from a1_model.config import check_signal
 from a1_model.expert import Context
 from a1_model.flops import FlopTable
-from a1_model.flow import euler_step, noisy_actions
+from a1_model.flow import euler_step, kept_velocity, noisy_actions
 from a1_model.network import A1Network
 from a1_model.stopwatch import Stopwatch
 
@@ -76,6 +79,28 @@ class PassInput:
     text_mask_BT: Tensor
     state_BD: Tensor
     noise_KBHD: Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeptRows:
+    """The plan in execution, normalised and on the network's device.
+
+    Attributes:
+        rows_BHD: on the row times of the new chunk.
+        weight_BHD: 1 in committed rows, 0 where a chunk is free.
+    """
+
+    rows_BHD: Tensor
+    weight_BHD: Tensor
+
+    def blend(self, actions_BHD: Tensor) -> Tensor:
+        """Actions pulled to the rows by their weights; the rows themselves where it is 1."""
+        return torch.lerp(actions_BHD, self.rows_BHD, self.weight_BHD)
+
+    def padded(self, dim: int) -> tuple[Tensor, Tensor]:
+        """Rows and weights [B, H, dim] with free columns behind the real dimensions."""
+        more = (0, dim - self.rows_BHD.shape[-1])
+        return functional.pad(self.rows_BHD, more), functional.pad(self.weight_BHD, more)
 
 
 class ExitPass:
@@ -156,6 +181,21 @@ class ExitPass:
         self._watch.mark("head")
         return actions
 
+    def kept_actions(self, exit_index: int, kept: KeptRows) -> Tensor:
+        """Normalised actions [B, H, D] of an exit that go on from the plan in execution.
+
+        The flow-matching head integrates from the tick's noise, whatever the start of free chunks,
+        with its estimate of the data replaced by the rows at every step: committed rows follow the
+        straight path from noise to the old plan and the others are made in view of them. The MLP
+        head has nothing to integrate: its rows are blended.
+        """
+        if not self._flow:
+            return kept.blend(self._regressed(exit_index))
+        block, dim = self._reach(exit_index), self._network.config.dim
+        actions = self._integrate_kept(exit_index, block, kept)[..., :dim]
+        self._watch.mark("head")
+        return actions
+
     def end_probability(self, exit_index: int) -> Tensor:
         """Score [B] in 0..1 that the substep ends within the next row, after `actions`.
 
@@ -219,23 +259,38 @@ class ExitPass:
         self._fresh.clear()
 
     def _integrate(self, exit_index: int, block: int) -> Tensor:
-        expert, steps = self._network.expert, self.settings.num_steps
+        steps = self.settings.num_steps
         noisy, first_tau = self._start(exit_index)
         step_size = (1.0 - first_tau) / steps
         for step in range(steps):
             tau = first_tau + step * step_size
-            if step == 0 and self.settings.start == "shared":
-                velocity = self._first_velocity(exit_index, block, noisy)
-            else:
-                hidden = self._through(self._embed(noisy, tau), 0, block)
-                velocity = expert.velocity(exit_index, hidden, noisy, tau)
-                self.flops += self._table.readout
-            noisy = euler_step(noisy, velocity, step_size)
+            noisy = euler_step(noisy, self._velocity(exit_index, block, noisy, tau), step_size)
         self._previous = noisy
         return noisy
 
+    def _velocity(self, exit_index: int, block: int, noisy: Tensor, tau: float) -> Tensor:
+        """At `tau`; with the shared start the one at 0 is carried from exit to exit."""
+        if tau == 0.0 and self.settings.start == "shared":
+            return self._first_velocity(exit_index, block, noisy)
+        hidden = self._through(self._embed(noisy, tau), 0, block)
+        self.flops += self._table.readout
+        return self._network.expert.velocity(exit_index, hidden, noisy, tau)
+
+    def _noise(self, exit_index: int) -> Tensor:
+        return self._noise_KBHD[exit_index if self.settings.start == "cold" else 0]
+
+    def _integrate_kept(self, exit_index: int, block: int, kept: KeptRows) -> Tensor:
+        steps = self.settings.num_steps
+        noisy = self._noise(exit_index)
+        rows, weight = kept.padded(noisy.shape[-1])
+        for step in range(steps):
+            tau = step / steps
+            velocity = self._velocity(exit_index, block, noisy, tau)
+            noisy = euler_step(noisy, kept_velocity(velocity, noisy, tau, rows, weight), 1 / steps)
+        return noisy
+
     def _start(self, exit_index: int) -> tuple[Tensor, float]:
-        noise = self._noise_KBHD[exit_index if self.settings.start == "cold" else 0]
+        noise = self._noise(exit_index)
         if self._previous is None or self.settings.start in ("cold", "shared"):
             return noise, 0.0
         if self.settings.start == "direct":

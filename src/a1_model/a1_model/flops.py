@@ -55,6 +55,13 @@ class FlopTable:
         attention = 2 * sizes.heads * sizes.head_dim * (sizes.hidden + self._tokens)
         return 2 * self._tokens * (attention + 3 * sizes.hidden * sizes.ffn)
 
+    def backbone(self, blocks: int, head: str) -> int:
+        """All that the backbone computes for a chunk of the head after so many blocks.
+
+        The flow-matching head needs only keys and values of the last of them.
+        """
+        return blocks * self.block_keys_values + (blocks - (head == "fm")) * self.block_rest
+
     @property
     def state_layer(self) -> int:
         """The state token through one expert layer."""
@@ -104,10 +111,10 @@ class FlopTable:
     def full(self, head: str, num_steps: int) -> int:
         """A whole tick that runs its head once, at the last exit, and nothing in vain."""
         blocks = self._config.exits[-1] + 1
-        cost = self.vision + blocks * self.block_keys_values
+        cost = self.vision + self.backbone(blocks, head)
         if head == "mlp":
-            return cost + blocks * self.block_rest + self.query_readout
-        cost += (blocks - 1) * self.block_rest + blocks * self.state_layer
+            return cost + self.query_readout
+        cost += blocks * self.state_layer
         return cost + num_steps * (blocks * self.action_layer + self.evaluation)
 
     @property

@@ -40,3 +40,14 @@ def velocity_towards(data: Tensor, noisy: Tensor, tau: Tensor | float) -> Tensor
 def euler_step(noisy: Tensor, velocity: Tensor, step_size: float) -> Tensor:
     """One step of `step_size` towards the data."""
     return noisy + step_size * velocity
+
+
+def kept_velocity(
+    velocity: Tensor, noisy: Tensor, tau: float, rows: Tensor, weight: Tensor
+) -> Tensor:
+    """The velocity towards an estimate of the data that is pulled to known rows by `weight`.
+
+    The estimate of a velocity is noisy + (1 - tau) * velocity. Where the weight is 1 the path is
+    the straight one from the noise to the rows, exactly: tau * rows + (1 - tau) * noise.
+    """
+    return velocity + weight * ((rows - noisy) / (1.0 - tau) - velocity)

@@ -14,7 +14,8 @@ from a1_core.exit_rule import Thresholds, decide, discrepancy
 from a1_core.normaliser import Normaliser
 from a1_core.observation import Observation
 from a1_core.policy import ExitReason, ExitSetting, ExitTrace, PolicyOutput
-from a1_model.exit_pass import CHAINED, ExitPass, HeadSettings, PassInput
+from a1_core.prefix import Prefix
+from a1_model.exit_pass import CHAINED, ExitPass, HeadSettings, KeptRows, PassInput
 from a1_model.exit_study import ExitStudy
 from a1_model.latency import SegmentTimes
 from a1_model.network import A1Network
@@ -94,6 +95,7 @@ class AdaptivePolicy:
         *,
         setting: ExitSetting,
         deadline_s: float | None = None,
+        prefix: Prefix | None = None,
     ) -> PolicyOutput:
         """One chunk.
 
@@ -102,6 +104,8 @@ class AdaptivePolicy:
             deadline_s: budget from the call on. Adaptive ticks stop at the best chunk so far
                 when the next exit would miss it; the others choose their depth beforehand.
                 The first exit is always computed.
+            prefix: rows of the plan in execution that the chunk goes on from. Where to leave is
+                decided without them: committed rows agree between exits whatever these say.
         """
         watch = Stopwatch(self.device, self.clock)
         given = self.prepare([observation])
@@ -109,10 +113,18 @@ class AdaptivePolicy:
         compares = setting.mode == "adaptive"
         going = ExitPass(self.network, self.settings, given, watch, compares=compares)
         plan = self._plan(setting)
+        kept = None if prefix is None else self._kept(prefix)
         if setting.mode != "adaptive":
-            return self._single(going, plan[0], setting, deadline_s, watch)
+            return self._single(going, plan[0], setting, deadline_s, kept, watch)
         assert setting.thresholds is not None
-        return self._adaptive(going, plan, setting.thresholds, deadline_s, watch)
+        return self._adaptive(going, plan, setting.thresholds, deadline_s, kept, watch)
+
+    def _kept(self, prefix: Prefix) -> KeptRows:
+        rows_HD = self.normaliser.encode_actions(prefix.rows_HD).astype(np.float32)
+        return KeptRows(
+            rows_BHD=torch.from_numpy(rows_HD)[None].to(self.device),
+            weight_BHD=torch.from_numpy(prefix.weight_HD)[None].to(self.device),
+        )
 
     def _single(
         self,
@@ -120,6 +132,7 @@ class AdaptivePolicy:
         wanted: int,
         setting: ExitSetting,
         deadline_s: float | None,
+        kept: KeptRows | None,
         watch: Stopwatch,
     ) -> PolicyOutput:
         reason = ExitReason.FULL if setting.mode == "full" else ExitReason.FIXED
@@ -130,7 +143,7 @@ class AdaptivePolicy:
                 chosen -= 1
             if chosen < wanted:
                 reason = ExitReason.DEADLINE
-        actions_HD = going.actions(chosen)[0].cpu().numpy()
+        actions_HD = _actions(going, chosen, kept)
         self.times.learn(-1, chosen, watch.elapsed_s())
         steps = _Steps()
         steps.add(chosen, actions_HD, _NONE, _NONE)
@@ -142,6 +155,7 @@ class AdaptivePolicy:
         plan: Sequence[int],
         thresholds: Thresholds,
         deadline_s: float | None,
+        kept: KeptRows | None,
         watch: Stopwatch,
     ) -> PolicyOutput:
         steps = _Steps()
@@ -167,14 +181,17 @@ class AdaptivePolicy:
             if decide(delta, eta, is_first=number == 0, is_last=is_last):
                 reason = ExitReason.LAST_EXIT if is_last else ExitReason.CONVERGED
                 break
-        return self._output(going, steps, self._finished(going, steps, watch), reason, watch)
+        actions_HD = self._finished(going, steps, kept, watch)
+        return self._output(going, steps, actions_HD, reason, watch)
 
-    def _finished(self, going: ExitPass, steps: _Steps, watch: Stopwatch) -> NDArray[np.float32]:
+    def _finished(
+        self, going: ExitPass, steps: _Steps, kept: KeptRows | None, watch: Stopwatch
+    ) -> NDArray[np.float32]:
         """The chunk of the exit that the signal has chosen."""
-        if self.settings.own:
+        if self.settings.own and kept is None:
             return steps.signal_HD
         began_s, chosen = watch.elapsed_s(), steps.exits[-1]
-        actions_HD = going.actions(chosen)[0].cpu().numpy()
+        actions_HD = _actions(going, chosen, kept)
         self.times.learn(chosen, chosen, watch.elapsed_s() - began_s)
         return actions_HD
 
@@ -330,6 +347,13 @@ class _Steps:
         self.deltas.append(delta)
         self.thresholds.append(threshold)
         self.signal_HD = signal_HD
+
+
+def _actions(going: ExitPass, exit_index: int, kept: KeptRows | None) -> NDArray[np.float32]:
+    """The one chunk [H, D] of an exit, normalised; free where nothing is kept."""
+    if kept is None:
+        return going.actions(exit_index)[0].cpu().numpy()
+    return going.kept_actions(exit_index, kept)[0].cpu().numpy()
 
 
 def _images(observations: Sequence[Observation], camera: str) -> NDArray[np.uint8]:

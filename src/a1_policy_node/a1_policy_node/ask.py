@@ -19,6 +19,7 @@ from rclpy.utilities import remove_ros_args
 from rich.console import Console
 from rich.live import Live
 
+from a1_core.substeps import split_steps
 from a1_ros.qos import RELIABLE
 
 OUTCOMES = {
@@ -39,8 +40,9 @@ SERVER_WAIT_S = 10.0
 class Asker(Node):
     """One goal of a1/run_task; what it hears is kept as one line of text."""
 
-    def __init__(self) -> None:
+    def __init__(self, substeps: int) -> None:
         super().__init__("ask")
+        self._substeps = substeps
         self.line = "waiting for the policy"
         self._verdict = ""
         self._client = ActionClient(self, RunTask, "a1/run_task")
@@ -74,9 +76,10 @@ class Asker(Node):
     def _on_feedback(self, msg: Any) -> None:
         feedback = msg.feedback
         bar = "#" * round(20 * feedback.depth_fraction)
+        place = f"{feedback.substep + 1} of {self._substeps}: " if self._substeps > 1 else ""
         self.line = (
             f"{feedback.elapsed_s:6.1f} s  chunk {feedback.seq:4d}  layer {feedback.exit_layer:2d} "
-            f"[{bar:<20}]  {self._verdict}"
+            f"[{bar:<20}]  {place}{feedback.instruction}  {self._verdict}"
         )
 
     def _on_verdict(self, verdict: ChunkVerdict) -> None:
@@ -89,19 +92,24 @@ class Asker(Node):
 def main() -> None:
     """Console entry; see --help. Exit code 0 when the task succeeded."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("instruction", nargs="+", help="one instruction, or several sub-steps")
+    parser.add_argument(
+        "instruction",
+        nargs="+",
+        help="what to do; several, or one sentence with `, then ` in it: one after the other",
+    )
     parser.add_argument("--timeout", type=float, default=30.0, help="seconds of the node's clock")
     arguments = parser.parse_args(remove_ros_args(sys.argv)[1:])
     fraction, whole = math.modf(arguments.timeout)
     goal = RunTask.Goal(timeout=Duration(sec=int(whole), nanosec=int(fraction * 1e9)))
-    if len(arguments.instruction) == 1:
-        goal.instruction = arguments.instruction[0]
+    steps = [step for sentence in arguments.instruction for step in split_steps(sentence)]
+    if len(steps) == 1:
+        goal.instruction = steps[0]
     else:
-        goal.substeps = arguments.instruction
+        goal.substeps = steps
     stop = threading.Event()
     rclpy.init(signal_handler_options=rclpy.signals.SignalHandlerOptions.NO)
     signal.signal(signal.SIGINT, lambda number, frame: stop.set())
-    node = Asker()
+    node = Asker(len(steps))
     console = Console()
     try:
         with Live(node.line, console=console, refresh_per_second=10) as live:

@@ -71,14 +71,15 @@ def plan_audit(
             "the thresholds file is of an older version that does not say how its certificate "
             "took deviations; calibrate again"
         )
-    if evidence.forward_kinematics and evidence.forward_kinematics != loaded.forward_kinematics:
+    spec = loaded.spec
+    unit = "m" if evidence.forward_kinematics else "rad"
+    meter = DeviationMeter(spec, evidence.executed_rows * spec.policy.period_s, unit)
+    if meter.kinematics != evidence.forward_kinematics:
         raise ThresholdsError(
-            f"parameter forward_kinematics is '{loaded.forward_kinematics}', the certificate of "
-            f"{settings.thresholds} was made with '{evidence.forward_kinematics}'; set it to that, "
-            "or audit_fraction to 0"
+            f"{settings.thresholds}: its certificate is about the tool tip by the kinematics "
+            f"{evidence.forward_kinematics:.12}, those of {spec.path} are {meter.kinematics:.12}; "
+            "use the spec that it was made with, calibrate again, or set audit_fraction to 0"
         )
-    tip = loaded.tip if evidence.forward_kinematics else None
-    meter = DeviationMeter(loaded.spec, evidence.executed_rows * loaded.spec.policy.period_s, tip)
     wanted = (evidence.deviation, *evidence.further_tolerances)
     if wanted != meter.names:
         raise ThresholdsError(

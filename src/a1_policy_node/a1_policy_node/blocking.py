@@ -6,11 +6,16 @@ NOT_FOLLOWING = {VerdictCode.NOT_ARMED, VerdictCode.STOPPED, VerdictCode.FAULT}
 
 
 class BlockWatch:
-    """Watches the verdicts on one session's chunks."""
+    """Watches the verdicts on one session's chunks.
+
+    Attributes:
+        code, reason: of the newest verdict in NOT_FOLLOWING; for a person.
+    """
 
     def __init__(self) -> None:
         self._since_ns: int | None = None
         self._newest_ns = 0
+        self.code = VerdictCode.ACCEPTED
         self.reason = ""
 
     def note(self, code: VerdictCode, detail: str, now_ns: int) -> None:
@@ -21,6 +26,7 @@ class BlockWatch:
         if self._since_ns is None:
             self._since_ns = now_ns
         self._newest_ns = now_ns
+        self.code = code
         self.reason = f"{code.name}: {detail}" if detail else code.name
 
     def blocked(self, after_ns: int) -> bool:

@@ -7,11 +7,12 @@ from typing import Protocol
 
 import numpy as np
 
-from a1_core.chunk import ActionChunk, RotationKind, Source
+from a1_core.chunk import ActionChunk, RotationKind, Source, cut_short
 from a1_core.errors import ObservationRefused
 from a1_core.observation import Observation
 from a1_core.policy import ExitTrace, PolicyOutput
-from a1_policy_node.audit_plan import AuditPlan
+from a1_core.prefix import Prefix
+from a1_policy_node.execution import Execution
 from a1_policy_node.exit_choice import ExitChoice
 from a1_policy_node.loading import Loaded
 from a1_policy_node.shadow import ShadowPasses
@@ -42,12 +43,19 @@ class Timing:
 
 @dataclass(frozen=True, kw_only=True)
 class Done:
-    """An inference and its chunk; `ended_ns` is when the policy gave it, on the steady clock."""
+    """An inference and its chunk, made for the task's sub-step number `substep`.
+
+    Attributes:
+        ends_substep: the sub-step is over with this chunk, whose remaining rows are left out.
+        ended_ns: when the policy gave it, on the steady clock.
+    """
 
     chunk: ActionChunk
     trace: ExitTrace
     timing: Timing
     observation: Observation
+    substep: int
+    ends_substep: bool
     ended_ns: int
 
 
@@ -79,6 +87,7 @@ class Inference:
         choice: ExitChoice,
         outlet: Outlet,
         passes: ShadowPasses,
+        execution: Execution,
         *,
         now_ns: Callable[[], int],
         steady_ns: Callable[[], int],
@@ -86,6 +95,7 @@ class Inference:
         self._loaded = loaded
         self._outlet = outlet
         self._passes = passes
+        self._execution = execution
         self._now_ns = now_ns
         self._steady_ns = steady_ns
         self._lock = threading.Lock()
@@ -147,11 +157,10 @@ class Inference:
         if instruction:
             timing = self._timing(job, started_ns)
             observation = replace(job.observation, instruction=instruction)
-            output = self._act(observation, job.task, choice)
+            prefix = self._execution.prefix(observation)
+            output = self._act(observation, job.task, choice, prefix)
             if output is not None:
-                self._publish(
-                    job.task, observation, output, timing, choice.audit, choice.thresholds_digest
-                )
+                self._publish(job.task, observation, output, timing, choice, prefix)
         self._outlet.ack(job.observation.stamp_ns, self._seq)
         self._outlet.changed()
 
@@ -162,13 +171,18 @@ class Inference:
             wait_ms=(started_ns - job.submitted_ns) / NS_PER_MS,
         )
 
-    def _act(self, observation: Observation, task: Task, choice: ExitChoice) -> PolicyOutput | None:
+    def _act(
+        self, observation: Observation, task: Task, choice: ExitChoice, prefix: Prefix | None
+    ) -> PolicyOutput | None:
         if task.session_id != self._policy_session:
             self._loaded.policy.reset()
             self._policy_session = task.session_id
         try:
             output = self._loaded.policy.act(
-                observation, setting=choice.setting, deadline_s=choice.deadline_s
+                observation,
+                setting=choice.setting,
+                deadline_s=choice.deadline_s,
+                prefix=prefix,
             )
         except ObservationRefused as refusal:
             self._outlet.refused(observation.stamp_ns, refusal)
@@ -187,8 +201,8 @@ class Inference:
         observation: Observation,
         output: PolicyOutput,
         timing: Timing,
-        audit: AuditPlan | None,
-        thresholds_digest: str,
+        choice: ExitChoice,
+        prefix: Prefix | None,
     ) -> None:
         ended_ns = self._steady_ns()
         with self._lock:
@@ -196,21 +210,31 @@ class Inference:
                 return
             self._session_seq += 1
             self._seq = self._session_seq
-            chunk = self._chunk(task, observation, output, thresholds_digest)
+            chunk = self._chunk(task, observation, output, choice.thresholds_digest, prefix)
+            ends = task.note_chunk(output.end_of_substep)
+            chunk = self._execution.sent(chunk, observation)
             self._outlet.chunk(
                 Done(
-                    chunk=chunk,
+                    chunk=cut_short(chunk, self._now_ns()) if ends else chunk,
                     trace=output.trace,
                     timing=timing,
                     observation=observation,
+                    substep=task.substep,
+                    ends_substep=ends,
                     ended_ns=ended_ns,
                 )
             )
-            task.note_chunk(output.end_of_substep, self._now_ns())
-            self._passes.published(task, observation, output.actions_HD, audit)
+            if ends:
+                task.end_substep(self._now_ns())
+            self._passes.published(task, observation, output.actions_HD, choice.audit, prefix)
 
     def _chunk(
-        self, task: Task, observation: Observation, output: PolicyOutput, thresholds_digest: str
+        self,
+        task: Task,
+        observation: Observation,
+        output: PolicyOutput,
+        thresholds_digest: str,
+        prefix: Prefix | None,
     ) -> ActionChunk:
         spec = self._loaded.spec
         return ActionChunk(
@@ -222,16 +246,16 @@ class Inference:
             spec_digest=spec.digest,
             action_space=spec.policy.action_space,
             delta_base=spec.policy.delta_base,
-            rotation=RotationKind.QUATERNION_XYZW,
-            tip_frame="",
-            base_frame=spec.base_frame,
+            rotation=spec.policy.rotation or RotationKind.QUATERNION_XYZW,
+            tip_frame=spec.pose_frames[1] if spec.policy.rotation is not None else "",
+            base_frame=spec.pose_frames[0] if spec.policy.rotation is not None else spec.base_frame,
             period_ns=round(spec.policy.period_s * NS_PER_S),
             valid_for_ns=round(spec.policy.valid_for_s * NS_PER_S),
-            committed_rows=0,
+            committed_rows=prefix.committed_rows if prefix is not None else 0,
             end_of_substep=float(output.end_of_substep),
             exit_layer=output.trace.exit_layer,
             checkpoint_digest=self._loaded.checkpoint_digest,
             thresholds_digest=thresholds_digest,
-            names=spec.action_names,
+            names=spec.policy_names,
             actions_HD=np.asarray(output.actions_HD, np.float32),
         )

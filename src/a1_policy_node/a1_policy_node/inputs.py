@@ -41,6 +41,7 @@ class Inputs:
         spec: RobotSpec,
         assembler: Assembler,
         *,
+        now_ns: Callable[[], int],
         steady_ns: Callable[[], int],
         on_tick: Callable[[int], None],
         complete_states: bool,
@@ -48,6 +49,7 @@ class Inputs:
         self._node = node
         self._spec = spec
         self._assembler = assembler
+        self._now_ns = now_ns
         self._steady_ns = steady_ns
         self._on_tick = on_tick
         self._intake = Intake(spec, complete_states=complete_states)
@@ -79,6 +81,8 @@ class Inputs:
         """Forget what was heard, as after a clock jump."""
         self._intake.forget()
         self.images.clear()
+        for stream in self.streams.values():
+            stream.clock.forget()
 
     def reference_ns(self) -> int:
         """Stamp of the first camera's newest image, good or not; 0 before the first."""
@@ -110,6 +114,7 @@ class Inputs:
         stamp_ns = stamp_to_ns(msg.header.stamp)
         taken = self._intake.take(name, stamp_ns, lambda: push(stamp_ns, msg))
         self.streams[name].note(self._steady_ns(), taken.accepted, stamp_ns)
+        self.streams[name].clock.note(self._now_ns() - stamp_ns)
         if taken.tick_ns is not None:
             self._on_tick(taken.tick_ns)
 

@@ -3,14 +3,12 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
 from a1_core.errors import CheckpointError, SpecError
-from a1_core.forward_kinematics import ForwardKinematics, load_forward_kinematics
 from a1_core.observation import Observation
 from a1_core.policy import ExitSetting, Policy
 from a1_core.spec import RobotSpec, load_spec
@@ -50,14 +48,12 @@ class Loaded:
 
     Attributes:
         full_s: what the last full-depth pass of the warm-up took.
-        forward_kinematics: `module:function` of `tip`; empty: none.
     """
 
     spec: RobotSpec
     checkpoint: Checkpoint
     summary: str
     full_s: float
-    forward_kinematics: str
 
     @property
     def policy(self) -> Policy:
@@ -68,14 +64,6 @@ class Loaded:
     def checkpoint_digest(self) -> str:
         """SHA-256 (hex) of the checkpoint."""
         return self.checkpoint.digest
-
-    @cached_property
-    def tip(self) -> ForwardKinematics | None:
-        """Arm joints to tip position; loaded when it is first asked for, since few need it.
-
-        Raises SpecError when `forward_kinematics` leads nowhere.
-        """
-        return load_forward_kinematics(self.forward_kinematics)
 
 
 def load_a1(directory: Path, spec: RobotSpec, settings: Settings) -> Checkpoint:
@@ -117,7 +105,7 @@ def load(settings: Settings, load_checkpoint: CheckpointLoader) -> Loaded:
     checkpoint = load_checkpoint(directory, spec, settings)
     began_s = time.monotonic()
     output = checkpoint.policy.act(warm_up_observation(spec), setting=ExitSetting(mode="full"))
-    wanted = (spec.policy.horizon, spec.dim)
+    wanted = (spec.policy.horizon, len(spec.policy_names))
     if output.actions_HD.shape != wanted:
         raise CheckpointError(
             f"{directory}: gives chunks of {output.actions_HD.shape}, the robot spec {spec.path} "
@@ -128,13 +116,7 @@ def load(settings: Settings, load_checkpoint: CheckpointLoader) -> Loaded:
         f"{spec.robot}: checkpoint {directory} ({checkpoint.digest[:12]}), "
         f"full depth {seconds * 1e3:.0f} ms"
     )
-    return Loaded(
-        spec=spec,
-        checkpoint=checkpoint,
-        summary=summary,
-        full_s=seconds,
-        forward_kinematics=settings.forward_kinematics,
-    )
+    return Loaded(spec=spec, checkpoint=checkpoint, summary=summary, full_s=seconds)
 
 
 def warm_up_observation(spec: RobotSpec) -> Observation:

@@ -19,7 +19,6 @@ from rich.table import Table
 
 from a1_core.deviation import DeviationMeter
 from a1_core.errors import A1Error, BagError
-from a1_core.forward_kinematics import load_forward_kinematics
 from a1_core.spec import RobotSpec
 from a1_data.reader import Bag
 from a1_data.share import find_spec
@@ -58,15 +57,18 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--top", type=int, default=20, help="moments to print; the files hold all ticks")
     add(
         "--tolerance", type=float,
-        help="deviation from full depth that is a disagreement (m with --forward-kinematics, "
-        "else rad); the certificate's, else 0.01 m or 0.02 rad",
+        help="deviation from full depth that is a disagreement, in --unit; the certificate's, "
+        "else 0.01 m or 0.02 rad",
     )  # fmt: skip
     add("--gripper-tolerance", type=float, default=0.1, help="the same of the gripper's 0..1")
     add(
         "--executed", type=float, default=0.5,
         help="first seconds of a chunk over which its deviation counts; 0: all",
     )  # fmt: skip
-    add("--forward-kinematics", default="", help="module:function for deviations at the tool tip")
+    add(
+        "--unit", choices=tuple(TOLERANCE), default="",
+        help="of deviations: m at the tool tip, rad of the joints; m where the spec has kinematics",
+    )  # fmt: skip
     add_reading(add)
     options = parser.parse_args(argv)
     if options.thresholds is not None and options.checkpoint is None:
@@ -98,8 +100,7 @@ def _computed(
     options: argparse.Namespace, spec: RobotSpec, bags: Sequence[Bag], console: Console
 ) -> list[MinedTick]:
     loaded, choice = load_policy(options, spec)
-    tip = load_forward_kinematics(options.forward_kinematics)
-    meter = DeviationMeter(spec, options.executed, tip)
+    meter = DeviationMeter(spec, options.executed, options.unit)
     certificate = None if choice.file is None else choice.file.certificate
     tolerance = options.tolerance
     if tolerance is None:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from a1_msgs.msg import ChunkVerdict
+from a1_msgs.msg import ActionChunk, ChunkVerdict
 from a1_msgs.srv import SetInstruction
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock, ClockType
@@ -14,6 +14,7 @@ from rclpy.timer import Timer
 from a1_core.errors import A1Error
 from a1_policy_node.audit_book import AuditBook
 from a1_policy_node.audit_status import audit_status
+from a1_policy_node.execution import check_execution
 from a1_policy_node.exit_choice import ExitChoice, choose, revise, thresholds_info
 from a1_policy_node.loading import CheckpointLoader, Loaded, load, load_a1
 from a1_policy_node.outlet import Publications
@@ -30,7 +31,7 @@ from a1_ros.times import node_now_ns
 
 WATCH_PERIOD_S = 0.1
 NOT_ACTIVE = "the policy node is not active; configure and activate it first"
-TUNING = {"thresholds", "mode", "fixed_exit", "deadline_ms", "audit_fraction"}
+TUNING = {"thresholds", "mode", "fixed_exit", "deadline_ms", "audit_fraction", "execution"}
 
 
 class PolicyNode(A1LifecycleNode):
@@ -54,6 +55,7 @@ class PolicyNode(A1LifecycleNode):
         )
         self.create_service(SetInstruction, "a1/set_instruction", self._set_instruction)
         self.create_subscription(ChunkVerdict, "a1/chunk_verdict", self._verdict, RELIABLE)
+        self.create_subscription(ActionChunk, "a1/plan", self._plan, RELIABLE)
         self.create_timer(WATCH_PERIOD_S, self._watch, clock=self._steady)
         self.add_on_set_parameters_callback(self._check_tuning)
         self.add_post_set_parameters_callback(self._apply_tuning)
@@ -63,6 +65,7 @@ class PolicyNode(A1LifecycleNode):
         settings = self._settings_now = self._settings()
         self._book = AuditBook(Path(settings.audit_folder) if settings.audit_folder else None)
         self._loaded = load(settings, self._load_checkpoint)
+        check_execution(settings, self._loaded.spec)
         self._choice = choose(self._loaded, settings, self._book)
         self._publications = Publications(self, lockstep=settings.lockstep)
         self._publish_choice()
@@ -116,18 +119,24 @@ class PolicyNode(A1LifecycleNode):
         super().destroy_node()
 
     def _drain(self) -> None:
-        if self._run is not None and self._run.drain():
-            self._run_task.feedback(self._run.last, node_now_ns(self))
+        if self._run is not None:
+            for news in self._run.drain():
+                self._run_task.feedback(news, node_now_ns(self))
         self._run_task.conclude()
 
     def _watch(self) -> None:
         if self._run is not None:
             self._run.watch()
-            self._run_task.conclude()
+            # A task that is over is concluded once its last chunk is told of.
+            self._drain()
 
     def _verdict(self, msg: ChunkVerdict) -> None:
         if self._run is not None:
             self._run.verdict(msg)
+
+    def _plan(self, msg: ActionChunk) -> None:
+        if self._run is not None:
+            self._run.plan(msg)
 
     def _refusal(self) -> str:
         if self._run is None:
@@ -164,6 +173,7 @@ class PolicyNode(A1LifecycleNode):
             wanted = {**self.parameters.values(), **changed}
             try:
                 settings = settings_from(Settings, {n: wanted[n] for n in self.parameters.values()})
+                check_execution(settings, self._loaded.spec)
                 self._checked = settings, choose(self._loaded, settings, self._book)
             except A1Error as error:
                 return SetParametersResult(successful=False, reason=str(error))

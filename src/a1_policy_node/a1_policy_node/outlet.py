@@ -56,6 +56,7 @@ class Publications:
                 stamp_ns=done.chunk.stamp_ns,
                 base_frame=done.chunk.base_frame,
                 seq=done.chunk.seq,
+                end_of_substep=done.chunk.end_of_substep,
                 observation_age_ms=done.timing.observation_age_ms,
                 camera_skew_ms=done.timing.camera_skew_ms,
                 wait_ms=done.timing.wait_ms,

@@ -18,13 +18,17 @@ from a1_ros.times import stamp_to_ns
 
 
 @dataclass(frozen=True, kw_only=True)
-class LastChunk:
-    """What feedback says of the newest chunk."""
+class ChunkNews:
+    """What feedback says of a chunk; fields as in a1_msgs/action/RunTask."""
 
-    seq: int = 0
-    exit_layer: int = 0
-    depth_fraction: float = 0.0
-    end_of_substep: float = 0.0
+    session_id: str
+    seq: int
+    exit_layer: int
+    depth_fraction: float
+    substep: int
+    instruction: str
+    end_of_substep: float
+    substeps_done: int
 
 
 class RunTaskServer:
@@ -62,18 +66,20 @@ class RunTaskServer:
         self._running = None
         self._server.destroy()
 
-    def feedback(self, last: LastChunk, now_ns: int) -> None:
-        """Tell the client of the newest chunk, while its task runs."""
-        if self._running is None or self._running[1].outcome is not None:
+    def feedback(self, news: ChunkNews, now_ns: int) -> None:
+        """Tell the client of a chunk of its task, the one that ended it included."""
+        if self._running is None or self._running[1].session_id != news.session_id:
             return
         goal, task = self._running
         goal.publish_feedback(
             RunTask.Feedback(
-                seq=last.seq,
-                exit_layer=last.exit_layer,
-                depth_fraction=last.depth_fraction,
-                substep=task.substep,
-                end_of_substep=last.end_of_substep,
+                seq=news.seq,
+                exit_layer=news.exit_layer,
+                depth_fraction=news.depth_fraction,
+                substep=news.substep,
+                instruction=news.instruction,
+                end_of_substep=news.end_of_substep,
+                substeps_done=news.substeps_done,
                 progress=task.progress,
                 elapsed_s=task.elapsed_s(now_ns),
             )
@@ -123,5 +129,6 @@ def _conclude(task: Task, goal: ServerGoalHandle) -> RunTask.Result:
         message=task.message,
         substeps_done=task.substeps_done,
         chunks=task.chunks,
+        ended_by=task.ended_by,
         elapsed_s=task.elapsed_s(0),
     )

@@ -5,22 +5,23 @@ from collections import deque
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from a1_msgs.msg import ChunkVerdict
+from a1_msgs.msg import ActionChunk, ChunkVerdict
 from rclpy.clock import JumpThreshold, TimeJump
 from rclpy.duration import Duration
 
 from a1_core.assembler import Assembler
-from a1_core.errors import ObservationRefused
+from a1_core.errors import A1Error, ObservationRefused
 from a1_core.intake import is_due
 from a1_core.observation import Observation
 from a1_core.verdict import VerdictCode
 from a1_policy_node.blocking import BlockWatch
+from a1_policy_node.execution import Execution
 from a1_policy_node.exit_choice import ExitChoice
 from a1_policy_node.inference import Done, Inference, Job
 from a1_policy_node.inputs import Inputs
 from a1_policy_node.loading import Loaded
 from a1_policy_node.outlet import Publications
-from a1_policy_node.run_task import LastChunk
+from a1_policy_node.run_task import ChunkNews
 from a1_policy_node.settings import Settings
 from a1_policy_node.shadow import EpisodeAudit, ShadowPasses
 from a1_policy_node.statistics import InferenceStatistics
@@ -29,7 +30,7 @@ from a1_policy_node.task import EndRule, Outcome, Task
 from a1_policy_node.worker import Worker
 from a1_ros.diagnostics import Status
 from a1_ros.lifecycle import A1LifecycleNode
-from a1_ros.messages import msg_to_uuid
+from a1_ros.messages import msg_to_chunk, msg_to_uuid
 from a1_ros.times import NS_PER_MS, NS_PER_S, node_now_ns, steady_now_ns
 
 SILENCE_NS = 300_000_000
@@ -81,13 +82,16 @@ class Run:
         self._told = ("", 0)
         self._submitted_ns: int | None = None
         self._ticked_ns = steady_now_ns()
-        self.last = LastChunk()
         self._seen: Observation | None = None
+        self._execution = Execution(
+            loaded.spec, settings, expected_ns=round(loaded.full_s * NS_PER_S)
+        )
         self.inference = Inference(
             loaded,
             choice,
             self,
             self.passes,
+            self._execution,
             now_ns=self._now_ns,
             steady_ns=steady_now_ns,
         )
@@ -100,6 +104,7 @@ class Run:
             node,
             loaded.spec,
             self._assembler,
+            now_ns=self._now_ns,
             steady_ns=steady_now_ns,
             on_tick=self._tick,
             complete_states=settings().lockstep,
@@ -191,7 +196,11 @@ class Run:
 
     def _due(self, tick_ns: int) -> bool:
         period_s = self._settings().replan_period
-        return is_due(tick_ns, self._submitted_ns, period_s, self._spec.cameras[0].rate_hz)
+        return (
+            is_due(tick_ns, self._submitted_ns, period_s, self._spec.cameras[0].rate_hz)
+            and self._execution.may_observe(tick_ns)
+            and not (self._settings().execution == "synchronous" and self._worker.busy)
+        )
 
     def _room_s(self) -> float:
         """How long no observation waits or is due, on the node's clock; the worker asks."""
@@ -209,13 +218,22 @@ class Run:
         self.inference.check_time()
         self._worker.wake()
         task = self.inference.task
-        blocked_after_ns = round(self._settings().blocked_after * NS_PER_S)
-        if task is not None and self._blocking.blocked(blocked_after_ns):
-            reason = f"the controller does not follow: {self._blocking.reason}"
-            self.end(task, Outcome.BLOCKED, reason)
+        if task is not None and self._unfollowed and not self._waits_for_arming(task):
+            self.end(task, Outcome.BLOCKED, self._unfollowed)
         elif steady_now_ns() - self._ticked_ns > SILENCE_NS and not self._worker.busy:
             self._look_into_silence(task)
         self._tell_instruction()
+
+    @property
+    def _unfollowed(self) -> str:
+        """Why the controller has not followed for a while; empty when it does."""
+        after_ns = round(self._settings().blocked_after * NS_PER_S)
+        blocked = self._blocking.blocked(after_ns)
+        return f"the controller does not follow: {self._blocking.reason}" if blocked else ""
+
+    def _waits_for_arming(self, task: Task) -> bool:
+        """An instruction may be given before the controller is armed; a stop or fault ends it."""
+        return task.open_ended and self._blocking.code is VerdictCode.NOT_ARMED
 
     def _look_into_silence(self, task: Task | None) -> None:
         """No tick has become complete for a while: say why, and let a lock-stepped clock go on."""
@@ -247,6 +265,15 @@ class Run:
         task = self.inference.task
         if task is not None and msg_to_uuid(msg.session_id) == task.session_id:
             self._blocking.note(VerdictCode(msg.code), msg.detail, self._now_ns())
+            if msg.code != VerdictCode.ACCEPTED:
+                self._execution.refused(msg.seq)
+
+    def plan(self, msg: ActionChunk) -> None:
+        """What the controller will do from now on; a plan that cannot be read is passed over."""
+        try:
+            self._execution.told(msg_to_chunk(msg))
+        except A1Error as error:
+            self._node.get_logger().warning(f"a1/plan: {error}", throttle_duration_sec=1.0)
 
     # -- the outlet, called from the worker's thread
 
@@ -279,9 +306,9 @@ class Run:
 
     # -- results, in the executor's thread
 
-    def drain(self) -> bool:
-        """Count what the worker left; whether a chunk was among it."""
-        published = False
+    def drain(self) -> list[ChunkNews]:
+        """Count what the worker left; what is to be told of the chunks among it."""
+        published = []
         while self._events:
             event = self._events.popleft()
             if isinstance(event, tuple):
@@ -289,14 +316,16 @@ class Run:
             elif isinstance(event, EpisodeAudit):
                 self._audited(event)
             else:
-                self._note_chunk(event)
-                published = True
+                published.append(self._note_chunk(event))
         self._tell_instruction()
         return published
 
-    def _note_chunk(self, done: Done) -> None:
+    def _note_chunk(self, done: Done) -> ChunkNews:
         trace, timing = done.trace, done.timing
         self._seen = done.observation
+        if done.ends_substep:
+            # What is asked for changes: the next observation is due at once.
+            self._submitted_ns = None
         self._statistics.note_chunk(
             trace.exit_layer,
             {
@@ -305,11 +334,15 @@ class Run:
                 "inference": trace.total_ms,
             },
         )
-        self.last = LastChunk(
+        return ChunkNews(
+            session_id=done.chunk.session_id,
             seq=done.chunk.seq,
             exit_layer=trace.exit_layer,
             depth_fraction=trace.depth_fraction,
+            substep=done.substep,
+            instruction=done.observation.instruction,
             end_of_substep=done.chunk.end_of_substep,
+            substeps_done=done.substep + done.ends_substep,
         )
 
     def thumbnails(self) -> None:
@@ -337,6 +370,7 @@ class Run:
             mode=self.inference.mode,
             replaced=self._worker.replaced,
             refusal=self._refusal,
+            unfollowed=self._unfollowed,
             failure=self.failure,
             now_ns=self._now_ns(),
         )

@@ -1,12 +1,11 @@
 """The policy node's parameters, and which of them may change while it runs."""
 
 from dataclasses import dataclass
-from functools import partial
 
-from a1_ros.parameters import Change, parameter, robot_parameter
+from a1_ros.parameters import fixed, parameter, robot_parameter
 
 MODES = ("adaptive", "fixed", "full")
-fixed = partial(parameter, change=Change.UNCONFIGURED)
+EXECUTIONS = ("real_time", "asynchronous", "ensemble", "synchronous")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +33,23 @@ class Settings:
         "Least time between the observations of two chunks [s], node's clock",
         range=(0.01, 60.0),
     )
+    execution: str = parameter(
+        "asynchronous",
+        "How chunks follow each other: real_time, made around the rows that are executed "
+        "meanwhile; asynchronous, made freely; ensemble, averaged with those before; synchronous, "
+        "made once the arm rests",
+        choices=EXECUTIONS,
+    )
+    soft_rows: int = parameter(
+        4,
+        "Rows behind the committed ones over which real_time lets go of the old plan",
+        range=(0, 1000),
+    )
+    ensemble_decay: float = parameter(
+        0.01,
+        "Weight of the i-th oldest prediction in an ensemble is exp(-decay * i)",
+        range=(-10.0, 10.0),
+    )
     lockstep: bool = fixed(False, "Acknowledge every camera tick to the lock-stepped simulator")
     threads: int = fixed(1, "CPU threads of the model", range=(1, 256))
     device: str = fixed("cpu", "Where the model runs, as torch calls it, e.g. cuda or cuda:1")
@@ -43,12 +59,18 @@ class Settings:
         "stay equal up to rounding",
     )
     end_probability: float = parameter(
-        0.5, "End-of-substep probability from which a chunk votes to move on", range=(0.0, 1.0)
+        0.5, "Score from which a chunk says that its sub-step is done", range=(0.0, 1.0)
     )
-    end_votes: int = parameter(2, "Chunks in a row that must vote to move on", range=(1, 1000))
+    end_votes: int = parameter(
+        2,
+        "Chunks in a row that must say so before the next sub-step begins, or the task succeeds; "
+        "1: the first, however short its peak",
+        range=(1, 1000),
+    )
     blocked_after: float = parameter(
         3.0,
-        "A task ends as BLOCKED when the controller refuses its chunks this long [s]",
+        "A task ends as BLOCKED when the controller refuses its chunks this long [s]; an "
+        "instruction without end waits while the controller is only disarmed",
         range=(0.1, 3600.0),
     )
     audit_fraction: float = parameter(
@@ -64,11 +86,6 @@ class Settings:
     )
     audit_folder: str = fixed(
         "", "Folder in which audits are kept over restarts; empty: they begin anew"
-    )
-    forward_kinematics: str = fixed(
-        "",
-        "module:function that makes tip position [3] (m) from arm joints (rad), for "
-        "the audit of certificates about the tool tip",
     )
     thumbnail_rate: float = fixed(1.0, "Rate of the thumbnails [Hz]; 0: none", range=(0.0, 30.0))
 

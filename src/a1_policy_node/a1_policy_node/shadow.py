@@ -18,6 +18,7 @@ from a1_core.audit import AuditRule
 from a1_core.episode_loss import episode_losses
 from a1_core.observation import Observation
 from a1_core.policy import ExitSetting, Policy
+from a1_core.prefix import Prefix
 from a1_policy_node.audit_plan import AuditPlan
 from a1_policy_node.task import Task
 
@@ -41,6 +42,7 @@ class EpisodeAudit:
 class _Drawn:
     observation: Observation
     published_HD: NDArray[np.float32]
+    prefix: Prefix | None
 
 
 @dataclass(kw_only=True, eq=False)
@@ -110,8 +112,12 @@ class ShadowPasses:
         observation: Observation,
         actions_HD: NDArray[np.float32],
         plan: AuditPlan | None,
+        prefix: Prefix | None = None,
     ) -> None:
-        """A chunk of a task went out; `plan` is that of the setting it was made with."""
+        """A chunk of a task went out; `plan` is that of the setting it was made with.
+
+        Full depth goes on from the same `prefix`.
+        """
         episode = self._episodes[-1] if self._episodes else None
         if episode is None or episode.task is not task:
             if plan is None:
@@ -127,7 +133,9 @@ class ShadowPasses:
         if self.waiting == WAITING_TICKS:
             self.dropped += 1
             return
-        episode.waiting.append(_Drawn(observation=observation, published_HD=actions_HD))
+        episode.waiting.append(
+            _Drawn(observation=observation, published_HD=actions_HD, prefix=prefix)
+        )
 
     def idle(self) -> bool:
         """One pass, if there is one to make and room for it; whether to be called again."""
@@ -137,7 +145,7 @@ class ShadowPasses:
             return False
         drawn = episode.waiting.popleft()
         began_ns = self._steady_ns()
-        output = self._policy.act(drawn.observation, setting=FULL)
+        output = self._policy.act(drawn.observation, setting=FULL, prefix=drawn.prefix)
         self._passes_s.append((self._steady_ns() - began_ns) / NS_PER_S)
         episode.losses.append(
             episode.plan.loss(drawn.published_HD, output.actions_HD, drawn.observation.state_D)

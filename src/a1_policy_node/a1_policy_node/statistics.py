@@ -4,6 +4,7 @@ from collections import Counter, deque
 
 import numpy as np
 
+from a1_core.clock_offset import ClockOffset
 from a1_core.stream_rate import StampRate
 
 NS_PER_S = 1_000_000_000
@@ -17,6 +18,7 @@ class StreamStatistics:
         self.received = 0
         self.dropped = 0
         self.stamps = StampRate()
+        self.clock = ClockOffset()
         self._arrivals_ns: deque[int] = deque(maxlen=32)
 
     def note(self, now_ns: int, accepted: bool, stamp_ns: int) -> None:

@@ -17,7 +17,8 @@ MENDS = {
     "CAMERA_SIZE": "let the driver publish the size that the robot spec states",
     "CAMERA_ENCODING": "let the driver publish rgb8, bgr8, rgba8, bgra8, mono8, JPEG or PNG",
     "JOINT_MISSING": "let the joint state carry every joint of the robot spec",
-    "STATE_STALE": "start the joint state broadcaster, or mend its topic in the robot spec",
+    "STATE_STALE": "start the joint state broadcaster, mend its topic in the robot spec, or, where "
+    "it comes, synchronise the computers' clocks",
     "STATE_NON_FINITE": "the joint state holds NaN or infinity; look at the robot's driver",
     "OUTPUT_NON_FINITE": "the checkpoint gives no finite actions; load another",
 }
@@ -83,6 +84,9 @@ def stream_status(
         since = f"nothing for {silence_s:.1f} s" if stream.received else "nothing so far"
         message = refusal_message(code, since)
         return Status(level=Level.ERROR, message=message, values=values)
+    values["behind this clock [ms]"] = _milliseconds(stream.clock.seconds)
+    if problem := stream.clock.problem(limit_s):
+        return Status(level=Level.WARN, message=problem, values=values)
     if rejection is not None:
         message = refusal_message(rejection.code, rejection.detail)
         return Status(level=Level.WARN, message=message, values=values)
@@ -99,10 +103,14 @@ def inference_status(
     mode: str,
     replaced: int,
     refusal: str,
+    unfollowed: str,
     failure: str,
     now_ns: int,
 ) -> Status:
-    """Chunks, exits, latencies and refusals; `refusal` is empty once observations are good."""
+    """Chunks, exits, latencies and refusals.
+
+    `refusal` is empty once observations are good, `unfollowed` when the controller takes chunks.
+    """
     values: dict[str, object] = {
         "mode": mode,
         "chunks": statistics.chunks,
@@ -122,6 +130,8 @@ def inference_status(
         return Status(message=_idle(task), values=values)
     if refusal:
         return Status(level=Level.WARN, message=f"no chunk: {refusal}", values=values)
+    if unfollowed:
+        return Status(level=Level.WARN, message=unfollowed, values=values)
     return Status(message="running", values=values)
 
 
@@ -134,3 +144,7 @@ def _idle(last: Task | None) -> str:
 
 def _counts(counter: Mapping) -> str:
     return ", ".join(f"{key}: {counter[key]}" for key in sorted(counter)) or "none"
+
+
+def _milliseconds(seconds: float | None) -> str:
+    return "unknown" if seconds is None else f"{seconds * 1e3:.1f}"

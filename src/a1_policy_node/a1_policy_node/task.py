@@ -22,7 +22,11 @@ class Outcome(IntEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class EndRule:
-    """A sub-step is over when `count` chunks in a row say so with at least `probability`."""
+    """A sub-step is over when `count` chunks in a row say so with at least `probability`.
+
+    The first chunk that says less begins the count anew, so that a single one, however sure, ends
+    nothing where `count` is 2 or more.
+    """
 
     probability: float
     count: int
@@ -32,6 +36,10 @@ class Task:
     """One instruction, or sub-steps one after the other, under one session id.
 
     Times are on the node's clock. `open_ended` tasks (set_instruction) never end by themselves.
+
+    Attributes:
+        chunks: published so far, and the newest one's sequence number.
+        ended_by: for every sub-step that is done the sequence number of the chunk that said so.
     """
 
     def __init__(
@@ -45,8 +53,9 @@ class Task:
     ) -> None:
         assert substeps
         self.session_id = str(uuid.uuid4())
+        self.open_ended = open_ended
         self.chunks = 0
-        self.substeps_done = 0
+        self.ended_by: tuple[int, ...] = ()
         self.outcome: Outcome | None = None
         self.message = ""
         self._substeps = tuple(substeps)
@@ -54,9 +63,13 @@ class Task:
         self._ended_ns = now_ns
         self._timeout_ns = timeout_ns
         self._end_rule = end_rule
-        self._open_ended = open_ended
         self._end_votes = 0
         self._end_probability = 0.0
+
+    @property
+    def substeps_done(self) -> int:
+        """Sub-steps that the policy said are done."""
+        return len(self.ended_by)
 
     @property
     def instruction(self) -> str:
@@ -80,20 +93,21 @@ class Task:
         until_ns = now_ns if self.outcome is None else self._ended_ns
         return (until_ns - self._started_ns) / NS_PER_S
 
-    def note_chunk(self, end_probability: float, now_ns: int) -> None:
-        """Count a published chunk; its end-of-substep probability may move the task on."""
+    def note_chunk(self, end_probability: float) -> bool:
+        """Count a chunk that is about to be published; whether it ends the sub-step in hand."""
         self.chunks += 1
         self._end_probability = end_probability
-        if self._open_ended or self.outcome is not None:
-            return
-        self._end_votes = (
-            self._end_votes + 1 if end_probability >= self._end_rule.probability else 0
-        )
-        if self._end_votes < self._end_rule.count:
-            return
+        if self.open_ended or self.outcome is not None:
+            return False
+        says_so = end_probability >= self._end_rule.probability
+        self._end_votes = self._end_votes + 1 if says_so else 0
+        return self._end_votes >= self._end_rule.count
+
+    def end_substep(self, now_ns: int) -> None:
+        """The newest chunk, which ended the sub-step, is out: on to the next, or done."""
         self._end_votes = 0
         self._end_probability = 0.0
-        self.substeps_done += 1
+        self.ended_by += (self.chunks,)
         if self.substeps_done == len(self._substeps):
             self.end(Outcome.SUCCEEDED, "the policy says that every sub-step is done", now_ns)
 

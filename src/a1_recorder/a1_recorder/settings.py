@@ -1,12 +1,9 @@
 """The recorder's parameters."""
 
 from dataclasses import dataclass
-from functools import partial
 
 from a1_recorder.bag_writer import COMPRESSIONS
-from a1_ros.parameters import Change, parameter, robot_parameter
-
-fixed = partial(parameter, change=Change.UNCONFIGURED)
+from a1_ros.parameters import fixed, parameter, robot_parameter
 
 
 @dataclass(frozen=True, kw_only=True)

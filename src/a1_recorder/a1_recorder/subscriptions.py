@@ -20,6 +20,7 @@ from a1_core.errors import A1Error
 from a1_data.definitions import Definitions
 from a1_recorder.session import Session
 from a1_recorder.topics import Topic
+from a1_ros.guard import EARS
 from a1_ros.qos import qos_from_spec
 
 DEPTH = 1000
@@ -52,7 +53,7 @@ class Subscriptions:
         self._session = session
         self._definitions = definitions
         self._ears = rclpy.create_node(
-            f"{node.get_name()}_ears",
+            node.get_name() + EARS,
             context=node.context,
             namespace=node.get_namespace(),
             use_global_arguments=False,

@@ -88,6 +88,18 @@ class Composition:
             if node.trigger_activate() is not TransitionCallbackReturn.SUCCESS:
                 raise A1Error(f"node '{name}' did not activate; its log says why")
 
+    def forget_qos_events(self) -> None:
+        """Stop waiting for what DDS says of mismatched QoS; nodes made for each other do without.
+
+        Every publisher and subscription has a waitable for it, and rclpy's executor gathers all of
+        them anew whenever it waits: in a composition that is most of what it does.
+        """
+        for node in self.nodes.values():
+            for entity in (*node.publishers, *node.subscriptions):
+                for handler in entity.event_handlers:
+                    node.remove_waitable(handler)
+                entity.event_handlers = []
+
     def shutdown(self) -> None:
         """Stop the executor, then destroy the nodes, the last first."""
         self.executor.shutdown()

@@ -9,6 +9,8 @@ from rclpy.node import Node
 from a1_core.errors import A1Error
 
 POLL_S = 0.05
+EARS = "_ears"
+"""How the names of nodes end that hear everything and send nothing: those of the recorder."""
 UNNAMED = "_NODE_NAME_UNKNOWN_"  # rcl, for an endpoint whose node was not discovered yet
 
 
@@ -23,9 +25,10 @@ def refuse_foreign_endpoints(
     """Refuse to go on where a command could reach something that is not ours.
 
     `topics` are the command topics; `allowed` the names (without namespace) of the nodes that may
-    be on them besides `node` itself. Discovery takes a moment: the topics are watched for
-    `settle_s` seconds; 0 looks once. Raises A1Error when discovery reaches beyond this machine or
-    when a foreign endpoint, publisher or subscriber, is on one of the topics.
+    be on them besides `node` itself; whoever only listens (EARS) may as well. Discovery takes a
+    moment: the topics are watched for `settle_s` seconds; 0 looks once. Raises A1Error when
+    discovery reaches beyond this machine or when a foreign endpoint, publisher or subscriber, is
+    on one of the topics.
     """
     _require_local_discovery(environment)
     known = {node.get_name(), *allowed}
@@ -63,7 +66,8 @@ def _check_topic(node: Node, topic: str, known: set[str]) -> None:
     }
     for kind, infos in endpoints.items():
         for info in infos:
-            if info.node_name not in known:
+            listens = kind == "subscriber" and info.node_name.endswith(EARS)
+            if info.node_name not in known and not listens:
                 who = f"{info.node_namespace.rstrip('/')}/{info.node_name}"
                 raise A1Error(
                     f"{topic}: a foreign {kind} ({who}) is on this command topic; end that node, "

@@ -37,7 +37,7 @@ class _Reporting:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> bool:
-        if error is None:
+        if error is None or not isinstance(error, Exception):  # a step may be interrupted
             return False
         if isinstance(error, A1Error):
             self.failure = str(error)

@@ -15,9 +15,11 @@ from rclpy.client import Client
 from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
+from rclpy.task import Future
 from std_srvs.srv import SetBool
 
 from a1_core.errors import A1Error
+from a1_ros.executor import make_executor
 from a1_ros.guard import refuse_foreign_endpoints
 
 ANSWER_S = 5.0
@@ -90,12 +92,21 @@ class LifecycleManager(Node):
                     )
             future = client.call_async(request)
             patience_s = max(until_s - time.monotonic(), ANSWER_S)
-            rclpy.spin_until_future_complete(self, future, timeout_sec=patience_s)
+            self._spin_until(future, patience_s)
             if not future.done():
                 raise A1Error(f"'{client.srv_name}' did not answer within {patience_s:.0f} s")
             return future.result()
         finally:
             self.destroy_client(client)
+
+    def _spin_until(self, future: Future, timeout_s: float) -> None:
+        """With an executor of its own: rclpy's global one would keep the context, and with it the
+        DDS participant, for as long as the process lives."""
+        executor = make_executor(self.context)
+        try:
+            rclpy.spin_until_future_complete(self, future, executor, timeout_s)
+        finally:
+            executor.shutdown()
 
 
 def main() -> int:

@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from functools import partial
 from typing import Any, TypeVar
 
 from rcl_interfaces.msg import (
@@ -92,6 +93,10 @@ def parameter(
         change=change,
     )
     return _field(spec)
+
+
+fixed = partial(parameter, change=Change.UNCONFIGURED)
+"""A field that changes only while its node is unconfigured, as most do."""
 
 
 def robot_parameter() -> Any:

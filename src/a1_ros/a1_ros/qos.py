@@ -1,5 +1,7 @@
 """Quality of service by name, so that a robot's spec can say which one its driver speaks."""
 
+import math
+
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 
 from a1_core.errors import SpecError
@@ -39,3 +41,13 @@ def qos_from_spec(name: str, *, where: str) -> QoSProfile:
     if name not in BY_NAME:
         raise SpecError(f"{where}: qos '{name}' is unknown; write one of {', '.join(BY_NAME)}")
     return BY_NAME[name]
+
+
+def reliable_stream(rate_hz: float) -> QoSProfile:
+    """A stream of which nothing is lost while a subscriber stands still for a second or two.
+
+    What overflows on the way (shared memory, a socket) is sent again only while the publisher
+    still keeps it: with a depth below the rate, a busy machine loses messages for good.
+    """
+    depth = max(RELIABLE.depth, math.ceil(2.0 * rate_hz))
+    return _profile(depth, ReliabilityPolicy.RELIABLE, DurabilityPolicy.VOLATILE)

@@ -1,7 +1,8 @@
 """`photograph`: watches a run in the widget, without a display, and saves pictures of it.
 
-It presses the widget's own buttons: it gives the instruction, waits for chunks, and photographs
-the window at every size, light and dark. Files: FOLDER/rqt-WIDTHxHEIGHT-THEME.png.
+It presses the widget's own buttons: it gives the instructions one after the other, waits for chunks
+of each, and photographs the window at every size, light and dark. Files:
+FOLDER/rqt-WIDTHxHEIGHT-THEME.png.
 """
 
 import argparse
@@ -9,6 +10,7 @@ import math
 import os
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import rclpy
@@ -45,27 +47,30 @@ def photograph(widget: ExitsWidget, folder: Path) -> list[Path]:
     return files
 
 
-def watch(widget: ExitsWidget, instruction: str, chunks: int, patience_s: float) -> None:
-    """Instruct the policy, again when it falls silent; wait for chunks, controller, thumbnails.
+def watch(widget: ExitsWidget, instructions: Sequence[str], chunks: int, patience_s: float) -> None:
+    """Instruct the policy, each time for `chunks` of them, and again when it falls silent.
 
-    Raises A1Error when they do not come within `patience_s`.
+    Without an instruction it waits for `chunks` of what runs. Returns when controller and
+    thumbnails were heard as well; raises A1Error when that does not happen within `patience_s`.
     """
     state, loop = widget.state, QtCore.QEventLoop()
+    wanted = chunks * max(1, len(instructions))
     until_s = time.monotonic() + patience_s
-    seen, silent_since_s = 0, -math.inf
-    while len(state.chunks) < chunks or state.controller is None or state.thumbnails is None:
+    told, seen, silent_since_s = "", 0, -math.inf
+    while len(state.chunks) < wanted or state.controller is None or state.thumbnails is None:
         now_s = time.monotonic()
         if now_s > until_s:
             raise A1Error(
-                f"within {patience_s:.0f} s came {len(state.chunks)} of {chunks} chunks, "
+                f"within {patience_s:.0f} s came {len(state.chunks)} of {wanted} chunks, "
                 f"{'' if state.thumbnails else 'no '}thumbnails; controller: "
                 f"{widget.controller.mode()}; {widget.status.text()}"
             )
         if state.chunks.total > seen:
             seen, silent_since_s = state.chunks.total, now_s
-        elif instruction and now_s - silent_since_s > SILENCE_S:
-            silent_since_s = now_s
-            widget.bar.instruction.setText(instruction)
+        turn = min(len(state.chunks) // chunks, len(instructions) - 1)
+        if instructions and (told != instructions[turn] or now_s - silent_since_s > SILENCE_S):
+            told, silent_since_s = instructions[turn], now_s
+            widget.bar.instruction.setText(told)
             widget.bar.send.click()
         QtCore.QTimer.singleShot(50, loop.quit)
         loop.exec()
@@ -77,8 +82,10 @@ def main() -> int:
     """Console entry; see --help. Exit status 1 when there was nothing to photograph."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("out/screenshots"), help="folder")
-    parser.add_argument("--instruction", default="", help="empty: photograph what runs")
-    parser.add_argument("--chunks", type=int, default=60, help="to wait for")
+    parser.add_argument(
+        "--instruction", action="append", default=[], help="may be repeated; none: what runs"
+    )
+    parser.add_argument("--chunks", type=int, default=60, help="to wait for, of each instruction")
     parser.add_argument("--patience", type=float, default=300.0, help="seconds to wait for them")
     parser.add_argument("--namespace", default="")
     arguments = parser.parse_args(remove_ros_args(sys.argv)[1:])

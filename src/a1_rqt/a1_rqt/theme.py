@@ -14,14 +14,16 @@ GREEN = "#009E73"
 BLUE = "#0072B2"
 VERMILLION = "#D55E00"
 PURPLE = "#CC79A7"
+GREY = "#8C8C8C"
 STAGE_COLOURS = {
-    "age": SKY,
-    "preprocess": ORANGE,
-    "vision": GREEN,
+    "age": GREY,
+    "preprocess": PURPLE,
+    "vision": SKY,
     "backbone": BLUE,
-    "head": PURPLE,
-    "publish": VERMILLION,
+    "head": ORANGE,
+    "publish": GREEN,
 }
+"""As on the page and in the report of a1_views."""
 
 
 @dataclass(frozen=True, kw_only=True)

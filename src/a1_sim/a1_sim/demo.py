@@ -1,6 +1,7 @@
 """Console script `demo`: five tasks with the simulated Franka, in real time, filmed."""
 
 import argparse
+import dataclasses
 import json
 import os
 import socket
@@ -15,16 +16,16 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from a1_core.spec import load_spec
+from a1_ros.domain import isolate
 from a1_sim import assets
 from a1_sim.command import run_command
 from a1_sim.film import write_film
-from a1_sim.plans import demonstration_plans
+from a1_sim.plans import demonstration_plans, learnt_tasks
 from a1_sim.plots import plot_exits
 from a1_sim.records import EpisodePlan, EpisodeRecord
 from a1_sim.spectator import Footage, Spectator
 from a1_sim.stage import Stage, launched_stage
 from a1_sim.statistics import percentile
-from a1_sim.system import isolate
 
 PAGE_PATIENCE_S = 5.0
 POLL_S = 0.1
@@ -62,7 +63,7 @@ def _demo(options: argparse.Namespace, console: Console) -> None:
         thresholds=Path(thresholds).resolve() if thresholds else None,
     )
     options.out.mkdir(parents=True, exist_ok=True)
-    plans = demonstration_plans(options.episodes)
+    plans = demonstration_plans(options.episodes, learnt_tasks(stage.words()))
     page_port = None if options.no_page else free_port()
     records, footages = _play(stage, plans, options.out, console, page_port)
     summary = summarise(records)
@@ -96,11 +97,9 @@ def _play(
             assert isinstance(spectator, Spectator)
             if page_port is not None:
                 show_page(page_port, progress.console)
-            operator.let_the_world_judge()
             for index, plan in enumerate(plans, start=1):
-                verb = "touch" if plan.kind == "touch" else "put in the bowl"
                 progress.update(
-                    bar, description=f"{index} of {len(plans)}: {plan.colour} cube, {verb}"
+                    bar, description=f"{index} of {len(plans)}: {plan.task.replace('_', ' ')}"
                 )
                 spectator.cut()
                 record = operator.run(plan)
@@ -161,6 +160,7 @@ def summarise(records: Sequence[EpisodeRecord]) -> dict[str, Any]:
                 "instruction": record.instruction,
                 "success": record.success,
                 "reason": record.reason,
+                "steps": [dataclasses.asdict(step) for step in record.steps],
                 "seconds": round(record.elapsed_s, 2),
                 "mean_depth_fraction": record.mean("depth_fraction"),
                 "exit_layers": [sample.exit_layer for sample in record.exits],

@@ -2,30 +2,48 @@
 
 from dataclasses import dataclass, replace
 
-from a1_world.tasks import Task
+from a1_world.tasks import Task, join_steps
 
 
 @dataclass(frozen=True, kw_only=True)
 class Episode:
-    """One episode; success and failure are final, and the first of them counts."""
+    """One episode: `steps` to be done in that order, of which `steps_done` are.
+
+    Success and failure are final, and the first of them counts.
+    """
 
     number: int
     seed: int
-    task: Task
+    steps: tuple[Task, ...]
     start_ns: int
-    success: bool = False
+    steps_done: int = 0
     failed: bool = False
+
+    @property
+    def success(self) -> bool:
+        """Whether everything is done."""
+        return self.steps_done == len(self.steps)
 
     @property
     def running(self) -> bool:
         """Whether it is not decided yet."""
         return not (self.success or self.failed)
 
-    def judged(self, *, success: bool, failed: bool) -> "Episode":
+    @property
+    def task(self) -> Task:
+        """The task in hand; at the end the last one."""
+        return self.steps[min(self.steps_done, len(self.steps) - 1)]
+
+    @property
+    def instruction(self) -> str:
+        """All that is to be done, in one sentence."""
+        return join_steps(self.steps)
+
+    def judged(self, *, steps_done: int, failed: bool) -> "Episode":
         """The episode after a look at the world."""
-        if not self.running or not (success or failed):
+        if not self.running:
             return self
-        return replace(self, success=success, failed=failed and not success)
+        return replace(self, steps_done=steps_done, failed=failed and steps_done < len(self.steps))
 
     def elapsed_s(self, now_ns: int) -> float:
         """Simulated seconds since the reset."""

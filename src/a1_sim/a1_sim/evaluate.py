@@ -1,4 +1,8 @@
-"""Console script `evaluate`: closed-loop success against compute, in lockstep and in real time."""
+"""Console script `evaluate`: closed-loop success against compute, in lockstep and in real time.
+
+Suite `tasks` plays every task with the shipped setting beside full and fixed depth; suite `table`
+plays the rows of config/table.yaml, all in lockstep on the same layouts.
+"""
 
 import argparse
 import contextlib
@@ -11,34 +15,44 @@ from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeElapsedC
 from rich.table import Table
 
 from a1_core.errors import A1Error
+from a1_ros.domain import isolate
 from a1_sim import assets, summary
 from a1_sim.command import run_command
 from a1_sim.ledger import Cell, Ledger, digest
 from a1_sim.operator_node import Operator
-from a1_sim.plans import LEARNT_TASKS, TASKS, evaluation_plans
-from a1_sim.records import EpisodePlan
+from a1_sim.plans import TASKS, evaluation_plans, learnt_tasks
+from a1_sim.policy_modes import exit_prices, set_mode
 from a1_sim.stage import Stage, composed_stage, launched_stage
-from a1_sim.system import isolate
+from a1_sim.table_suite import run_table
 
 SETTINGS = ("full", "adaptive", "fixed")
 CLOCKS = ("lockstep", "real_time")
 # Fixed depth has no row of its own in real time: it costs what adaptive costs.
 REAL_TIME_SETTINGS = ("full", "adaptive")
-# Long enough for a chunk or two, whose cost is all that is looked at.
-PROBE = EpisodePlan(task="touch", kind="touch", seed=0, timeout_s=0.4)
+SUITES = ("tasks", "table")
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     """Command line."""
     parser = argparse.ArgumentParser(prog="evaluate", description=__doc__)
+    parser.add_argument("--suite", choices=SUITES, default="tasks")
     parser.add_argument("--episodes", type=int, default=50, help="per task and setting, lockstep")
     parser.add_argument("--real-time-episodes", type=int, default=20)
-    parser.add_argument("--tasks", nargs="+", choices=TASKS, default=list(LEARNT_TASKS))
+    parser.add_argument("--tasks", nargs="+", choices=TASKS, help="default: all that are learnt")
     parser.add_argument("--settings", nargs="+", choices=SETTINGS, default=list(SETTINGS))
     parser.add_argument("--clocks", nargs="+", choices=CLOCKS, default=list(CLOCKS))
     parser.add_argument("--robot", type=Path, help="robot spec")
     parser.add_argument("--checkpoint", type=Path, help="directory of the checkpoint")
     parser.add_argument("--thresholds", type=Path, help="thresholds file of setting adaptive")
+    parser.add_argument("--table", type=Path, help="rows of suite table; config/table.yaml")
+    parser.add_argument("--rows", nargs="+", metavar="NAME", help="of suite table; all by default")
+    parser.add_argument(
+        "--calibration-episodes", type=int, default=60, help="of suite table, for thresholds"
+    )
+    parser.add_argument(
+        "--publish", action="store_true", help="put a whole table into docs and config"
+    )
+    parser.add_argument("--simulator", type=Path, help="file of the simulator's parameters")
     parser.add_argument("--out", type=Path, default=Path("out/eval"))
     parser.add_argument("--fresh", action="store_true", help="forget episodes that were run before")
     parser.add_argument("--domain", type=int, help="ROS domain; one of its own by default")
@@ -57,7 +71,13 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def _evaluate(options: argparse.Namespace, console: Console) -> None:
     isolate(options.domain)
+    if options.suite == "table":
+        run_table(options, console)
+        return
+    if options.rows or options.table or options.publish:
+        raise A1Error("--rows, --table and --publish belong to suite table; give --suite table too")
     stage = _stage(options)
+    tasks = options.tasks or learnt_tasks(stage.words())
     wanted = [setting for setting in SETTINGS if setting in options.settings]
     if stage.thresholds is None and set(wanted) - {"full"}:
         raise A1Error(
@@ -66,14 +86,14 @@ def _evaluate(options: argparse.Namespace, console: Console) -> None:
         )
     ledger = Ledger(
         options.out / "episodes.jsonl",
-        digest([stage.checkpoint, stage.robot, *([stage.thresholds] if stage.thresholds else [])]),
+        digest(stage.files),
         fresh=options.fresh,
     )
     about = {"checkpoint": stage.checkpoint.name, "robot": stage.robot.stem}
     for clock in (clock for clock in CLOCKS if clock in options.clocks):
         settings = [s for s in wanted if clock == "lockstep" or s in REAL_TIME_SETTINGS]
         episodes = options.episodes if clock == "lockstep" else options.real_time_episodes
-        cells = [(task, setting) for task in options.tasks for setting in settings]
+        cells = [(task, setting) for task in tasks for setting in settings]
         with _Lazy(stage, clock, options.out) as system:
             for task, setting in cells:
                 _run_cell(system, ledger, task, setting, clock, episodes, console)
@@ -89,6 +109,7 @@ def _stage(options: argparse.Namespace) -> Stage:
         robot=options.robot or assets.find(assets.ROBOT, "robot spec"),
         checkpoint=options.checkpoint or assets.find(assets.CHECKPOINT, "checkpoint"),
         thresholds=Path(thresholds).resolve() if thresholds else None,
+        simulator=options.simulator,
     )
 
 
@@ -116,16 +137,12 @@ class _Lazy:
             else:
                 launched = launched_stage(self._stage, self._out)
                 self._operator, _ = self._exits.enter_context(launched)
-            self._operator.let_the_world_judge()
         return self._operator
 
     def prices(self) -> dict[int, float]:
         """What a fixed exit costs (share of full depth's FLOPs), by block; each is tried once."""
         if not self._prices:
-            for block in self._stage.exits():
-                _set_policy(self.operator(), "fixed", block)
-                tried = self.operator().run(PROBE)
-                self._prices[block] = tried.mean("flops_fraction")
+            self._prices = exit_prices(self.operator(), self._stage.exits())
         return self._prices
 
 
@@ -141,18 +158,19 @@ def _run_cell(
     block = 0
     if setting == "fixed":
         shallow = ledger.records(Cell(task=task, setting="adaptive", clock=clock))
-        if not any(record.exits for record in shallow.values()):
+        costs = [one.flops_fraction for record in shallow.values() for one in record.exits]
+        if not costs:
             raise A1Error(
                 f"{task}: setting fixed takes its depth from setting adaptive, which was not run; "
                 "add adaptive to --settings"
             )
-        block = summary.equal_cost_exit(list(shallow.values()), system.prices())
+        block = summary.equal_cost_exit(sum(costs) / len(costs), system.prices())
     cell = Cell(task=task, setting=setting, clock=clock, fixed_exit=block)
     plans = [plan for plan in evaluation_plans(task, episodes) if not ledger.has(cell, plan.seed)]
     if not plans:
         return
     operator = system.operator()
-    _set_policy(operator, setting, block)
+    set_mode(operator, setting, block)
     columns = (
         TextColumn(f"{task:15} {setting:8} {clock:9}"),
         MofNCompleteColumn(),
@@ -169,16 +187,17 @@ def _run_cell(
             progress.update(bar, advance=1, description=f"success {rate:.2f}")
 
 
-def _set_policy(operator: Operator, setting: str, block: int) -> None:
-    if setting == "fixed":
-        operator.set_policy(fixed_exit=block)
-    operator.set_policy(mode=setting)
-
-
 def _show(final: dict, console: Console) -> None:
     table = Table(*summary.COLUMNS.values(), box=box.SIMPLE, pad_edge=False)
     for row in final["rows"]:
         table.add_row(*summary.cells_of_table(row))
-    Console(width=max(console.width, 128)).print(table)
+    wide = Console(width=max(console.width, 128))
+    wide.print(table)
+    moving = summary.moving_table(final)
+    if moving:
+        table = Table(*summary.MOVING_COLUMNS, box=box.SIMPLE, pad_edge=False)
+        for cells in moving:
+            table.add_row(*cells)
+        wide.print(table)
     for one in final["comparisons"]:
         console.print(summary.sentence(one), highlight=False)

@@ -10,6 +10,7 @@ from a1_msgs.msg import EpisodeState
 from numpy.typing import NDArray
 
 from a1_sim.spectator import Footage
+from a1_world.tasks import parse_steps
 from a1_world.world import World
 
 Picture = NDArray[np.uint8]
@@ -47,16 +48,16 @@ def _with_pause(moving: Iterator[Picture]) -> Iterator[Picture]:
 
 def pictures(footage: Footage, world: World) -> Iterator[Picture]:
     """One picture [480, 720, 3] for every moment at which all cameras and the world were seen."""
-    shown: tuple[int, str, str] | None = None
+    shown: tuple[int, str] | None = None
     recent: list[float] = []
     moments = sorted(set(footage.qpos) & set(footage.episodes))
     for cameras in footage.pictures.values():
         moments = [stamp for stamp in moments if stamp in cameras]
     for stamp in moments:
         episode = footage.episodes[stamp]
-        scene = (episode.seed, episode.kind, episode.colour)
+        scene = (episode.seed, episode.instruction)
         if scene != shown:
-            world.reset(episode.seed, kind=episode.kind, colour=episode.colour)
+            world.reset(episode.seed, parse_steps(episode.instruction))
             shown, recent = scene, []
         world.data.qpos[:] = footage.qpos[stamp]
         world.refresh()
@@ -83,11 +84,20 @@ def _compose(
         left, top = WIDTH - SIDE, index * SIDE
         canvas[top : top + 22, left : left + 100] = PAPER
         _write(canvas, name, (left + 6, top + 15), 0.42, INK)
-    _write(canvas, episode.instruction, (14, 388), 0.62, INK)
+    _write(canvas, _asked(episode), (14, 388), 0.62, INK)
     state, colour = _state(episode)
     _write(canvas, state, (14, 410), 0.46, colour)
     _draw_depth(canvas, depth, recent)
     return canvas
+
+
+def _asked(episode: EpisodeState) -> str:
+    """What is in hand, and of how many things it is which."""
+    count = len(episode.steps)
+    if count < 2:
+        return str(episode.instruction)
+    step = min(episode.steps_done, count - 1)
+    return f"{step + 1} of {count}: {episode.steps[step]}"
 
 
 def _state(episode: EpisodeState) -> tuple[str, tuple[int, int, int]]:

@@ -1,5 +1,6 @@
 """The node `simulator`: the world on the robot's own topics, in real time or in lockstep."""
 
+from dataclasses import replace
 from typing import Any
 
 from a1_msgs.msg import ActionChunk, EpisodeState, LockstepAck
@@ -26,7 +27,7 @@ from a1_sim.lockstep import Barrier
 from a1_sim.pacing import RealTimePacer
 from a1_sim.robot import SimulatedRobot
 from a1_sim.sensors import Cameras, JointStates
-from a1_sim.settings import SPECS
+from a1_sim.settings import SPECS, mounts_from
 from a1_world.expert import Expert
 from a1_world.world import World
 
@@ -45,6 +46,7 @@ class SimNode(A1LifecycleNode):
         self._gripper: GripperServer | None = None
         self._timer = None
         self._faults = Faults()
+        self._clock_offset_ns = 0
         self.add_post_set_parameters_callback(self._on_parameters)
 
     def on_configured(self) -> None:
@@ -58,10 +60,10 @@ class SimNode(A1LifecycleNode):
         self._jtc = JtcNode(spec, values["update_rate"], **self._kwargs)
         if self.executor is not None:
             self.executor.add_node(self._jtc)
-        self._world = World(image_size=values["image_size"])
+        self._world = World(image_size=values["image_size"], mounts=mounts_from(values.values()))
         self._robot = robot = SimulatedRobot(self._world, self._jtc.controller)
-        task = robot.reset(values["seed"], "", "")
-        self._episode = Episode(number=0, seed=values["seed"], task=task, start_ns=robot.now_ns)
+        steps = robot.reset(values["seed"])
+        self._episode = Episode(number=0, seed=values["seed"], steps=steps, start_ns=robot.now_ns)
         self._steps = 0
         self._camera_steps = max(1, round(values["camera_period"] * NS_PER_S / robot.step_ns))
         self._watcher = Expert(self._world)
@@ -69,6 +71,7 @@ class SimNode(A1LifecycleNode):
         self._expert_steps = max(1, round(values["expert_period"] * NS_PER_S / robot.step_ns))
         self._pacer = RealTimePacer()
         self._barrier = Barrier(values["lockstep_nodes"])
+        self._clock_offset_ns = 0
         self._on_parameters([])
 
     def on_activated(self) -> None:
@@ -123,7 +126,8 @@ class SimNode(A1LifecycleNode):
             self._world = None
 
     def _real_time_tick(self) -> None:
-        target_ns = self._pacer.target_ns(steady_now_ns(), self._robot.now_ns)
+        wall_ns = round(steady_now_ns() * self.parameters["speed"])
+        target_ns = self._pacer.target_ns(wall_ns, self._robot.now_ns)
         tick_ns = self._tick_steps * self._robot.step_ns
         while self._robot.now_ns + tick_ns <= target_ns:
             for _ in range(self._tick_steps):
@@ -188,8 +192,10 @@ class SimNode(A1LifecycleNode):
         world, before = self._robot.world, self._episode
         if before.number == 0 or not before.running:
             return
-        self._episode = before.judged(success=world.success(), failed=world.failed())
-        if not self._episode.running:
+        self._episode = before.judged(
+            steps_done=world.step_index + world.success(), failed=world.failed()
+        )
+        if self._episode != before:
             self._publish_episode()
 
     def _publish_expert(self) -> None:
@@ -214,8 +220,10 @@ class SimNode(A1LifecycleNode):
             elapsed_s=episode.elapsed_s(now_ns),
             kind=episode.task.kind,
             colour=episode.task.colour,
-            instruction=episode.task.instruction,
+            instruction=episode.instruction,
             phase=self._watcher.phase,
+            steps=[step.instruction for step in episode.steps],
+            steps_done=episode.steps_done,
         )
         msg.header.stamp = ns_to_stamp(now_ns)
         msg.header.frame_id = self._spec.base_frame
@@ -234,16 +242,19 @@ class SimNode(A1LifecycleNode):
         assert self._gripper is not None
         self._gripper.abort()
         try:
-            task = robot.reset(request.seed, request.kind, request.colour)
+            steps = robot.reset(request.seed, request.kind, request.colour, request.steps)
         except A1Error as error:
             response.success, response.message = False, str(error)
             return response
         if self._expert is not None:
             self._expert.new_session()
             self._barrier.forget_chunks()
-        self._episode = Episode(number=number, seed=request.seed, task=task, start_ns=robot.now_ns)
+        self._episode = Episode(
+            number=number, seed=request.seed, steps=steps, start_ns=robot.now_ns
+        )
         self._publish_episode()
-        response.success, response.instruction = True, task.instruction
+        response.success, response.instruction = True, self._episode.instruction
+        response.steps = [step.instruction for step in steps]
         return response
 
     def _on_parameters(self, parameters: list[Parameter]) -> None:
@@ -253,6 +264,16 @@ class SimNode(A1LifecycleNode):
             cameras_silent=names(values["fault.cameras_silent"]),
             joint_states_silent=values["fault.joint_states_silent"],
         )
+        if self._world is not None:
+            self._set_clock_offset(round(values["fault.clock_offset_s"] * NS_PER_S))
+
+    def _set_clock_offset(self, offset_ns: int) -> None:
+        """All that is stamped, the trajectory controller's time too, jumps with the clock."""
+        jump_ns, self._clock_offset_ns = offset_ns - self._clock_offset_ns, offset_ns
+        if jump_ns:
+            self._robot.jump_clock(jump_ns)
+            self._pacer = RealTimePacer()
+            self._episode = replace(self._episode, start_ns=self._episode.start_ns + jump_ns)
 
     def _status(self) -> Status:
         lockstep = self.parameters["lockstep"]

@@ -6,7 +6,8 @@ and wait there.
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from a1_msgs.action import RunTask
@@ -24,12 +25,16 @@ from std_srvs.srv import SetBool, Trigger
 from a1_core.errors import A1Error
 from a1_ros.qos import RELIABLE, STATUS
 from a1_ros.times import stamp_to_ns
-from a1_sim.records import EpisodePlan, EpisodeRecord, ExitSample
+from a1_sim.records import EpisodePlan, EpisodeRecord, ExitSample, StepRecord
 
 ANSWER_S = 20.0
 SILENCE_S = 30.0
 # A policy that says it is done may be right a moment before the world has come to rest.
 GRACE_S = 1.0
+# One that says so later than this after the world is taken never to have said it.
+LATE_S = 3.0
+# More than the chunks of any task.
+NEVER_VOTES = 1000
 # After a reset everybody has to have heard where the arm is now.
 SETTLED_S = 0.15
 OUTCOMES = {
@@ -54,6 +59,9 @@ class Operator(Node):
         self._samples: list[ExitSample] = []
         self._begin_ns = 0
         self._refused, self._refusal = 0, ""
+        self._done_s: list[float] = []
+        self._observed_s: dict[int, float] = {}
+        self._policy_votes: int | None = None
         self.create_subscription(EpisodeState, "sim/episode", self._on_episode, RELIABLE)
         self.create_subscription(ExitState, "a1/exit_state", self._on_exit, RELIABLE)
         self.create_subscription(ChunkVerdict, "a1/chunk_verdict", self._on_verdict, RELIABLE)
@@ -109,31 +117,62 @@ class Operator(Node):
                 raise A1Error(f"policy refused {parameters}: {result.reason}")
 
     def let_the_world_judge(self) -> None:
-        """Tasks end by success, failure or time, not by the policy's own end-of-task signal."""
-        self.set_policy(end_votes=1000)
+        """Tasks end by success, failure or time, not by the policy's own end_of_substep."""
+        if self._policy_votes is None:
+            asked = self._policy.get_parameters(["end_votes"])
+            self._policy_votes = self.answer(asked, "policy").values[0].integer_value
+            self.set_policy(end_votes=NEVER_VOTES)
 
-    def run(self, plan: EpisodePlan, *, policy: bool = True) -> EpisodeRecord:
-        """One episode from reset to disarm; without `policy` somebody else sends the chunks."""
+    def let_the_policy_judge(self) -> None:
+        """As the policy is set up: its own end_of_substep moves it on to the next sub-step."""
+        if self._policy_votes is not None:
+            self.set_policy(end_votes=self._policy_votes)
+            self._policy_votes = None
+
+    def run(
+        self,
+        plan: EpisodePlan,
+        *,
+        policy: bool = True,
+        during: Callable[[str], AbstractContextManager[object]] = nullcontext,
+    ) -> EpisodeRecord:
+        """One episode from reset to disarm; without `policy` somebody else sends the chunks.
+
+        The world judges what is done. Of several steps the policy itself says when it goes on to
+        the next, and after the last one it is waited for until it says that too.
+
+        `during` is given the instruction; it is entered once the layout stands, before the arm may
+        move, and left when the task has ended.
+        """
         began_s = time.monotonic()
         self.disarm()
+        if policy:
+            self.let_the_policy_judge() if plan.steps else self.let_the_world_judge()
         instruction, number = self.reset(plan)
-        self.arm()
-        with self._news:
-            self._samples, self._refused, self._refusal = [], 0, ""
-            assert self._episode is not None
-            self._begin_ns = stamp_to_ns(self._episode.header.stamp)
-        goal = self.begin(instruction) if policy else None
-        watched_s = time.monotonic()
-        reason = self._watch(plan, number, goal)
-        watched_s = time.monotonic() - watched_s
+        with during(instruction):
+            self.arm()
+            with self._news:
+                self._samples, self._refused, self._refusal = [], 0, ""
+                self._done_s, self._observed_s = [], {}
+                assert self._episode is not None
+                self._begin_ns = stamp_to_ns(self._episode.header.stamp)
+                sentences = tuple(self._episode.steps)
+            goal = self.begin(*sentences) if policy else None
+            result = None if goal is None else goal.get_result_async()
+            watched_s = time.monotonic()
+            reason = self._watch(plan, number, result)
+            watched_s = time.monotonic() - watched_s
         # What comes after the end, while everybody is told, does not count.
         with self._news:
-            state, samples = self._episode, tuple(self._samples)
+            state, samples, done_s = self._episode, tuple(self._samples), tuple(self._done_s)
             refused, refusal = self._refused, self._refusal
-        if goal is not None:
+        ended_by: tuple[int, ...] = ()
+        if goal is not None and result is not None:
             self.answer(goal.cancel_goal_async(), "policy (cancel)")
+            ended_by = tuple(self.answer(result, "policy (result)").result.ended_by)
         self.disarm()
-        elapsed_s = (stamp_to_ns(state.header.stamp) - self._begin_ns) * 1e-9
+        now_s = (stamp_to_ns(state.header.stamp) - self._begin_ns) * 1e-9
+        elapsed_s = done_s[-1] if state.success else now_s
         return EpisodeRecord(
             task=plan.task,
             kind=plan.kind,
@@ -145,10 +184,22 @@ class Operator(Node):
             reason=reason,
             elapsed_s=elapsed_s,
             wall_s=time.monotonic() - began_s,
-            clock_rate=elapsed_s / max(watched_s, 1e-6),
+            clock_rate=now_s / max(watched_s, 1e-6),
             refused=refused,
             refusal=refusal,
             exits=samples,
+            steps=self._steps(sentences, done_s, ended_by),
+        )
+
+    def _steps(
+        self, sentences: Sequence[str], done_s: Sequence[float], ended_by: Sequence[int]
+    ) -> tuple[StepRecord, ...]:
+        fired_s = [self._observed_s.get(seq) for seq in ended_by]
+        return tuple(
+            StepRecord(instruction=sentence, done_s=done, fired_s=fired)
+            for sentence, done, fired in zip(
+                sentences, _filled(done_s, sentences), _filled(fired_s, sentences), strict=True
+            )
         )
 
     def arm(self, timeout_s: float = 20.0) -> None:
@@ -191,7 +242,9 @@ class Operator(Node):
     def reset(self, plan: EpisodePlan) -> tuple[str, int]:
         """Pose the plan's layout; returns the instruction and the episode's number."""
         before = self._episode.episode if self._episode is not None else 0
-        request = ResetWorld.Request(seed=plan.seed, kind=plan.kind, colour=plan.colour)
+        request = ResetWorld.Request(
+            seed=plan.seed, kind=plan.kind, colour=plan.colour, steps=plan.steps
+        )
         response = self._call(self._reset_world, request)
         if not response.success:
             raise A1Error(f"simulator refused the reset: {response.message}")
@@ -207,30 +260,40 @@ class Operator(Node):
         assert self._episode is not None
         return response.instruction, self._episode.episode
 
-    def begin(self, instruction: str) -> ClientGoalHandle:
-        """Give the policy a task and return its goal."""
-        goal = RunTask.Goal(instruction=instruction)
-        handle = self.answer(self._task.send_goal_async(goal), "policy (a1/run_task)")
+    def begin(
+        self, *steps: str, heard: Callable[[RunTask.Feedback], None] = lambda feedback: None
+    ) -> ClientGoalHandle:
+        """Give the policy one instruction, or several sub-steps, and return the goal.
+
+        `heard` gets the feedback.
+        """
+        several = len(steps) > 1
+        goal = RunTask.Goal(substeps=steps) if several else RunTask.Goal(instruction=steps[0])
+        sent = self._task.send_goal_async(goal, lambda message: heard(message.feedback))
+        handle = self.answer(sent, "policy (a1/run_task)")
         if not handle.accepted:
             raise A1Error("policy refused the task; its log says why")
         return handle
 
-    def _watch(self, plan: EpisodePlan, number: int, goal: ClientGoalHandle | None) -> str:
+    def _watch(self, plan: EpisodePlan, number: int, result: Future | None) -> str:
         ended: list[str] = []
         graced: list[float] = []
-        if goal is not None:
-            goal.get_result_async().add_done_callback(
-                lambda future: ended.append(_outcome(future.result().result))
-            )
+        if result is not None:
+            result.add_done_callback(lambda future: ended.append(_outcome(future.result().result)))
+        # Who is never asked is not waited for.
+        asked = result is not None and bool(plan.steps)
 
         def reason() -> str | None:
             state = self._episode
             assert state is not None
             if state.episode != number:
                 raise A1Error("somebody else reset the simulator during the episode")
-            if state.success or state.failed:
-                return "success" if state.success else "failed"
+            if state.failed:
+                return "failed"
             elapsed_s = (stamp_to_ns(state.header.stamp) - self._begin_ns) * 1e-9
+            if state.success:
+                waits = asked and not ended and elapsed_s < self._done_s[-1] + LATE_S
+                return None if waits else "success"
             if elapsed_s >= plan.timeout_s:
                 return "timeout"
             if ended and not graced:
@@ -263,6 +326,8 @@ class Operator(Node):
         with self._news:
             self._episode = msg
             self._heard_s = time.monotonic()
+            if msg.steps_done > len(self._done_s):
+                self._done_s.append((stamp_to_ns(msg.header.stamp) - self._begin_ns) * 1e-9)
             self._news.notify_all()
 
     def _on_controller(self, msg: ControllerState) -> None:
@@ -275,6 +340,7 @@ class Operator(Node):
             stamp_s = (stamp_to_ns(msg.header.stamp) - self._begin_ns) * 1e-9
             if self._episode is None or stamp_s < 0:
                 return
+            self._observed_s[msg.seq] = stamp_s
             self._samples.append(
                 ExitSample(
                     time_s=stamp_s,
@@ -285,6 +351,7 @@ class Operator(Node):
                     flops_fraction=msg.flops_fraction,
                     inference_ms=msg.total_ms,
                     chunk_ms=msg.observation_age_ms + msg.total_ms,
+                    end_of_substep=msg.end_of_substep,
                 )
             )
             self._news.notify_all()
@@ -293,6 +360,11 @@ class Operator(Node):
         if msg.code != ChunkVerdict.ACCEPTED:
             self._refused += 1
             self._refusal = msg.detail
+
+
+def _filled(values: Sequence[float | None], sentences: Sequence[str]) -> list[float | None]:
+    """As many values as sentences; None for those that are not there."""
+    return [*values, *[None] * (len(sentences) - len(values))]
 
 
 def _outcome(result: RunTask.Result) -> str:

@@ -1,11 +1,12 @@
 """The simulated arm: physics driven by the trajectory controller. No ROS."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from a1_core.errors import A1Error
 from a1_sim.jtc import JtcState, TrajectoryController
-from a1_world.tasks import Task
+from a1_world.tasks import Task, parse_steps
 from a1_world.world import World
 
 NS_PER_S = 1_000_000_000
@@ -30,13 +31,29 @@ class SimulatedRobot:
         self.last: JtcState | None = None
         controller.activate(world.joint_positions)
 
-    def reset(self, seed: int, kind: str, colour: str) -> Task:
-        """Pose layout and arm anew and hold there; the clock goes on. Empty: the seed decides."""
-        task = self.world.reset(seed, kind=kind or None, colour=colour or None)
+    def reset(
+        self, seed: int, kind: str = "", colour: str = "", steps: Sequence[str] = ()
+    ) -> tuple[Task, ...]:
+        """Pose layout and arm anew and hold there; the clock goes on. Returns what is to be done.
+
+        `steps` are sentences, for tasks in that order; without them it is one task of `kind` and
+        `colour`, or where these are empty of what the seed decides. A1Error for what is not
+        understood or does not stand on the table.
+        """
+        if steps and (kind or colour):
+            raise A1Error(
+                f"reset: kind '{kind}' and colour '{colour}' beside {len(steps)} steps; give "
+                "either, the steps name both"
+            )
+        if steps:
+            tasks = [task for sentence in steps for task in parse_steps(sentence)]
+            self.world.reset(seed, tasks)
+        else:
+            self.world.reset(seed, kind=kind or None, colour=colour or None)
         self.reset_ns = self.now_ns
         self.controller.activate(self.world.joint_positions)
         self.gripper_unit = float(self.world.state_D[7])
-        return task
+        return self.world.steps
 
     def step(self) -> None:
         """One step of physics, with one update of the controller before it."""
@@ -47,6 +64,11 @@ class SimulatedRobot:
         world.set_command(self.last.command.positions, self.gripper_unit)
         world.step(self.step_ns / NS_PER_S)
         self.now_ns += self.step_ns
+
+    def jump_clock(self, by_ns: int) -> None:
+        """Set the clock forward or back, as when a computer's clock is corrected in one step."""
+        self.now_ns += by_ns
+        self.reset_ns += by_ns
 
     def advance(self, until_ns: int, each: Callable[[], None] | None = None) -> None:
         """Step until the clock reads `until_ns`; `each` is called after every step."""

@@ -1,7 +1,8 @@
 """Console script `robot_demo`: any robot's loop with a stand-in in its place and a scripted policy.
 
-The controller is the real one and speaks the robot's own topics; the stand-in answers on them. What
-nobody has published of a robot, the stand-in makes up, in a copy of the spec beside the results.
+The controller is the real one and speaks the robot's own topics; the stand-in answers on them, with
+physics where the spec names a MuJoCo model. What nobody has published of a robot, the stand-in
+makes up, in a copy of the spec beside the results.
 """
 
 import argparse
@@ -21,12 +22,13 @@ from std_srvs.srv import SetBool
 
 from a1_core.errors import A1Error
 from a1_core.spec import RobotSpec, load_spec
+from a1_ros.domain import isolate
 from a1_sim import assets
 from a1_sim.command import run_command
 from a1_sim.filled_spec import write_filled
 from a1_sim.script_source import ROUND_S, ScriptSource
 from a1_sim.stage import spinning
-from a1_sim.system import LaunchedSystem, isolate
+from a1_sim.system import LaunchedSystem
 
 LAUNCH_FILE = "stand_in.launch.xml"
 READY_S = 180.0
@@ -40,6 +42,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--robot", required=True, help="name of a shipped spec, or a file")
     parser.add_argument("--seconds", type=float, default=3.0 * ROUND_S, help="of motion")
     parser.add_argument("--out", type=Path, default=Path("out/demo"))
+    parser.add_argument("--kinematic", action="store_true", help="without physics and cameras")
     parser.add_argument("--domain", type=int, help="ROS domain; one of its own by default")
     return parser.parse_args(argv)
 
@@ -58,7 +61,13 @@ def _demo(options: argparse.Namespace, console: Console) -> None:
     domain = isolate(options.domain)
     out = options.out / Path(options.robot).stem
     spec = load_spec(write_filled(_shipped(options.robot), out / "spec.yaml"))
-    arguments = {"robot": spec.robot, "spec": str(spec.path.resolve()), "domain": str(domain)}
+    physics = spec.model is not None and not options.kinematic
+    arguments = {
+        "robot": spec.robot,
+        "spec": str(spec.path.resolve()),
+        "domain": str(domain),
+        "physics": str(physics).lower(),
+    }
     with LaunchedSystem(LAUNCH_FILE, arguments, out / "system.log") as system, spinning() as spin:
         script = spin(ScriptSource(spec))
         with console.status("starting stand-in and controller"):
@@ -67,10 +76,11 @@ def _demo(options: argparse.Namespace, console: Console) -> None:
         with console.status(f"{options.seconds:.0f} s of motion"):
             _watch(system, options.seconds)
         script.end()
-        summary = summarise(spec, script)
+        summary = summarise(spec, script, physics=physics)
     (out / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
     console.print(
-        f"{spec.robot} {spec.variant}: {summary['chunks_accepted']} chunks accepted, "
+        f"{spec.robot} {spec.variant}, {summary['stand_in']}: "
+        f"{summary['chunks_accepted']} chunks accepted, "
         f"{summary['chunks_refused']} refused; the least of the joints did "
         f"{summary['least_share_of_swing']:.0%} of its swing; written: {out}/summary.json"
     )
@@ -114,7 +124,7 @@ def _watch(system: LaunchedSystem, seconds: float) -> None:
         time.sleep(0.1)
 
 
-def summarise(spec: RobotSpec, script: ScriptSource) -> dict[str, Any]:
+def summarise(spec: RobotSpec, script: ScriptSource, *, physics: bool) -> dict[str, Any]:
     """The figures of a motion; `moved` when every joint and gripper did what it was sent to do."""
     arm = len(spec.joint_names)
     measured_KD = np.array(script.measured) if script.measured else np.zeros((1, spec.dim))
@@ -127,7 +137,7 @@ def summarise(spec: RobotSpec, script: ScriptSource) -> dict[str, Any]:
     return {
         "robot": spec.robot,
         "variant": spec.variant,
-        "stand_in": "kinematic",
+        "stand_in": "physics" if physics else "kinematic",
         "chunks_accepted": accepted,
         "chunks_refused": refused,
         "least_share_of_swing": float(shares_J.min()),

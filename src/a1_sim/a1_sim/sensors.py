@@ -9,7 +9,7 @@ from sensor_msgs.msg import CompressedImage, Image, JointState
 from a1_core.spec import CameraSpec, RobotSpec, StateSpec
 from a1_ros.images import to_image, to_jpeg
 from a1_ros.messages import to_joint_state
-from a1_ros.qos import RELIABLE
+from a1_ros.qos import reliable_stream
 from a1_ros.times import NS_PER_S, ns_to_stamp
 from a1_sim.faults import Faults
 from a1_sim.robot import SimulatedRobot
@@ -37,8 +37,9 @@ class JointStates:
         self._arm = {name: index for index, name in enumerate(spec.joint_names)}
         self._frame = spec.base_frame
         self._topics: list[tuple[StateSpec, Publisher, int]] = [
-            (source, node.create_publisher(JointState, source.topic, RELIABLE), steps)
+            (source, node.create_publisher(JointState, source.topic, qos), steps)
             for source in spec.state_sources
+            for qos in [reliable_stream(source.rate_hz)]
             for steps in [max(1, round(NS_PER_S / (source.rate_hz * robot.step_ns)))]
         ]
 
@@ -74,7 +75,9 @@ class Cameras:
             (
                 camera,
                 node.create_publisher(
-                    Image if camera.type == "raw" else CompressedImage, camera.topic, RELIABLE
+                    Image if camera.type == "raw" else CompressedImage,
+                    camera.topic,
+                    reliable_stream(camera.rate_hz),
                 ),
             )
             for camera in spec.cameras

@@ -1,12 +1,14 @@
-"""A kinematic stand-in for any robot: it plays a spec on the robot's own topics and types.
+"""A stand-in for any robot: it plays a spec on the robot's own topics and types.
 
-No physics: trajectories are followed exactly, set-points as fast as servos can, and what a vendor
-refuses (steps, malformed trajectories) is refused. When commands stop it holds; that is the
-stand-in's way and says nothing of the robot.
+Where the spec names a MuJoCo model it has physics and cameras. Elsewhere it is kinematic:
+trajectories are followed exactly, set-points as fast as servos can. What a vendor refuses (steps,
+malformed trajectories) is refused. When commands stop it holds; that is the stand-in's way and says
+nothing of the robot.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -24,14 +26,17 @@ from a1_sim.stand_in_parts import (
     listen_to_stream,
     state_publisher,
 )
+from a1_sim.stand_in_physics import PhysicalJoints, StandInCameras
 
 CYCLE_HZ = 100.0
+LONGEST_STEP_S = 0.1
 CONTROLLER = "controller"
 
 
 class StandIn(Node):
-    """Parameters `robot`: file of the spec, without gaps; `settle_s`: time (s) in which to find out
-    whether somebody else is on the command topics.
+    """Parameters `robot`: file of the spec, without gaps; `physics`: false for a kinematic one of
+    every robot; `settle_s`: time (s) in which to find out whether somebody else is on the command
+    topics.
 
     Attributes:
         joints: where everything is.
@@ -57,7 +62,9 @@ class StandIn(Node):
         names = [c.controller.rpartition("/")[2] for c in spec.commands if c.controller]
         settle_s = float(self.declare_parameter("settle_s", 1.0).value)
         refuse_foreign_endpoints(self, endpoints, allowed=(CONTROLLER, *names), settle_s=settle_s)
-        self.joints = Joints(spec)
+        physics = bool(self.declare_parameter("physics", True).value) and spec.model is not None
+        self.joints = PhysicalJoints(spec) if physics else Joints(spec)
+        self._stepped_s = time.monotonic()
         self.streams: list[StreamedSetpoints] = []
         self.controllers: list[StandInJtc] = []
         context = {k: v for k, v in node_kwargs.items() if k == "context"}
@@ -79,9 +86,16 @@ class StandIn(Node):
                 rate_hz = min(source.rate_hz, CYCLE_HZ)
                 self.create_timer(1.0 / rate_hz, self._while_speaking(publish))
         self.create_timer(1.0 / CYCLE_HZ, self._cycle)
+        self.cameras = (
+            StandInCameras(self, spec, self.joints)
+            if isinstance(self.joints, PhysicalJoints)
+            else None
+        )
         self.create_timer(0.25, self._tell)
 
     def destroy_node(self) -> None:
+        if self.cameras is not None:
+            self.cameras.close()
         for gripper in self.grippers:
             gripper.close()
         for controller in self.controllers:
@@ -96,7 +110,10 @@ class StandIn(Node):
         return tell
 
     def _cycle(self) -> None:
-        self.joints.step(1.0 / CYCLE_HZ)
+        # A timer that came late leaves out the cycles between.
+        now_s = time.monotonic()
+        elapsed_s, self._stepped_s = now_s - self._stepped_s, now_s
+        self.joints.step(min(max(elapsed_s, 1e-3), LONGEST_STEP_S))
         for controller in self.controllers:
             controller.step()
 

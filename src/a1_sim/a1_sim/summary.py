@@ -1,7 +1,7 @@
 """The evaluation's table: one row a cell, and differences between settings. Pure but `write`."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from a1_sim.ledger import Cell, Ledger
 from a1_sim.plots import plot_summary
 from a1_sim.records import EpisodeRecord
 from a1_sim.statistics import paired_difference, percentile, wilson
+from a1_world.sample import PERIOD_S
 
 COLUMNS = {
     "task": "task",
@@ -19,12 +20,18 @@ COLUMNS = {
     "episodes": "n",
     "success_rate": "success",
     "interval95": "95%",
+    "steps_done": "steps",
     "mean_depth_fraction": "depth",
     "flops_fraction": "FLOPs",
     "latency_ms_p50": "ms p50",
     "latency_ms_p95": "ms p95",
     "mean_seconds": "s/episode",
 }
+# Of tasks of several steps: how often the policy called one done, before it was or without that it
+# ever was; how many it never called so; seconds after the world.
+MOVING_COLUMNS = (
+    "task", "setting", "clock", "called done", "too early", "never called", "s late p50", "p95",
+)  # fmt: skip
 COMPARED = (("adaptive", "full"), ("fixed", "full"), ("adaptive", "fixed"))
 
 
@@ -42,6 +49,9 @@ def row_of(cell: Cell, records: Sequence[EpisodeRecord]) -> dict[str, Any]:
         "successes": successes,
         "success_rate": successes / len(records) if records else float("nan"),
         "interval95": list(wilson(successes, len(records))),
+        "steps": max(1, *(len(record.steps) for record in records)),
+        "steps_done": _mean([record.steps_done for record in records]),
+        "moving_on": moving_on(records),
         "mean_depth_fraction": _mean([sample.depth_fraction for sample in exits]),
         "flops_fraction": _mean([sample.flops_fraction for sample in exits]),
         "latency_ms_p50": percentile(inference, 50),
@@ -55,6 +65,28 @@ def row_of(cell: Cell, records: Sequence[EpisodeRecord]) -> dict[str, Any]:
         "refused_chunks": sum(record.refused for record in records),
         "fixed_exit": cell.fixed_exit if cell.setting == "fixed" else None,
         "ended": _counts([record.reason for record in records]),
+    }
+
+
+def moving_on(records: Sequence[EpisodeRecord]) -> dict[str, Any] | None:
+    """How well the policy itself knew when to go on; None where it was not asked.
+
+    `early`: before the world said so, or without that it ever did; a row before it is no mistake,
+    the policy says what is done by the next row. `never`: done, and not called so. `late_s_*`:
+    seconds from the world to the policy where it was not early.
+    """
+    steps = [step for record in records if len(record.steps) > 1 for step in record.steps]
+    if not steps:
+        return None
+    fired = [step for step in steps if step.fired_s is not None]
+    allowed_s = -PERIOD_S - 1e-9
+    late_s = [step.late_s for step in fired if step.late_s is not None and step.late_s >= allowed_s]
+    return {
+        "fired": len(fired),
+        "early": len(fired) - len(late_s),
+        "never": sum(step.done_s is not None and step.fired_s is None for step in steps),
+        "late_s_p50": percentile(late_s, 50),
+        "late_s_p95": percentile(late_s, 95),
     }
 
 
@@ -86,15 +118,13 @@ def comparisons(ledger: Ledger) -> list[dict[str, Any]]:
     return found
 
 
-def equal_cost_exit(records: Sequence[EpisodeRecord], prices: Mapping[int, float]) -> int:
-    """The exit (a block index) whose price is nearest to the mean cost of the given episodes.
+def equal_cost_exit(cost: float, prices: Mapping[int, float]) -> int:
+    """The exit (a block index) whose price is nearest to `cost`.
 
-    `prices`: share of full depth's FLOPs of an inference that goes to that exit and nowhere else.
+    `prices`: share of full depth's FLOPs of an inference that goes to that exit and nowhere else;
+    `cost`: a mean of such shares.
     """
-    costs = [sample.flops_fraction for record in records for sample in record.exits]
-    assert costs
-    mean = float(np.mean(costs))
-    return min(prices, key=lambda block: abs(prices[block] - mean))
+    return min(prices, key=lambda block: abs(prices[block] - cost))
 
 
 def write(out: Path, ledger: Ledger, about: dict[str, Any]) -> dict[str, Any]:
@@ -109,7 +139,23 @@ def write(out: Path, ledger: Ledger, about: dict[str, Any]) -> dict[str, Any]:
 
 def cells_of_table(row: dict[str, Any]) -> list[str]:
     """The row as text, column by column."""
-    return [_text(key, row[key]) for key in COLUMNS]
+    return [
+        f"{row[key]:.2f} of {row['steps']}" if key == "steps_done" else _text(key, row[key])
+        for key in COLUMNS
+    ]
+
+
+def moving_table(summary: dict[str, Any]) -> list[list[str]]:
+    """The rows of MOVING_COLUMNS as text; none where nobody did several things in a row."""
+    return [
+        [
+            *(row[key] for key in ("task", "setting", "clock")),
+            *(str(row["moving_on"][key]) for key in ("fired", "early", "never")),
+            *(f"{row['moving_on'][key]:+.1f}" for key in ("late_s_p50", "late_s_p95")),
+        ]
+        for row in summary["rows"]
+        if row["moving_on"] is not None
+    ]
 
 
 def sentence(comparison: dict[str, Any]) -> str:
@@ -124,10 +170,18 @@ def sentence(comparison: dict[str, Any]) -> str:
 
 def markdown(summary: dict[str, Any]) -> str:
     """The table and the differences as Markdown."""
-    lines = ["| " + " | ".join(COLUMNS.values()) + " |", "|" + "---|" * len(COLUMNS)]
-    lines += ["| " + " | ".join(cells_of_table(row)) + " |" for row in summary["rows"]]
+    lines = _table(COLUMNS.values(), [cells_of_table(row) for row in summary["rows"]])
+    moving = moving_table(summary)
+    if moving:
+        lines += ["", *_table(MOVING_COLUMNS, moving)]
     lines += ["", *(f"- {sentence(one)}" for one in summary["comparisons"])]
     return "\n".join(lines) + "\n"
+
+
+def _table(heads: Iterable[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    heads = list(heads)
+    lines = ["| " + " | ".join(cells) + " |" for cells in (heads, *rows)]
+    return [lines[0], "|" + "---|" * len(heads), *lines[1:]]
 
 
 def _text(key: str, value: Any) -> str:

@@ -15,18 +15,6 @@ COMPLAINTS = ("ended badly", "[ERROR]", "[FATAL]", "process has died")
 PATIENCE_S = (12.0, 6.0, 3.0)
 
 
-def isolate(domain: int | None = None) -> int:
-    """Keep discovery on this machine and in a DDS domain of its own; call before rclpy starts.
-
-    Returns the domain: the one asked for, else one made from the process id.
-    """
-    chosen = domain if domain is not None else 1 + os.getpid() % 100
-    os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
-    os.environ.pop("ROS_STATIC_PEERS", None)
-    os.environ["ROS_DOMAIN_ID"] = str(chosen)
-    return chosen
-
-
 def launch_command(file: str, arguments: dict[str, str]) -> list[str]:
     """What starts a launch file of a1_bringup: `ros2 launch` where it is, our reader elsewhere."""
     given = [f"{name}:={value}" for name, value in arguments.items()]

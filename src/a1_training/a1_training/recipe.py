@@ -96,6 +96,8 @@ class Recipe:
         augmentation: of the images, beside `brightness`.
         insulate: no gradient from the expert into the backbone (knowledge insulation).
         fast_vocab: action tokens to learn for the loss `fast`; 0: none.
+        keep_normaliser: use that of the checkpoint to go on from, not one fitted to the data: what
+            its numbers mean stays, however few the data are.
     """
 
     stages: tuple[Stage, ...]
@@ -117,6 +119,7 @@ class Recipe:
     augmentation: ImageAugmentation = field(default_factory=ImageAugmentation)
     insulate: bool = False
     fast_vocab: int = 0
+    keep_normaliser: bool = False
 
     def __post_init__(self) -> None:
         one_of("optimiser", self.optimiser, OPTIMISERS)

@@ -87,6 +87,26 @@ def _small() -> Recipe:
     )
 
 
+def _fine_tune() -> Recipe:
+    """A checkpoint of ours on a few dozen recorded episodes: low rate, its own normaliser."""
+    stage = Stage(
+        name="fine-tune",
+        steps=400,
+        mixture={},
+        loss_weights={"fm": 1.0, "mlp": 0.5, "end": 0.05},
+        learning_rate=3e-4,
+        final_fraction=0.02,
+        warmup_steps=50,
+    )
+    return Recipe(
+        stages=(stage,),
+        images_per_step=16,
+        # Averaged over the last quarter of the steps.
+        ema_decay=0.99,
+        keep_normaliser=True,
+    )
+
+
 RECIPES: dict[str, Recipe] = {
     "paper-pretrain": _paper("pretrain", batch=1024, steps=200_000, state_mask=0.5),
     "paper-libero": _paper("libero", batch=128, steps=50_000, state_mask=0.0),
@@ -97,6 +117,7 @@ RECIPES: dict[str, Recipe] = {
     "paper-robochallenge-franka": _paper("franka", batch=64, steps=50_000, state_mask=0.3),
     "insulated": _insulated(),
     "from-scratch": _small(),
+    "fine-tune": _fine_tune(),
 }
 
 

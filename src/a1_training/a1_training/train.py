@@ -1,4 +1,4 @@
-"""Trains a policy on stored samples by a recipe with a name; resumes where it was killed.
+"""Trains a policy on stored samples or data sets by a named recipe; resumes where it was killed.
 
 On one machine with several GPUs: torchrun --nproc-per-node N -m a1_training.train ...
 """
@@ -20,11 +20,14 @@ from rich.console import Console
 from a1_core.errors import A1Error
 from a1_core.normaliser import Normaliser
 from a1_core.spec import RobotSpec, load_spec
+from a1_data.lerobot.dataset import Dataset
+from a1_data.lerobot.layout import INFO
 from a1_model.checkpoint import grow_network, read_without_weights, write_checkpoint
 from a1_model.config import CameraTokens, ModelConfig, small, tiny
 from a1_model.fast_tokens import FastTokenizer
 from a1_model.network import A1Network
 from a1_model.tokenizer import InstructionTokenizer
+from a1_training.lerobot_samples import LoadSettings, store_samples
 from a1_training.provenance import provenance, source_account
 from a1_training.recipe import Recipe, Stage
 from a1_training.recipes import RECIPES, recipe_by_name
@@ -47,7 +50,8 @@ class Request:
 
     Attributes:
         recipe: see `recipes`.
-        data: directories of stored samples by source name (see `balance.SourceName`).
+        data: directories of stored samples, or LeRobot data sets, by source name (see
+            `balance.SourceName`).
         spec: of the robot.
         start: checkpoint to go on from; None: random weights of `size`.
         work: folder of the run's state and logs. out: the checkpoint.
@@ -63,11 +67,21 @@ class Request:
     out: Path
     save_every: int = 250
 
+    def stored(self, name: str) -> Path:
+        """Where the samples of a source lie; those of a data set are made in the work folder."""
+        data = self.data[name]
+        return self.work / "samples" / name.replace(":", "-") if is_dataset(data) else data
+
 
 def train(request: Request, workers: Workers, console: Console) -> str | None:
     """Everything that is not done yet; the digest of the checkpoint, on the first process."""
     recipe, spec = request.recipe, request.spec
-    sources = {name: open_shards(path) for name, path in request.data.items()}
+    if workers.first:
+        for name, path in request.data.items():
+            _store(request, name, path, console)
+    workers.wait()
+    stored = {name: request.stored(name) for name in request.data}
+    sources = {name: open_shards(path) for name, path in stored.items()}
     _check_actions(sources, spec)
     if recipe.images_per_step < workers.ranks:
         raise A1Error(
@@ -78,7 +92,7 @@ def train(request: Request, workers: Workers, console: Console) -> str | None:
         request.work.mkdir(parents=True, exist_ok=True)
         _check_same(request)
     workers.wait()
-    normaliser = fit_normaliser(spec.action_names, *sources.values())
+    normaliser = _normaliser(request, sources)
     fast = _fast_tokens(request, sources, normaliser)
     torch.manual_seed(recipe.seed)
     network, tokenizer, started_from = _network(request, sources, fast)
@@ -107,7 +121,7 @@ def train(request: Request, workers: Workers, console: Console) -> str | None:
     weights = trainer.weights()
     if not workers.first:
         return None
-    accounts = {name: source_account([request.data[name]], sources[name]) for name in sources}
+    accounts = {name: source_account([stored[name]], sources[name]) for name in sources}
     return write_checkpoint(
         request.out,
         config=network.config,
@@ -123,6 +137,29 @@ def train(request: Request, workers: Workers, console: Console) -> str | None:
     )
 
 
+def is_dataset(path: Path) -> bool:
+    """Whether the folder is a LeRobot data set."""
+    return (path / INFO).is_file()
+
+
+def _store(request: Request, name: str, path: Path, console: Console) -> None:
+    """Decode a data set once; what is left out of it is told, nothing left is an error."""
+    if not is_dataset(path):
+        return
+    if request.start is None:
+        config = SIZES[request.size](vocab_size=1)
+    else:
+        config = read_without_weights(request.start).config
+    settings = LoadSettings(image_size=config.vision.image_size)
+    count, dropped = store_samples(Dataset(path), request.spec, request.stored(name), settings)
+    for reason, times in dropped.counts.items():
+        told = f"{name}: left out {times} ({reason}), the first: {dropped.details[reason]}"
+        console.print(told, markup=False)
+    if not count:
+        reasons = ", ".join(f"{reason} {times}" for reason, times in dropped.counts.items())
+        raise A1Error(f"--data {name}: no sample of {path} can be used ({reasons or 'no frames'})")
+
+
 def _check_actions(sources: Mapping[str, Shards], spec: RobotSpec) -> None:
     wanted = (spec.policy.horizon, spec.dim)
     for name, shards in sources.items():
@@ -134,6 +171,22 @@ def _check_actions(sources: Mapping[str, Shards], spec: RobotSpec) -> None:
             )
     if not any(shards.action_valid_N.any() for shards in sources.values()):
         raise A1Error(f"--data: none of {sorted(sources)} has actions; give one that has")
+
+
+def _normaliser(request: Request, sources: Mapping[str, Shards]) -> Normaliser:
+    """Of the checkpoint to go on from where the recipe keeps it, else fitted to the data."""
+    names = request.spec.action_names
+    if not request.recipe.keep_normaliser:
+        return fit_normaliser(names, *sources.values())
+    if request.start is None:
+        raise A1Error("--start is missing: the recipe keeps the normaliser of a checkpoint")
+    kept = read_without_weights(request.start).normaliser
+    if kept.names != names:
+        raise A1Error(
+            f"--start {request.start}: its numbers are {', '.join(kept.names)}, those of the robot "
+            f"spec {request.spec.path} {', '.join(names)}; start from a checkpoint of this robot"
+        )
+    return kept
 
 
 def _fast_tokens(
@@ -285,7 +338,8 @@ def _parser() -> argparse.ArgumentParser:
         nargs="+",
         required=True,
         metavar="NAME=DIR",
-        help="stored samples; NAME is DATASET or DATASET:ROBOT, between which sampling is balanced",
+        help="stored samples or LeRobot data sets; NAME is DATASET or DATASET:ROBOT, between which "
+        "sampling is balanced",
     )
     parser.add_argument("--robot", type=Path, required=True, metavar="SPEC", help="robot spec")
     parser.add_argument("--start", type=Path, metavar="DIR", help="checkpoint to go on from")

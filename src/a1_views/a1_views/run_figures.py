@@ -48,7 +48,7 @@ def chunks_closer(run: Run, width_in: float) -> str:
         axes.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
         axes.set_yticks([t for t in axes.get_yticks() if 0 <= t < len(shown)])
         axes.set_yticklabels([str(shown[int(t)].seq) for t in axes.get_yticks()])
-        axes.set_ylabel("chunk")
+        axes.set_ylabel("number of the chunk [1]")
         axes.set_xlabel("time since the run began [s]")
         axes.grid(axis="x")
         handles = [
@@ -98,7 +98,7 @@ def exits_taken(runs: Sequence[Run], width_in: float) -> str:
                 at, [100 * counts[layer] / total for layer in range(1, layers + 1)], width,
                 color=(TAKEN, "#e69f00")[number % 2], label=run.name,
             )  # fmt: skip
-        axes.set_xlabel("exit layer")
+        axes.set_xlabel("exit layer [1]")
         axes.set_ylabel("chunks that leave\nthere [%]")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(axis="y")
@@ -111,9 +111,11 @@ def exits_taken(runs: Sequence[Run], width_in: float) -> str:
 def discrepancies(run: Run, width_in: float) -> str:
     """Discrepancies at every exit that was looked at, and the thresholds; empty without any."""
     points = [
-        (exit_index, value, exit_index == tick.exits[-1] and tick.reason == "CONVERGED")
+        (exit_index, value, value <= limit)
         for tick in run.ticks
-        for exit_index, value in zip(tick.exits, tick.discrepancies, strict=True)
+        for exit_index, value, limit in zip(
+            tick.exits, tick.discrepancies, tick.thresholds, strict=True
+        )
         if math.isfinite(value) and value > 0.0
     ]
     if not points:
@@ -121,13 +123,13 @@ def discrepancies(run: Run, width_in: float) -> str:
     layers = [int(layer) for layer in getattr(run.thresholds, "exits", ())]
     with drawing(f"discrepancies {run.name}", width_in, 2.8) as figure:
         axes = figure.subplots()
-        for left, mark, colour, label in (
-            (False, "o", "#8c8c8c", "went on"),
-            (True, "o", TAKEN, "left there"),
+        for within, mark, colour, label in (
+            (False, "x", "#e69f00", "beyond threshold"),
+            (True, "o", "#009e73", "within"),
         ):
-            chosen = [(k, value) for k, value, leaves in points if leaves is left]
+            chosen = [(k, value) for k, value, is_within in points if is_within is within]
             axes.plot(
-                [_at(layers, k) + (0.1 if left else -0.1) for k, _ in chosen],
+                [_at(layers, k) + (0.1 if within else -0.1) for k, _ in chosen],
                 [value for _, value in chosen],
                 mark, color=colour, markersize=3, alpha=0.9, label=label, linestyle="",
             )  # fmt: skip
@@ -140,7 +142,7 @@ def discrepancies(run: Run, width_in: float) -> str:
         for number, (k, limit) in enumerate(sorted(limits.items())):
             at = _at(layers, k)
             axes.hlines(
-                limit, at - 0.35, at + 0.35, color=REFUSED, linewidth=2.5,
+                limit, at - 0.35, at + 0.35, color=INK, linewidth=2.5,
                 label="threshold" if number == 0 else None,
             )  # fmt: skip
         axes.set_yscale("log")
@@ -150,8 +152,9 @@ def discrepancies(run: Run, width_in: float) -> str:
         )
         axes.yaxis.set_major_formatter(StrMethodFormatter("{x:.3g}"))
         axes.yaxis.set_minor_formatter(NullFormatter())
-        axes.set_xlabel("exit layer" if layers else "exit, counted from 0")
-        axes.set_ylabel(f"discrepancy\n({getattr(run.thresholds, 'metric', '') or 'metric units'})")
+        axes.set_xlabel("exit layer [1]" if layers else "exit, counted from 0 [1]")
+        metric = getattr(run.thresholds, "metric", "")
+        axes.set_ylabel(f"{metric} discrepancy\n[1]".lstrip())
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(axis="y")
         legend_beside(axes)

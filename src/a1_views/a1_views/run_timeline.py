@@ -93,26 +93,33 @@ def _bands(axes: Axes, run: Run, scale: Scale) -> None:
     axes.set_yticks([1.5, 0.5], ["controller", "phase"])
     axes.tick_params(left=False)
     axes.spines[["left", "bottom"]].set_visible(False)
-    for span in run.modes:
-        _band(axes, run, scale, span, 1.05, MODE_COLOURS.get(span.name, "#8c8c8c"))
-    names = list(dict.fromkeys(span.name for span in run.phases))
-    colours = {name: PHASE_COLOURS[k % len(PHASE_COLOURS)] for k, name in enumerate(names)}
-    for span in run.phases:
-        _band(axes, run, scale, span, 0.05, colours[span.name])
-    for name, colour in colours.items():
+    phases = list(dict.fromkeys(span.name for span in run.phases))
+    colours = {name: PHASE_COLOURS[k % len(PHASE_COLOURS)] for k, name in enumerate(phases)}
+    bands = [(span, 1.05, MODE_COLOURS.get(span.name, "#8c8c8c")) for span in run.modes]
+    bands += [(span, 0.05, colours[span.name]) for span in run.phases]
+    # What has no room for its name in the band stands beside it; modes are in capitals.
+    unnamed = {
+        span.name: colour
+        for span, bottom, colour in bands
+        if not _band(axes, run, scale, span, bottom, colour)
+    }
+    for name, colour in unnamed.items():
         axes.broken_barh([(0.0, 0.0)], (0.0, 0.0), facecolor=colour, alpha=BAND, label=name)
     legend_beside(axes)
     if not run.phases:
         axes.text(0.0, 0.5, " the bag says nothing of phases", va="center", fontsize=8)
 
 
-def _band(axes: Axes, run: Run, scale: Scale, span: Span, bottom: float, colour: str) -> None:
+def _band(axes: Axes, run: Run, scale: Scale, span: Span, bottom: float, colour: str) -> bool:
+    """One band; whether there was room for its name."""
     begin, end = run.seconds(span.begin_ns), run.seconds(span.end_ns)
     axes.broken_barh([(begin, end - begin)], (bottom, 0.9), facecolor=colour, alpha=BAND)
-    # A letter is about 0.085 in wide; a name that does not fit is left to the table.
+    # A letter is about 0.085 in wide.
     room_in = (end - begin) / scale.longest_s * axes.figure.get_figwidth() * 0.8
-    if room_in > 0.085 * len(span.name) + 0.1:
+    named = room_in > 0.085 * len(span.name) + 0.1
+    if named:
         axes.text((begin + end) / 2, bottom + 0.42, span.name, ha="center", va="center", fontsize=7)
+    return named
 
 
 def _exits(axes: Axes, run: Run) -> None:
@@ -129,7 +136,7 @@ def _exits(axes: Axes, run: Run) -> None:
     deepest = max((tick.num_layers for tick in run.ticks), default=1)
     axes.set_ylim(0.4, deepest + 0.6)
     axes.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=5))
-    axes.set_ylabel("exit layer")
+    axes.set_ylabel("exit layer [1]")
     axes.grid(axis="y")
     legend_beside(axes)
 

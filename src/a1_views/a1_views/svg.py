@@ -38,12 +38,13 @@ MODE_COLOURS = {
 }
 PHASE_COLOURS = ("#56b4e9", "#e69f00", "#009e73", "#cc79a7", "#0072b2", "#d55e00", "#8c8c8c")
 REASON_MARKS = {
-    "CONVERGED": ("o", "#0072b2", "converged"),
-    "LAST_EXIT": ("s", "#d55e00", "last exit"),
-    "DEADLINE": ("D", "#cc79a7", "deadline"),
-    "FIXED": ("^", "#8c8c8c", "fixed"),
-    "FULL": ("v", "#8c8c8c", "full depth"),
+    "CONVERGED": ("o", "#009e73", "converged"),
+    "LAST_EXIT": ("s", "#e69f00", "last exit"),
+    "DEADLINE": ("v", "#d55e00", "deadline"),
+    "FIXED": ("D", "#cc79a7", "fixed"),
+    "FULL": ("*", "#56b4e9", "full"),
 }
+"""Mark, colour and name of every reason to leave; page and window have the same."""
 TAKEN, REFUSED = "#0072b2", "#d55e00"
 GOOD_VERDICTS = ("ACCEPTED", "SHADOW")
 STYLE = {

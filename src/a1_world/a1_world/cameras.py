@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import weakref
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import mujoco
 import numpy as np
@@ -16,15 +18,55 @@ OVERVIEW_OVERSAMPLE = 2
 RAY_GROUPS = np.array([1, 0, 0, 1, 0, 0], np.uint8)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Mount:
+    """What is different about a camera: somebody knocked it, or its exposure is another one.
+
+    Attributes:
+        shift_m: along its own axes, right, up and back (m).
+        turn_rad: about the same axes, one after the other (rad).
+        exposure: what the brightness of its pictures is multiplied by.
+    """
+
+    shift_m: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    turn_rad: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    exposure: float = 1.0
+
+    def __post_init__(self) -> None:
+        if len(self.shift_m) != 3 or len(self.turn_rad) != 3:
+            raise A1Error(
+                f"a camera's shift is {list(self.shift_m)}, its turn {list(self.turn_rad)}; give "
+                "three numbers each: right, up, back"
+            )
+        if not (np.isfinite([*self.shift_m, *self.turn_rad]).all() and 0.0 < self.exposure < 100.0):
+            raise A1Error(
+                f"a camera's shift is {list(self.shift_m)}, its turn {list(self.turn_rad)}, its "
+                f"exposure {self.exposure}; give finite numbers, and an exposure above 0"
+            )
+
+
 class Cameras:
-    """Cameras of a model: `front` and `wrist` square, `overview` for people."""
+    """Cameras of a model: `front` and `wrist` square, `overview` for people.
+
+    `mounts` changes some of them, by name, in `model` itself.
+    """
 
     def __init__(
-        self, model: mujoco.MjModel, data: mujoco.MjData, *, image_size: int, enabled: bool
+        self,
+        model: mujoco.MjModel,
+        data: mujoco.MjData,
+        *,
+        image_size: int,
+        enabled: bool,
+        mounts: Mapping[str, Mount] | None = None,
     ) -> None:
         self._model, self._data, self._enabled = model, data, enabled
         square = (image_size, image_size)
         self.sizes = {"front": square, "wrist": square, "overview": OVERVIEW_SIZE}
+        self._mounts = dict(mounts or {})
+        for camera, mount in self._mounts.items():
+            self._size(camera)
+            _move(model, camera, mount)
         self._renderers: dict[tuple[int, int], mujoco.Renderer] = {}
         self._closed = False
         # Contexts must be gone before the interpreter takes OpenGL down.
@@ -39,11 +81,17 @@ class Cameras:
         scale = OVERVIEW_OVERSAMPLE if camera == "overview" else 1
         renderer = self._renderer((width * scale, height * scale))
         renderer.update_scene(self._data, camera)
-        image = renderer.render()
+        image = self._exposed(camera, renderer.render())
         if scale == 1:
             return image
         blocks = image.reshape(height, scale, width, scale, 3)
         return blocks.mean(axis=(1, 3)).astype(np.uint8)
+
+    def _exposed(self, camera: str, image: np.ndarray) -> np.ndarray:
+        mount = self._mounts.get(camera)
+        if mount is None or mount.exposure == 1.0:
+            return image
+        return np.clip(np.rint(image * mount.exposure), 0, 255).astype(np.uint8)
 
     def _renderer(self, size: tuple[int, int]) -> mujoco.Renderer:
         if size not in self._renderers:
@@ -89,6 +137,20 @@ class Cameras:
         if camera not in self.sizes:
             raise A1Error(f"camera '{camera}' is unknown; use one of {', '.join(self.sizes)}")
         return self.sizes[camera]
+
+
+def _move(model: mujoco.MjModel, camera: str, mount: Mount) -> None:
+    """Shift and turn a camera of `model` from where the scene has it."""
+    index = model.camera(camera).id
+    shift, quat = np.zeros(3), model.cam_quat[index].copy()
+    mujoco.mju_rotVecQuat(shift, np.array(mount.shift_m), quat)
+    for axis, angle in zip(np.eye(3), mount.turn_rad, strict=True):
+        turn, turned = np.zeros(4), np.zeros(4)
+        mujoco.mju_axisAngle2Quat(turn, axis, angle)
+        mujoco.mju_mulQuat(turned, quat, turn)
+        quat = turned
+    model.cam_pos[index] += shift
+    model.cam_quat[index] = quat
 
 
 def _close_all(renderers: dict[tuple[int, int], mujoco.Renderer]) -> None:

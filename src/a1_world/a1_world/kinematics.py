@@ -91,21 +91,6 @@ def _arm_model() -> mujoco.MjModel:
     return robot_spec(kinematic=True).compile()
 
 
-class ForwardKinematics:
-    """Callable q [7] rad -> tip position [3] m in the base frame: what a workspace check needs."""
-
-    def __init__(self) -> None:
-        self._arm = ArmKinematics()
-
-    def __call__(self, q: np.ndarray) -> np.ndarray:
-        return self._arm.tip_pose(np.asarray(q, float)[:7])[0]
-
-
-def forward_kinematics() -> ForwardKinematics:
-    """The FR3's tip as a function of its joints; loads no shapes and opens no renderer."""
-    return ForwardKinematics()
-
-
 def rotation_vector(rotation: np.ndarray) -> np.ndarray:
     """Axis times angle [3] of a rotation matrix."""
     quat, vector = np.empty(4), np.empty(3)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from a1_core import substeps
 from a1_core.errors import A1Error
 
 KINDS = ("touch", "bowl", "stack", "push")
@@ -27,7 +28,6 @@ COLOURS: dict[str, tuple[float, float, float]] = {
     "orange": (1.00, 0.42, 0.02),
 }
 
-_THEN = ", then "
 _PATTERNS = {
     kind: re.compile(re.sub(r"\\{(\w+)\\}", r"(?P<\1>\\S+)", re.escape(template)))
     for kind, template in TEMPLATES.items()
@@ -82,12 +82,12 @@ def parse(instruction: str) -> Task:
 
 def parse_steps(instruction: str) -> tuple[Task, ...]:
     """The tasks of a sentence whose parts are joined by ', then ', in order; A1Error as `parse`."""
-    return tuple(parse(part) for part in re.split(r",?\s+then\s+", instruction.strip()))
+    return tuple(parse(part) for part in substeps.split_steps(instruction))
 
 
 def join_steps(steps: tuple[Task, ...]) -> str:
     """One sentence that asks for `steps` in order; what `parse_steps` reads."""
-    return _THEN.join(step.instruction for step in steps)
+    return substeps.join_steps(step.instruction for step in steps)
 
 
 def vocabulary() -> set[str]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 
 import mujoco
 import numpy as np
 
 from a1_core.errors import A1Error
-from a1_world.cameras import Cameras
+from a1_world.cameras import Cameras, Mount
 from a1_world.judge import Judge
 from a1_world.layout import CUBE_HALF_M, NUM_CUBES, Layout, make_layout
 from a1_world.model_cache import load_scene_model
@@ -33,18 +33,26 @@ class World:
     """FR3 with hand, three cubes and a bowl. Base frame, m, rad, s; gripper 0 closed .. 1 open.
 
     A square lies on the table when a cube has to be pushed to it, and only then. `image_size` is
-    the side of the square images of `front` and `wrist`; `render=False` never opens an OpenGL
-    context. The clock never jumps back: a reset keeps it.
+    the side of the square images of `front` and `wrist`; `mounts` says by name which cameras hang
+    otherwise than the scene has them; `render=False` never opens an OpenGL context. The clock
+    never jumps back: a reset keeps it.
 
     Attributes:
         task: the task in hand.
         layout: what `reset` posed.
     """
 
-    def __init__(self, image_size: int = 128, render: bool = True) -> None:
+    def __init__(
+        self,
+        image_size: int = 128,
+        render: bool = True,
+        mounts: Mapping[str, Mount] | None = None,
+    ) -> None:
         self.model = load_scene_model()
         self.data = mujoco.MjData(self.model)
-        self.cameras = Cameras(self.model, self.data, image_size=image_size, enabled=render)
+        self.cameras = Cameras(
+            self.model, self.data, image_size=image_size, enabled=render, mounts=mounts
+        )
         model = self.model
         self._arm = np.array([model.joint(name).qposadr[0] for name in ARM_JOINTS])
         self._arm_dof = np.array([model.joint(name).dofadr[0] for name in ARM_JOINTS])

@@ -37,7 +37,7 @@ ROBOT = Path(__file__).parents[3] / "config/robots/franka.yaml"
 SPEC = load_spec(ROBOT)
 LIMITS = SPEC.operating_limits
 PERIOD_S = 0.01
-PARAMETERS = {"robot": str(ROBOT), "hardware": False, "forward_kinematics": ""}
+PARAMETERS = {"robot": str(ROBOT), "hardware": False}
 
 
 class RobotSide(Node):

@@ -9,7 +9,6 @@ from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import JointState, Joy
 
-from a1_controllers.kinematics import load_kinematics
 from a1_core.chunk import Source
 from a1_core.spec import load_spec
 from a1_recorder.teleop.node import TeleopNode
@@ -86,7 +85,10 @@ def make_teleop(ros, parts):
 
 def test_the_deadman_drives_the_tip_and_letting_go_stops_it(rig, person, make_teleop, spec):
     make_teleop()
-    tip = load_kinematics("a1_world.kinematics:forward_kinematics", spec, hardware=True)
+
+    def tip(q_J):
+        return spec.kinematics(np.array(q_J))[0]
+
     rig.armed()
     assert rig.wait_for(lambda: WAITING in person.told)
     before = tip(rig.robot.q)
@@ -162,7 +164,7 @@ def test_an_arm_mirrors_its_leader(rig, ros, person, make_teleop, spec):
             "leader.topic": "leader/joint_states",
             "leader.joints": names,
             "leader.signs": [-1.0, *[1.0] * 6],
-            "leader.gripper": "finger",
+            "leader.gripper": ["finger"],
         },
     )
     rig.armed()

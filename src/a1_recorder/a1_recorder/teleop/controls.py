@@ -21,8 +21,9 @@ class Controls:
         deadman: held while the arm shall follow.
         take_over: held to correct whoever moves the arm; counts as deadman too.
         tip_6: x, y, z, then turns about them, base frame, shares of full speed [-1, 1].
-        joints_J: the same of every joint.
-        gripper: opening to go to (0 closed .. 1 open); None: as it is.
+        joints_J: the same of every joint of the arm that is driven.
+        gripper: opening its gripper shall go to (0 closed .. 1 open); None: as it is.
+        next_arm: held to choose another arm, where there are several.
     """
 
     deadman: bool
@@ -30,6 +31,7 @@ class Controls:
     tip_6: Floats
     joints_J: Floats
     gripper: float | None = None
+    next_arm: bool = False
 
     @property
     def held(self) -> bool:
@@ -58,6 +60,7 @@ class Layout:
     tip_signs: tuple[float, ...]
     joint_axes: tuple[int, ...]
     dead_zone: float
+    next_arm: int = -1
 
 
 KEYBOARD_JOINTS = 16
@@ -71,6 +74,7 @@ KEYBOARD = Layout(
     tip_signs=(1.0,) * TIP_AXES,
     joint_axes=tuple(range(TIP_AXES, TIP_AXES + KEYBOARD_JOINTS)),
     dead_zone=0.0,
+    next_arm=4,
 )
 
 
@@ -79,7 +83,7 @@ class Joystick:
 
     Args:
         layout: of the topic.
-        joints: J.
+        joints: J, of the arm that has most.
         timeout_s: silence after which it counts as let go (steady clock).
     """
 
@@ -110,6 +114,7 @@ class Joystick:
             tip_6=signs * [self._axis(axis) for axis in layout.tip_axes],
             joints_J=np.array(joints),
             gripper=None if opened == closed else float(opened),
+            next_arm=self._button(layout.next_arm),
         )
 
     def _axis(self, number: int) -> float:

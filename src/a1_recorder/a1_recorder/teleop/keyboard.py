@@ -1,7 +1,8 @@
 """`drive`: the keyboard as a joystick, in the simulator. A tap is a nudge, a key held goes on.
 
 w/s x, a/d y, r/f z, j/l turn, i/k pitch, u/o roll; 1 to 9 choose a joint that +/- turn (steer
-joints); [ and ] close and open the gripper; t takes the arm over and gives it back; q leaves.
+joints); [ and ] close and open the gripper; n is the next arm, where there are several; t takes
+the arm over and gives it back; q leaves.
 """
 
 from __future__ import annotations
@@ -32,12 +33,13 @@ from a1_recorder.teleop.node import KEYS_TOPIC, MODES
 from a1_ros.guard import refuse_foreign_endpoints
 from a1_ros.qos import RELIABLE, STATUS
 
-KEYS = "wasd rf move  jl ik uo turn  1-9 +- joint  [ ] gripper  t take over/give back  q quit"
+KEYS = "wasd rf move  jl ik uo turn  1-9 +- joint  [] gripper  n arm  t take over/give back  q quit"
 # x, y, z and the turns about them.
 TIP_KEYS = {
     "w": (0, 1.0), "s": (0, -1.0), "a": (1, 1.0), "d": (1, -1.0), "r": (2, 1.0), "f": (2, -1.0),
     "u": (3, -1.0), "o": (3, 1.0), "i": (4, 1.0), "k": (4, -1.0), "j": (5, 1.0), "l": (5, -1.0),
 }  # fmt: skip
+NEXT_ARM = "n"
 NUDGE_S = 0.15
 PERIOD_S = 0.05
 SILENT = "no controller: is the simulator launched, in this ROS_DOMAIN_ID?"
@@ -57,24 +59,25 @@ class Keys:
             self.take_over = not self.take_over
         elif key.isdigit() and key != "0":
             self.joint = int(key) - 1
-        elif key in TIP_KEYS or key in "+-[]":
+        elif key in TIP_KEYS or key in "+-[]" or key == NEXT_ARM:
             self._until_s[key] = now_s + NUDGE_S
 
     def joy(self, now_s: float) -> tuple[list[float], list[int]]:
         """Axes and buttons in the layout KEYBOARD."""
-        down = [key for key, until_s in self._until_s.items() if now_s < until_s]
+        down = {key for key, until_s in self._until_s.items() if now_s < until_s}
         axes = [0.0] * (TIP_AXES + KEYBOARD_JOINTS)
-        buttons = [0] * 4
+        buttons = [0] * 5
         for key in down:
             if key in TIP_KEYS:
                 axis, value = TIP_KEYS[key]
                 axes[axis] += value
             elif key in "+-":
                 axes[TIP_AXES + self.joint] += 1.0 if key == "+" else -1.0
-        buttons[KEYBOARD.deadman] = int(bool(down))
+        buttons[KEYBOARD.deadman] = int(bool(down - {NEXT_ARM}))
         buttons[KEYBOARD.take_over] = int(self.take_over)
         buttons[KEYBOARD.open] = int("]" in down)
         buttons[KEYBOARD.close] = int("[" in down)
+        buttons[KEYBOARD.next_arm] = int(NEXT_ARM in down)
         return axes, buttons
 
 

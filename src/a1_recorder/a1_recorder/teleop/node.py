@@ -24,7 +24,8 @@ from a1_recorder.teleop.steering import (
     LeaderSteering,
     Steering,
     TipSteering,
-    load_arm,
+    load_arms,
+    parts_of,
 )
 from a1_recorder.teleop.target import Target
 from a1_ros.diagnostics import Status
@@ -66,12 +67,9 @@ class TeleopNode(A1LifecycleNode):
         if not values["robot"]:
             raise A1Error("teleop: parameter robot is empty; give the file of a robot spec")
         self._spec = load_spec(values["robot"])
-        self._settings = settings = fitted_settings(values, self._spec.joint_names)
-        if len(self._spec.grippers) != 1:
-            raise A1Error(
-                f"{self._spec.path}: has {len(self._spec.grippers)} grippers; teleop serves "
-                "robots with one"
-            )
+        self._settings = settings = fitted_settings(
+            values, self._spec.joint_names, len(self._spec.grippers)
+        )
         if settings.keyboard:
             refuse_foreign_endpoints(self, (), settle_s=0.0)
         self._steering = make_steering(self._spec, settings)
@@ -84,13 +82,15 @@ class TeleopNode(A1LifecycleNode):
             velocity_share=settings.velocity_share,
             acceleration_share=settings.acceleration_share,
         )
-        self._pilot = Pilot(spec, target, self._steering)
+        leading = isinstance(self._steering, LeaderSteering)
+        arms = () if leading else tuple(arm.name for arm in spec.arms)
+        self._pilot = Pilot(spec, target, self._steering, arms)
         self._state, self._joysticks, self._driver, self._leader = None, [], None, None
         if settings.joy_topic:
             self._add_joystick(settings.joy_topic, settings.layout)
         if settings.keyboard:
             self._add_joystick(KEYS_TOPIC, KEYBOARD)
-        if isinstance(self._steering, LeaderSteering):
+        if leading:
             self._listen_to_leader(settings)
         self._hear(ControllerState, "a1/controller_state", self._on_state, STATUS)
         self._hear(ChunkVerdict, "a1/chunk_verdict", self._on_verdict, RELIABLE)
@@ -110,7 +110,8 @@ class TeleopNode(A1LifecycleNode):
         self._listening.append(self.create_subscription(kind, topic, callback, qos))
 
     def _add_joystick(self, topic: str, layout: Any) -> None:
-        joystick = Joystick(layout, len(self._spec.joint_names), self._settings.joy_timeout)
+        joints = max(len(arm.joints) for arm in self._spec.arms)
+        joystick = Joystick(layout, joints, self._settings.joy_timeout)
         self._joysticks.append(joystick)
 
         def take(msg: Joy) -> None:
@@ -121,7 +122,7 @@ class TeleopNode(A1LifecycleNode):
     def _listen_to_leader(self, settings: Settings) -> None:
         leader = self._leader = Leader(
             settings.leader_joints,
-            gripper=settings.leader_gripper,
+            grippers=settings.leader_gripper,
             closed=settings.leader_gripper_closed,
             open=settings.leader_gripper_open,
             timeout_s=settings.leader_timeout,
@@ -130,7 +131,8 @@ class TeleopNode(A1LifecycleNode):
         def take(msg: JointState) -> None:
             leader.take(msg.name, msg.position, steady_now_ns())
 
-        self._hear(JointState, settings.leader_topic, take, SENSOR)
+        for topic in settings.leader_topic.split():
+            self._hear(JointState, topic, take, SENSOR)
 
     def _on_state(self, msg: ControllerState) -> None:
         self._state = (steady_now_ns(), msg)
@@ -144,7 +146,7 @@ class TeleopNode(A1LifecycleNode):
         pilot, now_ns = self._pilot, steady_now_ns()
         assert pilot is not None
         if self._leader is not None and isinstance(self._steering, LeaderSteering):
-            self._steering.hear(self._leader.joints(now_ns), self._leader.opening(now_ns))
+            self._steering.hear(self._leader.joints(now_ns), self._leader.openings(now_ns))
         step = pilot.tick(node_now_ns(self), self._controls(now_ns), self._heard())
         if step.chunk is not None:
             self._chunks.publish(chunk_to_msg(step.chunk))
@@ -202,7 +204,7 @@ class TeleopNode(A1LifecycleNode):
 def make_steering(spec: RobotSpec, settings: Settings) -> Steering:
     """What the parameters ask for; A1Error names the one that cannot be served."""
     if settings.steer == "joints":
-        return JointSteering(spec.operating_limits, settings.joint_share)
+        return JointSteering(parts_of(spec), spec.operating_limits, settings.joint_share)
     if settings.steer == "leader":
         return LeaderSteering(
             spec.joint_names,
@@ -212,8 +214,9 @@ def make_steering(spec: RobotSpec, settings: Settings) -> Steering:
             max_apart=settings.leader_max_apart,
         )
     return TipSteering(
-        load_arm(settings.inverse_kinematics),
-        spec.operating_limits.workspace,
+        parts_of(spec),
+        load_arms(settings.inverse_kinematics, spec),
+        [spec.operating_limits.workspaces[arm.name] for arm in spec.arms],
         speed_m_s=settings.tip_speed,
         turn_rad_s=settings.tip_turn,
     )

@@ -6,13 +6,14 @@ Pure: the node gives the time, the controls and what the controller says, and se
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
 import numpy as np
 from numpy.typing import NDArray
 
-from a1_core.chunk import ActionChunk, ActionSpace, DeltaBase, RotationKind, Source
+from a1_core.chunk import ActionChunk, Source, joint_chunk
 from a1_core.errors import A1Error
 from a1_core.spec import RobotSpec
 from a1_core.verdict import Verdict, VerdictCode
@@ -46,7 +47,7 @@ class Heard:
     Attributes:
         armed, tracking: of its mode, whose name is `mode`.
         session_id, source: who has the arm; empty where nobody does.
-        position_D, velocity_D: commanded (rad; gripper 0..1), at `stamp_ns`.
+        position_D, velocity_D: commanded (rad; grippers 0..1), at `stamp_ns`.
     """
 
     stamp_ns: int
@@ -82,7 +83,11 @@ class Pilot:
     source TAKEOVER; letting go stops at rest, after which a take-over is given back. Where the
     joystick falls silent the arm stops too, but nothing is given back: nobody let go on purpose.
 
+    Args:
+        arms: names of those to choose from, one of which is driven; empty: all at once.
+
     Attributes:
+        arm: number of the one that is driven; another is chosen while nothing is held.
         message: for the person: what happens, or why nothing does.
     """
 
@@ -91,13 +96,17 @@ class Pilot:
         spec: RobotSpec,
         target: Target,
         steering: Steering,
+        arms: Sequence[str] = (),
     ) -> None:
         self._spec = spec
+        self._arms = arms
+        self._joints = spec.operating_limits.joints
+        self.arm, self._choosing = 0, True
         self._target = target
         self._steering = steering
         self._lead_J = LEAD_S * spec.operating_limits.velocity + LEAD_RAD
         self._session, self._seq, self._judged = "", 0, 0
-        self._opening = 1.0
+        self._openings_G = np.ones(len(spec.grippers))
         self._down: set[str] | None = None
         self._fresh: set[str] = set()
         self._gives_back = False
@@ -117,6 +126,7 @@ class Pilot:
         dt_s = min(max(now_ns - self._last_ns, 0) * 1e-9, LONGEST_STEP_S)
         self._last_ns = now_ns
         self._note_presses(controls)
+        self._choose_arm(controls)
         if self.phase is Phase.IDLE:
             if controls is None or not self._fresh:
                 return NOTHING
@@ -158,6 +168,14 @@ class Pilot:
         if self.message in (UNHEARD, HELD_DOWN, WAITING):
             self.message = UNHEARD if down is None else HELD_DOWN if down else WAITING
 
+    def _choose_arm(self, controls: Controls | None) -> None:
+        """A press of the button, not its being held, chooses the next one."""
+        pressed = controls is None or controls.next_arm
+        if pressed and not self._choosing and self.phase is Phase.IDLE and len(self._arms) > 1:
+            self.arm = (self.arm + 1) % len(self._arms)
+            self.message = f"{self._arms[self.arm]} arm is chosen"
+        self._choosing = pressed
+
     def _begin(self, now_ns: int, controls: Controls, heard: Heard | None) -> None:
         """Take the arm up where it is commanded to be."""
         if heard is None or not heard.armed:
@@ -171,13 +189,13 @@ class Pilot:
         if not self._steer():
             return
         self._session, self._seq, self._judged = str(uuid.uuid4()), 0, 0
-        self._opening = float(heard.position_D[-1])
+        self._openings_G = heard.position_D[self._joints :].copy()
         self._gives_back = self.source is Source.TAKEOVER
 
     def _steer(self) -> bool:
         """Drive from where the target is; False where the steering cannot, and says why."""
         try:
-            self._steering.start(self._target.stopping_place)
+            self._steering.start(self._target.stopping_place, self.arm)
         except A1Error as error:
             self.message = str(error)
             return False
@@ -187,11 +205,12 @@ class Pilot:
 
     @property
     def _driving(self) -> str:
-        return f"driving as {self.source.name}"
+        which = f" {self._arms[self.arm]} arm" if len(self._arms) > 1 else ""
+        return f"driving{which} as {self.source.name}"
 
     def _take_up(self, heard: Heard, now_ns: int) -> None:
         age_s = min(max(now_ns - heard.stamp_ns, 0) * 1e-9, LONGEST_STEP_S)
-        q_J, qd_J = heard.position_D[:-1], heard.velocity_D[:-1]
+        q_J, qd_J = heard.position_D[: self._joints], heard.velocity_D[: self._joints]
         self._target.start(q_J + age_s * qd_J, qd_J)
 
     def _hold_or_let_go(self, controls: Controls | None) -> None:
@@ -220,18 +239,17 @@ class Pilot:
     def _drive(self, dt_s: float, controls: Controls, heard: Heard) -> Step:
         target = self._target
         wish = self._steering.wish(target.q_J, controls, dt_s) if dt_s > 0.0 else self._still
-        if (np.abs(target.q_J - heard.position_D[:-1]) > self._lead_J).any():
+        if (np.abs(target.q_J - heard.position_D[: self._joints]) > self._lead_J).any():
             wish = self._still
         target.advance(wish, dt_s)
-        opening = self._steering.gripper(controls)
-        self._opening = self._opening if opening is None else opening
+        self._openings_G = self._steering.openings(controls, self._openings_G)
         return Step(chunk=self._chunk(wish, heard))
 
     def _stop(self, dt_s: float, heard: Heard) -> Step:
         """Chunks until the arm is as good as at rest, then wait until it is."""
         self._target.advance(self._still, dt_s)
-        away_J = np.abs(self._target.q_J - heard.position_D[:-1])
-        slow = (np.abs(heard.velocity_D[:-1]) < SLOW_RAD_S).all()
+        away_J = np.abs(self._target.q_J - heard.position_D[: self._joints])
+        slow = (np.abs(heard.velocity_D[: self._joints]) < SLOW_RAD_S).all()
         ours = heard.tracking and heard.session_id == self._session
         if ours and not (slow and (away_J < NEAR_RAD).all()):
             return Step(chunk=self._chunk(self._still, heard))
@@ -250,31 +268,18 @@ class Pilot:
         self.message = message
 
     def _chunk(self, wish: Wish, heard: Heard) -> ActionChunk:
-        spec = self._spec
-        rows_HJ = self._target.rows(wish, heard.position_D[:-1], heard.velocity_D[:-1])
-        opening_H1 = np.full((len(rows_HJ), 1), self._opening)
+        q_J, qd_J = heard.position_D[: self._joints], heard.velocity_D[: self._joints]
+        rows_HJ = self._target.rows(wish, q_J, qd_J)
+        openings_HG = np.tile(self._openings_G, (len(rows_HJ), 1))
         self._seq += 1
-        return ActionChunk(
+        return joint_chunk(
+            self._spec,
             stamp_ns=heard.stamp_ns,
             session_id=self._session,
             seq=self._seq,
             source=self.source,
-            robot=spec.robot,
-            spec_digest=spec.digest,
-            action_space=ActionSpace.JOINT_POSITION,
-            delta_base=DeltaBase.OBSERVED,
-            rotation=RotationKind.QUATERNION_XYZW,
-            tip_frame="",
-            base_frame=spec.base_frame,
+            actions_HD=np.concatenate([rows_HJ, openings_HG], axis=1),
             period_ns=round(ROW_S * 1e9),
-            valid_for_ns=spec.policy.valid_for_ns,
-            committed_rows=0,
-            end_of_substep=0.0,
-            exit_layer=0,
-            checkpoint_digest="",
-            thresholds_digest="",
-            names=spec.action_names,
-            actions_HD=np.concatenate([rows_HJ, opening_H1], axis=1).astype(np.float32),
         )
 
 

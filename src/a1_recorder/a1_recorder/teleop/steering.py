@@ -1,7 +1,12 @@
-"""What the controls mean for the joints: the tip's velocity, the joints' own, or a leader arm."""
+"""What the controls mean for the joints: the tip's velocity, the joints' own, or a leader arm.
+
+Of a robot with several arms sticks drive one at a time, a leader all of them.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from importlib import import_module
 from typing import Protocol
 
@@ -10,7 +15,8 @@ from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from a1_core.errors import A1Error
-from a1_core.spec import OperatingLimits, Workspace
+from a1_core.spec import OperatingLimits, RobotSpec, Workspace
+from a1_recorder.teleop.chain_arm import ChainArm
 from a1_recorder.teleop.controls import Controls
 from a1_recorder.teleop.target import Wish
 
@@ -29,24 +35,49 @@ WALL_M = 0.01
 REACH_M = 4e-3
 
 
+@dataclass(frozen=True, kw_only=True)
+class ArmPart:
+    """What of a robot is one arm: its columns of joints, and which gripper; None: it has none."""
+
+    name: str
+    joints: slice
+    gripper: int | None
+
+
+def parts_of(spec: RobotSpec) -> tuple[ArmPart, ...]:
+    """The arms of a robot; A1Error where nobody can tell whose the grippers are."""
+    grippers, arms = len(spec.grippers), len(spec.arms)
+    if grippers not in (0, arms):
+        raise A1Error(
+            f"{spec.path}: has {arms} arms and {grippers} grippers; to drive it each arm needs one "
+            "gripper, or none has any"
+        )
+    parts, first = [], 0
+    for number, arm in enumerate(spec.arms):
+        columns = slice(first, first + len(arm.joints))
+        parts.append(ArmPart(name=arm.name, joints=columns, gripper=number if grippers else None))
+        first = columns.stop
+    return tuple(parts)
+
+
 class Steering(Protocol):
     """One way to drive."""
 
-    def start(self, q_J: Floats) -> None:
-        """Begin at these joints (rad); A1Error says why it cannot."""
+    def start(self, q_J: Floats, arm: int) -> None:
+        """Begin at these joints (rad) with one of the arms; A1Error says why it cannot."""
 
     def wish(self, q_J: Floats, controls: Controls, dt_s: float) -> Wish:
         """What shall happen in the next `dt_s`, the target being at `q_J`."""
 
-    def gripper(self, controls: Controls) -> float | None:
-        """Opening to go to (0 closed .. 1 open); None: as it is."""
+    def openings(self, controls: Controls, now_G: Floats) -> Floats:
+        """Where the grippers shall go (0 closed .. 1 open), who were asked to be at `now_G`."""
 
     def lost(self) -> str:
         """What it needs and no longer hears; empty where all is well."""
 
 
 class ArmModel(Protocol):
-    """Kinematics of the arm in its base frame (m, rad); a1_world's ArmKinematics is one."""
+    """Kinematics of an arm in its base frame (m, rad)."""
 
     def tip_pose(self, q: Floats) -> tuple[Floats, Floats]:
         """Position [3] and rotation matrix [3, 3] of the tip."""
@@ -55,6 +86,38 @@ class ArmModel(Protocol):
         self, q: Floats, position: Floats, rotation: Floats, posture_gain: float
     ) -> tuple[Floats, float]:
         """Joints a step nearer to a tip pose, and the error before it."""
+
+
+def load_arms(name: str, spec: RobotSpec) -> list[ArmModel]:
+    """Kinematics of every arm: what `module:function` makes, or, of the empty name, the spec's.
+
+    A1Error when the name leads nowhere, when it is given for a robot of several arms, or when the
+    spec has a GAP in place of kinematics.
+    """
+    if name and len(spec.arms) == 1:
+        return [load_arm(name)]
+    if name:
+        raise A1Error(
+            f"parameter inverse_kinematics '{name}' makes one arm, {spec.path} has "
+            f"{len(spec.arms)}; leave it empty, for the kinematics of the spec"
+        )
+    return [_chain_arm(spec, number) for number in range(len(spec.arms))]
+
+
+def _chain_arm(spec: RobotSpec, number: int) -> ChainArm:
+    arm, part = spec.arms[number], parts_of(spec)[number]
+    if arm.chain is None:
+        raise A1Error(
+            f"{spec.path}: kinematics of {arm.name} is a GAP; fill it in, set inverse_kinematics, "
+            "or steer joints or a leader"
+        )
+    limits = spec.operating_limits
+    return ChainArm(
+        arm.chain,
+        lower_J=limits.position_lower[part.joints],
+        upper_J=limits.position_upper[part.joints],
+        posture_J=spec.home[part.joints],
+    )
 
 
 def load_arm(name: str) -> ArmModel:
@@ -70,53 +133,75 @@ def load_arm(name: str) -> ArmModel:
 
 
 class JointSteering:
-    """Every axis turns a joint.
+    """Every axis turns a joint of one arm.
 
     Args:
+        parts: of the robot.
         share: of the velocity limits that a full deflection is.
     """
 
-    def __init__(self, limits: OperatingLimits, share: float) -> None:
+    def __init__(self, parts: Sequence[ArmPart], limits: OperatingLimits, share: float) -> None:
+        self._parts = parts
+        self._part = parts[0]
         self._speed_J = share * limits.velocity
 
-    def start(self, q_J: Floats) -> None:
-        """Nothing to remember."""
+    def start(self, q_J: Floats, arm: int) -> None:
+        self._part = self._parts[arm]
 
     def wish(self, q_J: Floats, controls: Controls, dt_s: float) -> Wish:
-        return Wish(feed_J=self._speed_J * controls.joints_J)
+        joints = self._part.joints
+        feed_J = np.zeros_like(q_J)
+        feed_J[joints] = controls.joints_J[: joints.stop - joints.start]
+        return Wish(feed_J=self._speed_J * feed_J)
 
-    def gripper(self, controls: Controls) -> float | None:
-        return controls.gripper
+    def openings(self, controls: Controls, now_G: Floats) -> Floats:
+        return _asked(self._part, controls, now_G)
 
     def lost(self) -> str:
         return ""
 
 
+def _asked(part: ArmPart, controls: Controls, now_G: Floats) -> Floats:
+    """The openings with that of one arm as its buttons say."""
+    openings_G = now_G.copy()
+    if controls.gripper is not None and part.gripper is not None:
+        openings_G[part.gripper] = controls.gripper
+    return openings_G
+
+
 class TipSteering:
-    """The axes move and turn the tip along and about the base frame's axes.
+    """The axes move and turn one arm's tip along and about the axes of its base frame.
 
     The pose asked for is kept from tick to tick, so that what the joints' limits took away is made
     up for; it never runs far ahead, nor out of the workspace. At the edge of its reach the arm
     stops.
 
     Args:
-        workspace: box of the tip (m, base frame).
+        parts: of the robot.
+        arms: kinematics of each. workspaces: boxes of their tips (m, base frame of the arm).
         speed_m_s, turn_rad_s: of a full deflection.
     """
 
     def __init__(
-        self, arm: ArmModel, workspace: Workspace, *, speed_m_s: float, turn_rad_s: float
+        self,
+        parts: Sequence[ArmPart],
+        arms: Sequence[ArmModel],
+        workspaces: Sequence[Workspace],
+        *,
+        speed_m_s: float,
+        turn_rad_s: float,
     ) -> None:
-        self._arm = arm
-        self._lower = workspace.lower + WALL_M
-        self._upper = workspace.upper - WALL_M
+        self._parts, self._arms, self._workspaces = parts, arms, workspaces
         self._scale_6 = np.repeat([speed_m_s, turn_rad_s], 3)
         self._twist_6 = np.zeros(6)
         self._goal_J: Floats | None = None
 
-    def start(self, q_J: Floats) -> None:
+    def start(self, q_J: Floats, arm: int) -> None:
         """The pose of these joints is the one to go on from."""
-        self._position, matrix = self._arm.tip_pose(q_J)
+        self._part, self._arm = self._parts[arm], self._arms[arm]
+        workspace = self._workspaces[arm]
+        self._lower, self._upper = workspace.lower + WALL_M, workspace.upper - WALL_M
+        self._position, matrix = self._arm.tip_pose(q_J[self._part.joints])
         self._rotation = Rotation.from_matrix(matrix)
         self._goal_J = np.array(q_J)
         self._twist_6 = np.zeros(6)
@@ -129,11 +214,12 @@ class TipSteering:
         if not self._twist_6.any():
             return Wish(feed_J=np.zeros_like(q_J), goal_J=self._goal_J)
         before_J, pose = self._goal_J, (self._position, self._rotation)
-        self._move(self._twist_6 * dt_s, q_J)
-        goal_J = before_J
+        joints = self._part.joints
+        self._move(self._twist_6 * dt_s, q_J[joints])
+        goal_J = before_J.copy()
         for _ in range(SOLVING_STEPS):
-            goal_J, missed_m = self._arm.step_towards(
-                goal_J, self._position, self._rotation.as_matrix(), POSTURE_GAIN
+            goal_J[joints], missed_m = self._arm.step_towards(
+                goal_J[joints], self._position, self._rotation.as_matrix(), POSTURE_GAIN
             )
         if missed_m > REACH_M:
             self._position, self._rotation = pose
@@ -142,14 +228,14 @@ class TipSteering:
         self._goal_J = goal_J
         return Wish(feed_J=(goal_J - before_J) / dt_s, goal_J=goal_J)
 
-    def gripper(self, controls: Controls) -> float | None:
-        return controls.gripper
+    def openings(self, controls: Controls, now_G: Floats) -> Floats:
+        return _asked(self._part, controls, now_G)
 
     def lost(self) -> str:
         return ""
 
-    def _move(self, change_6: Floats, q_J: Floats) -> None:
-        here, matrix = self._arm.tip_pose(q_J)
+    def _move(self, change_6: Floats, q: Floats) -> None:
+        here, matrix = self._arm.tip_pose(q)
         frame = Rotation.from_matrix(matrix)
         lower, upper = np.minimum(self._lower, here), np.maximum(self._upper, here)
         asked = np.clip(self._position + change_6[:3], lower, upper)
@@ -163,7 +249,7 @@ def _at_most(vector: Floats, length: float) -> Floats:
 
 
 class LeaderSteering:
-    """The arm mirrors a leader arm's joints.
+    """The arms mirror the joints of a leader arm, or of one each.
 
     Args:
         signs_J, offsets_J: the leader's joints times `signs`, plus `offsets` (rad), are the arm's.
@@ -186,14 +272,14 @@ class LeaderSteering:
         self._relative, self._max_apart = relative, max_apart
         self._shift_J = np.zeros_like(signs_J)
         self._leader_J: Floats | None = None
-        self._opening: float | None = None
+        self._openings_G: Floats | None = None
 
-    def hear(self, leader_J: Floats | None, opening: float | None) -> None:
-        """The leader's joints now (rad) and its opening (0..1); None where it is silent."""
+    def hear(self, leader_J: Floats | None, openings_G: Floats | None) -> None:
+        """The leader's joints now (rad) and its openings (0..1); None where it is silent."""
         self._leader_J = None if leader_J is None else self._signs_J * leader_J + self._offsets_J
-        self._opening = opening
+        self._openings_G = openings_G
 
-    def start(self, q_J: Floats) -> None:
+    def start(self, q_J: Floats, arm: int) -> None:
         """Agree with the leader, or remember how far apart they are."""
         if self._leader_J is None:
             raise A1Error("the leader arm is silent; start its driver, or mend leader.topic")
@@ -211,8 +297,10 @@ class LeaderSteering:
         still_J = np.zeros_like(q_J)
         return Wish(feed_J=still_J, goal_J=self._leader_J + self._shift_J)
 
-    def gripper(self, controls: Controls) -> float | None:
-        return self._opening if self._opening is not None else controls.gripper
+    def openings(self, controls: Controls, now_G: Floats) -> Floats:
+        if self._openings_G is not None:
+            return self._openings_G
+        return now_G if controls.gripper is None else np.full_like(now_G, controls.gripper)
 
     def lost(self) -> str:
         return "the leader arm is silent" if self._leader_J is None else ""

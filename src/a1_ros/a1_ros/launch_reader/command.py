@@ -22,7 +22,8 @@ class Command:
 
 def command_for(node: NodeRun, *, index: int, folder: Path) -> Command:
     """The process of `node`; parameters given by value are written to a file in `folder`."""
-    argv = [str(find_executable(node)), *node.arguments, "--ros-args"]
+    program = find_executable(node.package, node.executable, where=node.place)
+    argv = [str(program), *node.arguments, "--ros-args"]
     if node.name:
         argv += ["-r", f"__node:={node.name}"]
     if node.namespace:
@@ -47,14 +48,17 @@ def command_for(node: NodeRun, *, index: int, folder: Path) -> Command:
     )
 
 
-def find_executable(node: NodeRun) -> Path:
-    """Where `ros2 run` would find it: lib/PACKAGE/EXECUTABLE of the first prefix that has it."""
+def find_executable(package: str, name: str, *, where: str) -> Path:
+    """Where `ros2 run` would find it: lib/PACKAGE/NAME of the first prefix that has it.
+
+    `where` opens the LaunchError when none has.
+    """
     prefixes = [p for p in os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep) if p]
     for prefix in prefixes:
-        path = Path(prefix) / "lib" / node.package / node.executable
+        path = Path(prefix) / "lib" / package / name
         if path.is_file() and os.access(path, os.X_OK):
             return path
     raise LaunchError(
-        f"{node.place}: package '{node.package}' has no executable '{node.executable}' in "
+        f"{where}: package '{package}' has no executable '{name}' in "
         f"AMENT_PREFIX_PATH ({os.pathsep.join(prefixes)}); is it built and sourced?"
     )

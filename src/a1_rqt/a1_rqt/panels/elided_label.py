@@ -1,6 +1,7 @@
 """A label whose text never leaves its box: the end is cut with an ellipsis, the tooltip has all."""
 
 from a1_rqt.qt import QtCore, QtGui, QtWidgets
+from a1_rqt.theme import Theme
 
 
 class ElidedLabel(QtWidgets.QWidget):
@@ -11,6 +12,7 @@ class ElidedLabel(QtWidgets.QWidget):
         self._lines = lines
         self._text = ""
         self._quiet = quiet
+        self._ink: QtGui.QColor | None = None
         self.setSizePolicy(QtWidgets.QSizePolicy.Policy.Ignored, QtWidgets.QSizePolicy.Policy.Fixed)
 
     def text(self) -> str:
@@ -23,6 +25,11 @@ class ElidedLabel(QtWidgets.QWidget):
             self._text = text
             self.setToolTip(text)
             self.update()
+
+    def apply(self, theme: Theme) -> None:
+        """Take on the colours of a theme, below a style sheet too, where Qt 5 hands none down."""
+        self._ink = QtGui.QColor(theme.quiet if self._quiet else theme.text)
+        self.update()
 
     def sizeHint(self) -> QtCore.QSize:  # noqa: N802  Qt's name
         """Room for all lines."""
@@ -52,10 +59,7 @@ class ElidedLabel(QtWidgets.QWidget):
     def paintEvent(self, event: QtGui.QPaintEvent) -> None:  # noqa: N802  Qt's name
         """Paint the lines."""
         painter = QtGui.QPainter(self)
-        role = QtGui.QPalette.ColorRole
-        painter.setPen(
-            self.palette().color(role.PlaceholderText if self._quiet else role.WindowText)
-        )
+        painter.setPen(self._ink or self.palette().color(QtGui.QPalette.ColorRole.WindowText))
         spacing, ascent = self.fontMetrics().lineSpacing(), self.fontMetrics().ascent()
         for number, line in enumerate(self.shown()):
             painter.drawText(0, ascent + number * spacing, line)

@@ -18,7 +18,7 @@ class LatencyPanel(Panel):
 
     def __init__(self) -> None:
         super().__init__("Latency")
-        self._plot = make_plot("time, newest at 0 [s]", "mean [ms]")
+        self._plot = make_plot("time [s]", "mean [ms]")
         self._plot.setXRange(-WINDOW_S, 0.0)
         self._stacks = {}
         for stage in STAGES:

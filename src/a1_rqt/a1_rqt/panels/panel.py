@@ -35,6 +35,8 @@ class Panel(QtWidgets.QFrame):
     def apply(self, theme: Theme) -> None:
         """Take on the colours of a theme."""
         self.setPalette(palette_of(theme))
+        for label in self.findChildren(ElidedLabel):
+            label.apply(theme)
         self.setStyleSheet(
             f"QFrame#panel {{ background: {theme.panel}; border: 1px solid {theme.border};"
             " border-radius: 4px; }"

@@ -2,10 +2,17 @@
 
 export const STAGES = ["age", "preprocess", "vision", "backbone", "head", "publish", "judge"];
 export const WINDOW_S = 60;
-const RECENT = 40;
+export const RECENT = 40;
+const SPREAD = 0.8;
+// Shape, colour and name of every reason to leave; the window of a1_rqt and the report have the same.
 const REASONS = {
-  CONVERGED: "--backbone", LAST_EXIT: "--bad", DEADLINE: "--preprocess", FIXED: "--age", FULL: "--age",
+  CONVERGED: ["●", "--green", "converged"], LAST_EXIT: ["■", "--orange", "last exit"],
+  DEADLINE: ["▼", "--bad", "deadline"], FIXED: ["◆", "--purple", "fixed"], FULL: ["★", "--sky", "full"],
 };
+const WITHIN = ["●", "--green", "within threshold"], BEYOND = ["✖", "--orange", "beyond"];
+const NEWEST = ["◯", "--ink", "newest"], THRESHOLD = ["▬", "--ink", "threshold"];
+export const EXIT_LEGEND = Object.values(REASONS);
+export const DISCREPANCY_LEGEND = [WITHIN, BEYOND, THRESHOLD, NEWEST];
 
 export const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
@@ -40,6 +47,36 @@ const axis = (label, more = {}) => ({
   grid: { stroke: colour("--line"), width: 1 }, ticks: { stroke: colour("--line"), width: 1 }, ...more,
 });
 const timeAxis = () => axis("time before now [s]", { size: 30, values: (_, at) => at.map((t) => `${-t}`) });
+
+// Corners of shapes about (0, 0), in radii.
+const CORNERS = {
+  "■": [[-0.9, -0.9], [0.9, -0.9], [0.9, 0.9], [-0.9, 0.9]],
+  "▼": [[-1.1, -0.9], [1.1, -0.9], [0, 1.1]],
+  "◆": [[0, -1.3], [1.1, 0], [0, 1.3], [-1.1, 0]],
+  "★": Array.from({ length: 10 }, (_, k) => {
+    const radius = k % 2 ? 0.55 : 1.4, angle = (k * Math.PI) / 5;
+    return [radius * Math.sin(angle), -radius * Math.cos(angle)];
+  }),
+};
+
+// One mark on a chart, `size` CSS pixels wide; what lies outside of the axes is not drawn.
+function mark(plot, [shape, name], x, y, size) {
+  const { ctx, bbox } = plot, radius = (size / 2) * devicePixelRatio;
+  const left = plot.valToPos(x, "x", true), top = plot.valToPos(y, "y", true);
+  if (left < bbox.left - 1 || left > bbox.left + bbox.width + 1) return;
+  ctx.save();
+  ctx.translate(left, top);
+  ctx.fillStyle = ctx.strokeStyle = colour(name);
+  ctx.lineWidth = 1.6 * devicePixelRatio;
+  ctx.beginPath();
+  if (shape === "●" || shape === "◯") ctx.arc(0, 0, radius, 0, 2 * Math.PI);
+  else if (shape === "✖") [[-1, -1], [1, 1], [-1, 1], [1, -1]].forEach(([a, b], k) => (k % 2 ? ctx.lineTo(a * radius, b * radius) : ctx.moveTo(a * radius, b * radius)));
+  else CORNERS[shape].forEach(([a, b]) => ctx.lineTo(a * radius, b * radius));
+  if (shape === "◯" || shape === "✖") ctx.stroke();
+  else ctx.fill();
+  ctx.restore();
+}
+
 const plain = { cursor: { show: false }, legend: { show: false }, padding: [8, 12, 0, 0] };
 const recent = (ticks, now) => ticks.filter((tick) => tick.t > now - WINDOW_S - 5);
 const window_ = () => ({ time: false, range: [-WINDOW_S, 0] });
@@ -50,24 +87,17 @@ export class ExitChart extends Chart {
     const shown = recent(ticks, now);
     if (!shown.length) return this.show(null);
     this.layers = shown.at(-1).num_layers;
-    const reasons = Object.keys(REASONS);
-    const data = [
-      shown.map((tick) => tick.t - now),
-      shown.map((tick) => tick.exit_layer),
-      ...reasons.map((reason) => shown.map((tick) => (tick.reason === reason ? tick.exit_layer : null))),
-    ];
+    this.ticks = shown.map((tick) => ({ ...tick, ago: tick.t - now }));
+    const data = [this.ticks.map((tick) => tick.ago), this.ticks.map((tick) => tick.exit_layer)];
     this.show(data, () => ({
       ...plain,
       scales: { x: window_(), y: { range: () => [0.5, this.layers + 0.5] } },
-      axes: [timeAxis(), axis("exit layer", { size: 34, splits: () => whole(this.layers) })],
+      axes: [timeAxis(), axis("exit layer [1]", { size: 34, splits: () => whole(this.layers) })],
       series: [
         {},
         { stroke: colour("--soft"), width: 1, paths: uPlot.paths.stepped({ align: 1 }), points: { show: false } },
-        ...reasons.map((reason) => ({
-          paths: () => null, stroke: colour(REASONS[reason]),
-          points: { show: true, size: 6, fill: colour(REASONS[reason]), width: 0 },
-        })),
       ],
+      hooks: { draw: [(plot) => this.ticks.forEach((tick) => mark(plot, REASONS[tick.reason] ?? REASONS.FIXED, tick.ago, tick.exit_layer, 6))] },
     }));
   }
 }
@@ -84,53 +114,49 @@ export class DiscrepancyChart extends Chart {
     this.last = [ticks, thresholds];
     const layers = thresholds?.exits ?? [];
     const points = [];
-    ticks.slice(-RECENT).forEach((tick, age, all) => tick.exits.forEach((exit, k) => {
-      const value = tick.discrepancies[k];
-      if (value > 0 && layers[exit]) points.push([layers[exit], value, age === all.length - 1, tick.exit_layer === layers[exit]]);
+    ticks.slice(-RECENT).reverse().forEach((tick, age) => tick.exits.forEach((exit, k) => {
+      const value = tick.discrepancies[k], limit = tick.thresholds[k] ?? Infinity;
+      // From left to right as they came.
+      const x = layers[exit] + SPREAD * (0.5 - age / (RECENT - 1));
+      if (value > 0 && layers[exit]) points.push({ x, value, sign: value <= limit ? WITHIN : BEYOND, newest: age === 0 });
     }));
     if (!points.length) return this.show(null);
-    points.sort((a, b) => a[0] - b[0]);
+    points.sort((a, b) => a.x - b.x);
+    this.points = points;
     this.layers = layers;
-    this.metric = thresholds.metric;
     this.thresholds = thresholds.values;
     const limits = thresholds.values.filter((value) => value > 0);
-    const values = [...points.map((point) => point[1]), ...limits];
+    const values = [...points.map((point) => point.value), ...limits];
     this.range = [Math.min(...values) / 1.6, Math.max(...values) * 1.6];
-    const of = (wanted) => points.map((point) => (wanted(point) ? point[1] : null));
-    const data = [
-      points.map((point) => point[0]),
-      of((point) => !point[2] && !point[3]), of((point) => !point[2] && point[3]), of((point) => point[2]),
-    ];
-    const dots = (name, size, fill) => ({
-      paths: () => null, stroke: colour(name),
-      points: { show: true, size, width: 1.4, stroke: colour(name), fill: fill ? colour(name) : "transparent" },
-    });
+    const data = [points.map((point) => point.x), points.map((point) => point.value)];
     this.show(data, () => ({
       ...plain,
-      scales: { x: { time: false, range: () => [0.5, Math.max(...this.layers) + 0.5] }, y: { distr: 3, range: () => this.range } },
+      scales: { x: { time: false, range: () => [Math.min(...this.layers) - 0.6, Math.max(...this.layers) + 0.6] }, y: { distr: 3, range: () => this.range } },
       axes: [
-        axis("exit layer", { size: 30, splits: () => this.layers }),
-        axis(`discrepancy (${this.metric})`, { size: 52, splits: () => decades(...this.range), values: (_, at) => at.map((v) => (v === null ? "" : shown(v))) }),
+        axis("exit layer [1]", { size: 30, splits: () => this.layers }),
+        axis(`${thresholds.metric} discrepancy [1]`, { size: 52, splits: () => decades(...this.range), values: (_, at) => at.map((v) => (v === null ? "" : shown(v))) }),
       ],
-      series: [{}, dots("--age", 5, false), dots("--backbone", 6, true), dots("--head", 9, true)],
-      hooks: { draw: [(plot) => this.drawThresholds(plot)] },
+      series: [{}, { paths: () => null, points: { show: false } }],
+      hooks: { draw: [(plot) => this.drawPoints(plot)] },
     }));
   }
 
-  drawThresholds(plot) {
+  drawPoints(plot) {
     const { ctx } = plot;
     ctx.save();
-    ctx.strokeStyle = colour("--bad");
+    ctx.strokeStyle = colour(THRESHOLD[1]);
     ctx.lineWidth = 3 * devicePixelRatio;
     this.layers.forEach((layer, k) => {
       if (!(this.thresholds[k] > 0)) return;
       const y = plot.valToPos(this.thresholds[k], "y", true);
       ctx.beginPath();
-      ctx.moveTo(plot.valToPos(layer - 0.38, "x", true), y);
-      ctx.lineTo(plot.valToPos(layer + 0.38, "x", true), y);
+      ctx.moveTo(plot.valToPos(layer - SPREAD / 2, "x", true), y);
+      ctx.lineTo(plot.valToPos(layer + SPREAD / 2, "x", true), y);
       ctx.stroke();
     });
     ctx.restore();
+    for (const point of this.points) mark(plot, point.sign, point.x, point.value, 6);
+    for (const point of this.points) if (point.newest) mark(plot, NEWEST, point.x, point.value, 13);
   }
 }
 

@@ -1,6 +1,6 @@
 // Fills the page from the node's news. It asks nobody but the node that served it.
 
-import { DiscrepancyChart, ExitChart, LatencyChart, STAGES, WINDOW_S } from "./charts.js";
+import { DISCREPANCY_LEGEND, DiscrepancyChart, EXIT_LEGEND, ExitChart, LatencyChart, RECENT, STAGES, WINDOW_S } from "./charts.js";
 
 const at = (id) => document.getElementById(id);
 const made = (tag, fields = {}, ...children) => {
@@ -27,6 +27,13 @@ const charts = {
   discrepancy: new DiscrepancyChart(at("discrepancy-chart"), "no exit was compared with a threshold: mode full or fixed, or no chunk yet"),
   latency: new LatencyChart(at("latency-chart"), `no chunk in the last ${WINDOW_S} s`),
 };
+for (const [id, entries] of [["exit-legend", EXIT_LEGEND], ["discrepancy-legend", DISCREPANCY_LEGEND]]) {
+  at(id).replaceChildren(...entries.map(([sign, name, text]) => {
+    const shown = made("span", { textContent: sign });
+    shown.style.color = `var(${name})`;
+    return made("span", {}, shown, ` ${text}`);
+  }));
+}
 let token = "";
 
 function take(news) {
@@ -40,6 +47,7 @@ function take(news) {
   const newest = list.at(-1);
   at("exit-note").textContent = newest ? `${newest.exit_layer} of ${newest.num_layers}, ${newest.reason.toLowerCase().replace("_", " ")}` : "";
   at("latency-note").textContent = newest ? `${number(newest.total_ms)} ms in the network` : "";
+  at("discrepancy-note").textContent = list.length ? `last ${Math.min(RECENT, list.length)} chunks` : "";
   drawStages(news.latency_ms);
   drawExits(news);
   drawController(news.controller);
@@ -94,14 +102,13 @@ function bar(name, share, count, refused = false) {
 function drawExits(news) {
   const { of, layers, counts } = news.exits;
   at("exits-note").textContent = of ? `${percent(news.saved)} compute saved` : "no chunk yet";
-  const most = Math.max(1, ...Object.values(counts));
   const step = Math.ceil(layers / 12);
   const rows = [];
   for (let layer = 1; layer <= layers; layer += step) {
     let count = 0;
     for (let k = layer; k < layer + step; k += 1) count += counts[k] ?? 0;
     const name = step === 1 ? `${layer}` : `${layer}–${Math.min(layers, layer + step - 1)}`;
-    rows.push(bar(name, Math.min(1, count / most), of ? percent(count / of) : ""));
+    rows.push(bar(name, of ? count / of : 0, of ? percent(count / of) : ""));
   }
   at("exits").replaceChildren(...rows);
 }

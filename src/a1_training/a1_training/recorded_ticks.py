@@ -1,38 +1,34 @@
-"""Thresholds of the shipped checkpoint, from episodes that it recorded at full depth."""
+"""Ticks of full-depth episodes, recorded without ROS, and thresholds of one setting on them.
+
+For comparing many settings on the same ticks; thresholds to run a robot with come from bags
+(`a1_calibration`).
+"""
 
 from __future__ import annotations
 
-import argparse
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 
-from a1_core.budget import solve_budget
-from a1_core.errors import ThresholdsError
+from a1_core.budget import Setting
 from a1_core.exit_rule import Thresholds
 from a1_core.observation import Observation
 from a1_core.policy import ExitSetting
-from a1_core.segment_costs import Budget, depth_costs
-from a1_core.spec import RobotSpec, load_spec
-from a1_core.thresholds_file import ThresholdsFile, write_thresholds
-from a1_model.checkpoint import LoadedCheckpoint, load_checkpoint
+from a1_core.spec import RobotSpec
+from a1_core.thresholds_file import ThresholdsFile
+from a1_model.checkpoint import LoadedCheckpoint
 from a1_training.rollout import run_episode
 from a1_world.generate import LONGEST_EPISODE_S
 from a1_world.layout import FIRST_EVAL_SEED
 from a1_world.tasks import KINDS
 from a1_world.world import World
 
-# Between the layouts of training and those of evaluation: used for nothing else.
+# Between the layouts of training and those of evaluation.
 FIRST_CALIBRATION_SEED = FIRST_EVAL_SEED + 500_000
 BATCH = 16
-# Few leave at the first exit that can: three layers alone put a cube into the bowl in half of the
-# layouts, four in nearly all. The exponential would send most ticks there.
-DISTRIBUTION = "gaussian"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,32 +74,17 @@ def replay(checkpoint: LoadedCheckpoint, recording: Recording, console: Console)
     return np.concatenate(parts, axis=1)
 
 
-def calibrate(
+def thresholds_file(
     checkpoint: LoadedCheckpoint,
     spec: RobotSpec,
-    recording: Recording,
-    depth: float,
-    console: Console,
+    setting: Setting,
+    distribution: str,
+    samples: int,
+    episodes: int,
 ) -> ThresholdsFile:
-    """Thresholds for `checkpoint` that keep a mean depth on the recorded ticks.
-
-    Args:
-        depth: largest mean share of the backbone's layers, in 0..1.
-
-    Raises:
-        ThresholdsError: not even leaving as early as possible keeps the depth, or nothing has to
-            leave early for it.
-    """
+    """A setting that was solved on so many recorded ticks, bound to what it was solved for."""
     config = checkpoint.config
-    discrepancies_KN = replay(checkpoint, recording, console)
-    setting = solve_budget(
-        Budget(kind="depth", value=depth),
-        discrepancies_KN,
-        depth_costs(config.exits, config.backbone.layers),
-        distribution=DISTRIBUTION,
-    )
-    if setting.parameter is None:
-        raise ThresholdsError(f"depth is {depth}; that is full depth, which needs no thresholds")
+    assert setting.parameter is not None
     thresholds = Thresholds(
         exits=config.exits,
         eta=tuple(float(value) for value in setting.eta_P),
@@ -120,42 +101,11 @@ def calibrate(
     return ThresholdsFile(
         thresholds=thresholds,
         fit="mass",
-        distribution=DISTRIBUTION,
+        distribution=distribution,
         parameter=setting.parameter,
-        samples=discrepancies_KN.shape[1],
-        episodes=recording.episodes,
+        samples=samples,
+        episodes=episodes,
         requested_rates=setting.requested,
         realised_rates=tuple(float(rate) for rate in setting.realised_P),
         bags={},
     )
-
-
-def main() -> None:
-    """Console entry; see --help."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--checkpoint", type=Path, default=Path("checkpoints/tiny"))
-    parser.add_argument("--spec", type=Path, default=Path("config/robots/franka.yaml"))
-    parser.add_argument("--out", type=Path, default=Path("config/thresholds/franka_tiny.yaml"))
-    parser.add_argument("--episodes", type=int, default=60)
-    parser.add_argument("--depth", type=float, default=0.55, help="mean share of the layers")
-    arguments = parser.parse_args()
-    torch.set_num_threads(1)
-    console = Console()
-    spec = load_spec(arguments.spec)
-    checkpoint = load_checkpoint(arguments.checkpoint, spec)
-    recording = record(checkpoint, arguments.episodes, console)
-    console.print(
-        f"full depth: {recording.successes} of {recording.episodes} episodes succeeded, "
-        f"{len(recording.observations)} ticks"
-    )
-    file = calibrate(checkpoint, spec, recording, arguments.depth, console)
-    write_thresholds(arguments.out, file)
-    shares = np.asarray(file.realised_rates) @ (np.asarray(file.thresholds.exits) + 1)
-    console.print(
-        f"{arguments.out}: c {file.parameter}, mean depth "
-        f"{shares / checkpoint.config.backbone.layers:.3f} of full"
-    )
-
-
-if __name__ == "__main__":
-    main()

@@ -1,0 +1,149 @@
+"""How a chunk follows the one before: free, around committed rows, averaged, or from rest."""
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from a1_core.chunk import JOINT_SPACES, ActionChunk, absolute_rows, rows_in_space
+from a1_core.ensembling import ensembled
+from a1_core.errors import A1Error
+from a1_core.observation import Observation
+from a1_core.plan_in_hand import PlanInHand, ToldPlan
+from a1_core.prefix import Prefix, make_prefix
+from a1_core.spec import RobotSpec
+from a1_policy_node.settings import Settings
+
+ENSEMBLE = 8
+"""Predictions that are averaged, at most."""
+
+
+def check_execution(settings: Settings, spec: RobotSpec) -> None:
+    """Raises A1Error when the rows of the robot's policy cannot be executed that way."""
+    wanted, space = settings.execution, spec.policy.action_space
+    if wanted in ("real_time", "ensemble") and space not in JOINT_SPACES:
+        raise A1Error(
+            f"parameter execution is {wanted}, which needs rows of joints; policy.action_space of "
+            f"{spec.path} is {space.name}: set execution to asynchronous"
+        )
+
+
+class Execution:
+    """Knows the plan in execution. Plans and verdicts come from the executor's thread, chunks
+    from the worker's.
+
+    Args:
+        settings: as they are now.
+        expected_ns: delay of a chunk that is reckoned with before one was measured.
+    """
+
+    def __init__(
+        self, spec: RobotSpec, settings: Callable[[], Settings], *, expected_ns: int
+    ) -> None:
+        self._spec = spec
+        self._settings = settings
+        self._expected_ns = expected_ns
+        self._lock = threading.Lock()
+        self._hand = PlanInHand()
+        self._session = ""
+        self._instruction = ""
+        self._unanswered = 0
+        self._predictions: deque[ToldPlan] = deque(maxlen=ENSEMBLE)
+
+    def told(self, chunk: ActionChunk) -> None:
+        """The controller has gone over to a plan."""
+        plan = ToldPlan.of(chunk)
+        with self._lock:
+            ours = chunk.session_id == self._session
+            if ours and self._hand.at(plan.stamp_ns) is None:
+                # From rest row 0 was played when the chunk arrived, not when it was observed.
+                self._predictions = deque(
+                    (
+                        replace(each, stamp_ns=plan.stamp_ns)
+                        for each in self._predictions
+                        if each.seq == plan.seq
+                    ),
+                    maxlen=ENSEMBLE,
+                )
+            self._hand.note_plan(plan, ours=ours)
+            if ours and plan.seq == self._unanswered:
+                self._unanswered = 0
+
+    def refused(self, seq: int) -> None:
+        """The controller did not take a chunk of this session."""
+        with self._lock:
+            self._predictions = deque(
+                (each for each in self._predictions if each.seq != seq), maxlen=ENSEMBLE
+            )
+            if seq == self._unanswered:
+                self._unanswered = 0
+
+    def may_observe(self, stamp_ns: int) -> bool:
+        """Whether an observation of that time may become a chunk."""
+        if self._settings().execution != "synchronous":
+            return True
+        with self._lock:
+            return not self._unanswered and self._hand.at(stamp_ns) is None
+
+    def prefix(self, observation: Observation) -> Prefix | None:
+        """What the chunk of an observation has to go on from; None: it is free.
+
+        Under another instruction than the plan's only committed rows are kept.
+        """
+        settings = self._settings()
+        if settings.execution != "real_time":
+            return None
+        with self._lock:
+            plan = self._hand.at(observation.stamp_ns)
+            delay_ns = self._hand.delay_ns(self._expected_ns)
+            same = observation.instruction == self._instruction
+        if plan is None:
+            return None
+        return make_prefix(
+            plan,
+            self._spec,
+            stamp_ns=observation.stamp_ns,
+            state_D=observation.state_D,
+            delay_ns=delay_ns,
+            soft_rows=settings.soft_rows if same else 0,
+        )
+
+    def sent(self, chunk: ActionChunk, observation: Observation) -> ActionChunk:
+        """The chunk as it is to be published, which is reckoned with from now on."""
+        settings = self._settings()
+        with self._lock:
+            if chunk.session_id != self._session:
+                self._session = chunk.session_id
+                self._hand.forget_sent()
+                self._predictions.clear()
+            if observation.instruction != self._instruction:
+                self._instruction = observation.instruction
+                self._predictions.clear()
+            if settings.execution == "ensemble":
+                chunk = self._ensembled(chunk, observation.state_D, settings.ensemble_decay)
+            self._hand.note_sent(chunk.seq, chunk.stamp_ns)
+            self._unanswered = chunk.seq
+        return chunk
+
+    def _ensembled(
+        self, chunk: ActionChunk, state_D: NDArray[np.floating], decay: float
+    ) -> ActionChunk:
+        newest = ToldPlan(
+            seq=chunk.seq,
+            stamp_ns=chunk.stamp_ns,
+            period_ns=chunk.period_ns,
+            names=chunk.names,
+            rows_HD=absolute_rows(chunk, state_D),
+        )
+        rows_HD = rows_in_space(
+            ensembled(newest, tuple(self._predictions), decay=decay),
+            state_D,
+            action_space=chunk.action_space,
+            delta_base=chunk.delta_base,
+            names=chunk.names,
+        )
+        self._predictions.append(newest)
+        return replace(chunk, actions_HD=rows_HD.astype(np.float32))
