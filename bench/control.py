@@ -37,7 +37,7 @@ from a1_msgs.msg import ActionChunk as ActionChunkMsg
 from a1_controllers.adapter import READY
 from a1_controllers.controller import Controller
 from a1_controllers.settings import ControllerSettings, Now
-from a1_core.chunk import ActionChunk, ActionSpace, DeltaBase, RotationKind, Source
+from a1_core.chunk import ActionChunk, Source, joint_chunk
 from a1_core.errors import A1Error
 from a1_core.limits import BULGE_M, SafetyGate
 from a1_core.player import Setpoint
@@ -116,27 +116,13 @@ class Bench:
         rows_HD[:, :arm] = np.clip(rows_HD[:, :arm] + u * reach_J, low, high)
         rows_HD[:, arm:] = self.rng.integers(0, 2, len(spec.grippers))
         self.seq += 1
-        return ActionChunk(
+        return joint_chunk(
+            spec,
             stamp_ns=self.now.node_ns,
             session_id=self.session,
             seq=self.seq,
             source=Source.POLICY,
-            robot=spec.robot,
-            spec_digest=spec.digest,
-            action_space=ActionSpace.JOINT_POSITION,
-            delta_base=DeltaBase.OBSERVED,
-            rotation=RotationKind.QUATERNION_XYZW,
-            tip_frame="",
-            base_frame=spec.base_frame,
-            period_ns=policy.period_ns,
-            valid_for_ns=policy.valid_for_ns,
-            committed_rows=0,
-            end_of_substep=0.0,
-            exit_layer=0,
-            checkpoint_digest="",
-            thresholds_digest="",
-            names=spec.action_names,
-            actions_HD=rows_HD.astype(np.float32),
+            actions_HD=rows_HD,
         )
 
     def _speak(self) -> None:

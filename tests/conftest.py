@@ -2,7 +2,11 @@
 
 import gc
 import os
+import sys
 from pathlib import Path
+
+# What tests of several folders share lies here: ros_rig.
+sys.path.insert(0, str(Path(__file__).parent))
 
 import pytest
 

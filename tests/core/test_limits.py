@@ -3,14 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from a1_core.chunk import (
-    ActionChunk,
-    ActionSpace,
-    DeltaBase,
-    RotationKind,
-    Source,
-    absolute_rows,
-)
+from a1_core.chunk import ActionChunk, ActionSpace, Source, absolute_rows, joint_chunk
 from a1_core.limits import SafetyGate
 from a1_core.player import Setpoint
 from a1_core.spec import RobotSpec
@@ -20,27 +13,14 @@ Code = VerdictCode
 
 
 def _chunk(spec: RobotSpec, rows: np.ndarray) -> ActionChunk:
-    return ActionChunk(
+    return joint_chunk(
+        spec,
         stamp_ns=0,
         session_id="00000000-0000-0000-0000-000000000001",
         seq=1,
         source=Source.POLICY,
-        robot=spec.robot,
-        spec_digest=spec.digest,
-        action_space=ActionSpace.JOINT_POSITION,
-        delta_base=DeltaBase.OBSERVED,
-        rotation=RotationKind.QUATERNION_XYZW,
-        tip_frame="",
-        base_frame=spec.base_frame,
+        actions_HD=rows,
         period_ns=100_000_000,
-        valid_for_ns=1_000_000_000,
-        committed_rows=0,
-        end_of_substep=0.0,
-        exit_layer=0,
-        checkpoint_digest="",
-        thresholds_digest="",
-        names=spec.action_names,
-        actions_HD=rows.astype(np.float32),
     )
 
 

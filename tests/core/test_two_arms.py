@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from a1_core.chunk import ActionChunk, ActionSpace, DeltaBase, RotationKind, Source
+from a1_core.chunk import ActionChunk, Source, joint_chunk
 from a1_core.go_to import go_to_rows
 from a1_core.kinematics import Chain, ChainKinematics
 from a1_core.limits import LONGEST_S, MOST_ROWS, SafetyGate
@@ -96,27 +96,14 @@ def test_the_way_home_takes_both_arms(openarm: RobotSpec, start_D: np.ndarray) -
 
 
 def chunk_of(spec: RobotSpec, rows_HD: np.ndarray, period_ns: int = PERIOD_NS) -> ActionChunk:
-    return ActionChunk(
+    return joint_chunk(
+        spec,
         stamp_ns=0,
         session_id="",
         seq=1,
         source=Source.SCRIPT,
-        robot=spec.robot,
-        spec_digest=spec.digest,
-        action_space=ActionSpace.JOINT_POSITION,
-        delta_base=DeltaBase.OBSERVED,
-        rotation=RotationKind.QUATERNION_XYZW,
-        tip_frame="",
-        base_frame="",
+        actions_HD=rows_HD,
         period_ns=period_ns,
-        valid_for_ns=1,
-        committed_rows=0,
-        end_of_substep=0.0,
-        exit_layer=0,
-        checkpoint_digest="",
-        thresholds_digest="",
-        names=spec.action_names,
-        actions_HD=rows_HD.astype(np.float32),
     )
 
 

@@ -1,7 +1,6 @@
 """ROS for the tests of nodes: a domain of this process, this machine only, a spinning executor."""
 
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,44 +9,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent))
 
 import pytest
-import rclpy
 from rclpy.node import Node
-
-from a1_ros.executor import make_executor
-
-
-class Ros:
-    """An initialised rclpy whose nodes are spun by a thread of their own."""
-
-    def __init__(self) -> None:
-        rclpy.init()
-        self.executor = make_executor()
-        self._nodes: list[Node] = []
-        self._thread = threading.Thread(target=self.executor.spin, daemon=True)
-        self._thread.start()
-
-    def add(self, node: Node) -> Node:
-        """Spin a node; it is destroyed at the end of the test."""
-        self._nodes.append(node)
-        self.executor.add_node(node)
-        return node
-
-    def node(self, name: str) -> Node:
-        """A plain node that is spun."""
-        return self.add(rclpy.create_node(name, use_global_arguments=False))
-
-    def remove(self, node: Node) -> None:
-        """Stop spinning a node and destroy it now."""
-        self._nodes.remove(node)
-        self.executor.remove_node(node)
-        node.destroy_node()
-
-    def shutdown(self) -> None:
-        self.executor.shutdown(timeout_sec=5.0)
-        self._thread.join(timeout=5.0)
-        for node in reversed(self._nodes):
-            node.destroy_node()
-        rclpy.try_shutdown()
+from ros_rig import Ros
 
 
 @pytest.fixture

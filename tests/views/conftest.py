@@ -9,7 +9,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parents[2] / "screenshots"))
 
 from browser import NAMES, find_browser, running_browser
-from views_rig import Ros
+from ros_rig import Ros
 
 # What needs a browser is collected where there is one; setup installs one where CI runs.
 collect_ignore = [] if find_browser() else ["test_page_pictures.py", "test_report_pictures.py"]
@@ -37,7 +37,7 @@ def stage(ros):
     """A node that says what A1's nodes say."""
     from staged_run import Stage
 
-    return Stage(ros.add_node("stager"))
+    return Stage(ros.node("stager"))
 
 
 @pytest.fixture

@@ -99,7 +99,7 @@ def test_only_what_is_looked_at_is_subscribed_to(make_bridge, stage):
 def test_topics_are_those_asked_for(make_bridge, stage, ros):
     from std_msgs.msg import String
 
-    ros.add_node("chatty").create_publisher(String, "/chatter", 1)
+    ros.node("chatty").create_publisher(String, "/chatter", 1)
     bridge = make_bridge(topics=["/chatter"])
     with client_of(bridge) as client:
         client.offered("/chatter")

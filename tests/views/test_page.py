@@ -111,7 +111,7 @@ def test_read_only_has_no_orders(make_page):
 
 
 def test_orders_need_the_pages_own_token_and_are_carried_out(make_page, ros):
-    robot = ros.add_node("robot")
+    robot = ros.node("robot")
     heard = []
 
     def note(name):

@@ -7,8 +7,9 @@ import pytest
 from browser import SCHEMES, SIZES, overlaps
 from PIL import Image
 from rclpy.parameter import Parameter
+from ros_rig import Ros
 from staged_run import Stage, staged
-from views_rig import Ros, Viewer, wait_for
+from views_rig import Viewer, wait_for
 
 from a1_ros.times import NS_PER_S, node_now_ns
 from a1_views.page import PageNode
@@ -43,7 +44,7 @@ def ros():
 @pytest.fixture(scope="module")
 def served(ros):
     """The address of a page that has heard twenty seconds of a run."""
-    stage = Stage(ros.add_node("stager"))
+    stage = Stage(ros.node("stager"))
     overrides = [Parameter("port", value=0), Parameter("title", value="Franka")]
     page = ros.add(PageNode(parameter_overrides=overrides, use_global_arguments=False))
     assert wait_for(lambda: stage.heard_by("/a1/exit_state"))

@@ -1,44 +1,9 @@
-"""What the tests of views share: nodes that are spun, news as a browser gets them."""
+"""What the tests of views share: news as a browser gets them."""
 
 import json
 import threading
 import time
 import urllib.request
-
-import rclpy
-
-from a1_ros.executor import make_executor
-
-
-class Ros:
-    """An initialised rclpy whose nodes are spun by a thread of their own."""
-
-    def __init__(self) -> None:
-        rclpy.init()
-        self._nodes: list = []
-        self._executor = make_executor()
-        self._thread = threading.Thread(target=self._executor.spin, daemon=True)
-        self._thread.start()
-
-    def add(self, node):
-        self._nodes.append(node)
-        self._executor.add_node(node)
-        return node
-
-    def add_node(self, name: str):
-        return self.add(rclpy.create_node(name, use_global_arguments=False))
-
-    def remove(self, node) -> None:
-        self._nodes.remove(node)
-        self._executor.remove_node(node)
-        node.destroy_node()
-
-    def shutdown(self) -> None:
-        self._executor.shutdown(timeout_sec=5.0)
-        self._thread.join(timeout=5.0)
-        for node in reversed(self._nodes):
-            node.destroy_node()
-        rclpy.try_shutdown()
 
 
 def wait_for(predicate, timeout_s: float = 15.0) -> bool:

@@ -166,7 +166,7 @@ def joint_chunk(
     action_space: ActionSpace = ActionSpace.JOINT_POSITION,
     period_ns: int = 0,
 ) -> ActionChunk:
-    """Joint rows of somebody who is no policy, for a robot; its names, digest and times.
+    """Joint rows that no network made, for a robot: its names, digest and times.
 
     Args:
         actions_HD: [H, D], columns as `spec.action_names`; offsets are from the observed joints.

@@ -4,7 +4,7 @@ import uuid
 
 import numpy as np
 
-from a1_core.chunk import ActionChunk, ActionSpace, DeltaBase, RotationKind, Source
+from a1_core.chunk import ActionChunk, ActionSpace, Source, joint_chunk
 from a1_core.spec import RobotSpec
 from a1_sim.robot import SimulatedRobot
 from a1_world.expert import Expert
@@ -34,25 +34,12 @@ class ExpertSource:
         if policy.action_space is ActionSpace.JOINT_DELTA:
             actions_HD[:, :-1] -= self._robot.world.joint_positions
         self.seq += 1
-        return ActionChunk(
+        return joint_chunk(
+            spec,
             stamp_ns=self._robot.now_ns,
             session_id=self._session,
             seq=self.seq,
             source=Source.SCRIPT,
-            robot=spec.robot,
-            spec_digest=spec.digest,
             action_space=policy.action_space,
-            delta_base=DeltaBase.OBSERVED,
-            rotation=RotationKind.QUATERNION_XYZW,
-            tip_frame="",
-            base_frame=spec.base_frame,
-            period_ns=round(policy.period_s * 1e9),
-            valid_for_ns=round(policy.valid_for_s * 1e9),
-            committed_rows=0,
-            end_of_substep=0.0,
-            exit_layer=0,
-            checkpoint_digest="",
-            thresholds_digest="",
-            names=spec.action_names,
-            actions_HD=actions_HD.astype(np.float32),
+            actions_HD=actions_HD,
         )

@@ -15,7 +15,7 @@ from a1_msgs.msg import ChunkVerdict, ControllerState
 from numpy.typing import NDArray
 from rclpy.node import Node
 
-from a1_core.chunk import ActionChunk, ActionSpace, DeltaBase, RotationKind, Source
+from a1_core.chunk import Source, joint_chunk
 from a1_core.spec import RobotSpec
 from a1_ros.messages import chunk_to_msg
 from a1_ros.qos import RELIABLE, STATUS
@@ -94,27 +94,13 @@ class ScriptSource(Node):
         self._seq += 1
         self._chunks.publish(
             chunk_to_msg(
-                ActionChunk(
+                joint_chunk(
+                    spec,
                     stamp_ns=stamp_ns,
                     session_id=self._session,
                     seq=self._seq,
                     source=Source.SCRIPT,
-                    robot=spec.robot,
-                    spec_digest=spec.digest,
-                    action_space=ActionSpace.JOINT_POSITION,
-                    delta_base=DeltaBase.OBSERVED,
-                    rotation=RotationKind.QUATERNION_XYZW,
-                    tip_frame="",
-                    base_frame=spec.base_frame,
-                    period_ns=policy.period_ns,
-                    valid_for_ns=policy.valid_for_ns,
-                    committed_rows=0,
-                    end_of_substep=0.0,
-                    exit_layer=0,
-                    checkpoint_digest="",
-                    thresholds_digest="",
-                    names=spec.action_names,
-                    actions_HD=self._motion.rows(times_H).astype(np.float32),
+                    actions_HD=self._motion.rows(times_H),
                 )
             )
         )
