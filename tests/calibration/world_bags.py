@@ -6,11 +6,11 @@ import bag_rig
 import numpy as np
 import torch
 from bag_rig import JOINTS, MS, START, Message, write_bag
+from networks import eight_blocks
 
 from a1_core.normaliser import Normaliser
 from a1_core.spec import RobotSpec
 from a1_model.checkpoint import save_checkpoint
-from a1_model.config import tiny
 from a1_model.network import A1Network
 from a1_model.tokenizer import InstructionTokenizer
 from a1_world.drive import Driver
@@ -73,10 +73,10 @@ def write_bags(folder: Path, spec: RobotSpec, episodes: int, seconds: float) -> 
 
 
 def write_checkpoint(folder: Path, spec: RobotSpec, seed: int = 0, **changes) -> Path:
-    """The tiny network with random weights."""
+    """A network with random weights."""
     torch.manual_seed(seed)
     tokenizer = InstructionTokenizer.from_words(WORDS[0].split())
-    network = A1Network(tiny(vocab_size=len(tokenizer), **changes)).eval()
+    network = A1Network(eight_blocks(len(tokenizer), **changes)).eval()
     normaliser = Normaliser(
         names=spec.action_names,
         state_low_D=np.full(8, -3.0),

@@ -1,4 +1,3 @@
-import dataclasses
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,6 +10,7 @@ import numpy as np
 import published as pub
 import pytest
 import torch
+from networks import eight_blocks
 
 from a1_core.chunk import ActionSpace, DeltaBase
 from a1_core.exit_rule import Thresholds
@@ -19,7 +19,6 @@ from a1_core.observation import Observation
 from a1_model.a1_layout import convert_a1
 from a1_model.batch import TrainBatch
 from a1_model.checkpoint import grow_network, load_checkpoint
-from a1_model.config import tiny
 from a1_model.molmo_layout import convert_molmo
 from a1_model.network import A1Network
 from a1_model.policy import AdaptivePolicy
@@ -43,8 +42,7 @@ def tokenizer():
 def make_network(tokenizer):
     def make(**changes):
         torch.manual_seed(0)
-        config = dataclasses.replace(tiny(vocab_size=len(tokenizer)), **changes)
-        return A1Network(config).eval()
+        return A1Network(eight_blocks(len(tokenizer), **changes)).eval()
 
     return make
 

@@ -79,6 +79,34 @@ def test_the_head_sees_committed_rows_on_their_path(
     np.testing.assert_allclose(output.actions_HD[:COMMITTED], prefix.rows_HD[:COMMITTED], atol=1e-6)
 
 
+@pytest.mark.parametrize("start", ["shared", "cold", "direct", "renoise"])
+@pytest.mark.parametrize("free", [True, False], ids=["free", "committed"])
+def test_a_guess_is_where_the_flow_begins(
+    make_policy, make_observation, prefix, start, free, monkeypatch
+):
+    """At renoise_tau = 0.5 on the path from the tick's noise to the plan, then two equal steps."""
+    policy, observation = make_policy(settings=settings(start=start)), make_observation()
+    weight_HD = np.zeros_like(prefix.weight_HD) if free else prefix.weight_HD
+    guess = Prefix(rows_HD=prefix.rows_HD, weight_HD=weight_HD, guess=True)
+    seen, embed = [], policy.network.expert.embed_actions
+
+    def watched(noisy_BSRD, tau_BS):
+        seen.append((float(tau_BS[0, 0]), noisy_BSRD[0, 0].clone()))
+        return embed(noisy_BSRD, tau_BS)
+
+    monkeypatch.setattr(policy.network.expert, "embed_actions", watched)
+    output = policy.act(observation, setting=FULL, prefix=guess)
+    last = len(policy.network.config.exits) - 1
+    draws = last + 1 if start == "cold" else 1
+    noise_HD = tick_noise(policy.seed, observation.stamp_ns, draws, 16, 8)[-1]
+    rows_HD = policy.normaliser.encode_actions(prefix.rows_HD)
+    assert [tau for tau, _ in seen] == [0.5, 0.75]
+    np.testing.assert_allclose(seen[0][1], 0.5 * rows_HD + 0.5 * noise_HD, atol=1e-6)
+    leads = slice(0, 0 if free else COMMITTED)
+    np.testing.assert_allclose(output.actions_HD[leads], prefix.rows_HD[leads], atol=1e-6)
+    assert np.abs(output.actions_HD[COMMITTED:] - prefix.rows_HD[COMMITTED:]).max() > 1e-3
+
+
 @pytest.mark.parametrize("head", ["fm", "mlp"])
 def test_a_prefix_without_weight_changes_nothing(make_policy, make_observation, prefix, head):
     policy, observation = make_policy(settings=settings(head)), make_observation()

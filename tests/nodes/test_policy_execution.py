@@ -100,6 +100,16 @@ def test_free_chunks_commit_nothing(controlled, wait_for):
     assert policy.prefixes[1:] == [None] * len(policy.prefixes[1:])
 
 
+def test_a_warm_start_begins_at_the_plan_and_commits_nothing(controlled, wait_for):
+    node, _, policy, _ = controlled
+    tune(node, execution="asynchronous", warm_start=True)
+    policy.prefixes.clear()
+    assert wait_for(lambda: any(p is not None and p.guess for p in policy.prefixes))
+    prefix = next(p for p in policy.prefixes if p is not None and p.guess)
+    np.testing.assert_allclose(prefix.rows_HD[:, :7], AHEAD, atol=1e-5)
+    assert not prefix.weight_HD.any()
+
+
 def test_synchronous_chunks_are_made_at_rest(controlled, wait_for):
     node, robot, _, controller = controlled
     tune(node, execution="synchronous")
@@ -130,5 +140,18 @@ def test_rows_of_a_tip_are_not_taken_for_rows_of_joints(spec_file):
     tip = replace(spec, policy=replace(spec.policy, action_space=ActionSpace.EE_POSE))
     values = {each.name: each.default for each in specs_of(Settings)}
     with pytest.raises(A1Error, match="set execution to asynchronous"):
-        check_execution(settings_from(Settings, values | {"execution": "ensemble"}), tip)
-    check_execution(settings_from(Settings, values | {"execution": "asynchronous"}), tip)
+        check_execution(settings_from(Settings, values | {"execution": "ensemble"}), tip, "fm")
+    check_execution(settings_from(Settings, values | {"execution": "asynchronous"}), tip, "fm")
+
+
+@pytest.mark.parametrize(
+    ("space", "head"), [(ActionSpace.EE_POSE, "fm"), (ActionSpace.JOINT_DELTA, "mlp")]
+)
+def test_what_has_no_flow_of_joints_has_no_warm_start(spec_file, space, head):
+    spec = load_spec(spec_file)
+    spec = replace(spec, policy=replace(spec.policy, action_space=space))
+    values = {each.name: each.default for each in specs_of(Settings)} | {"warm_start": True}
+    with pytest.raises(A1Error, match="set warm_start to false"):
+        check_execution(settings_from(Settings, values), spec, head)
+    joints = replace(spec, policy=replace(spec.policy, action_space=ActionSpace.JOINT_DELTA))
+    check_execution(settings_from(Settings, values), joints, "fm")

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from a1_msgs.msg import ExitState
+from networks import eight_blocks
 from policy_rig import write_known_thresholds, write_quick_spec
 from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.parameter import Parameter
@@ -11,7 +12,6 @@ from rclpy.parameter import Parameter
 from a1_core.normaliser import Normaliser
 from a1_core.spec import load_spec
 from a1_model.checkpoint import save_checkpoint
-from a1_model.config import tiny
 from a1_model.network import A1Network
 from a1_model.tokenizer import InstructionTokenizer
 from a1_policy_node.node import PolicyNode
@@ -36,7 +36,7 @@ def checkpoint(spec_file, tmp_path):
     )
     digest = save_checkpoint(
         tmp_path / "checkpoint",
-        network=A1Network(tiny(vocab_size=len(tokenizer))),
+        network=A1Network(eight_blocks(len(tokenizer))),
         tokenizer=tokenizer,
         normaliser=normaliser,
         spec=spec,

@@ -25,14 +25,17 @@ class Prefix:
 
     Attributes:
         rows_HD: float32 [H, D], robot units, the policy's action space, offsets from the state of
-            the new observation; of no meaning where the weight is 0.
+            the new observation; of no meaning where the weight is 0, unless they are a guess.
         weight_HD: float32 [H, D] in [0, 1]: 1 in committed rows, which lead; 0 where it is free.
+        guess: the flow begins at the rows, with noise added again, rather than at noise alone: a
+            warm start across ticks.
 
     Raises A1Error for shapes that differ and for values that are not finite or out of range.
     """
 
     rows_HD: NDArray[np.float32]
     weight_HD: NDArray[np.float32]
+    guess: bool = False
 
     def __post_init__(self) -> None:
         if self.rows_HD.ndim != 2 or self.weight_HD.shape != self.rows_HD.shape:
@@ -72,6 +75,7 @@ def make_prefix(
     state_D: NDArray[np.floating],
     delay_ns: int,
     soft_rows: int,
+    guess: bool = False,
 ) -> Prefix:
     """What a chunk observed at `stamp_ns` in `state_D` keeps of the plan.
 
@@ -96,4 +100,4 @@ def make_prefix(
     )
     grippers = np.array([is_gripper(name) for name in spec.action_names])
     weight_HD[committed:, grippers] = 0.0
-    return Prefix(rows_HD=rows_HD.astype(np.float32), weight_HD=weight_HD)
+    return Prefix(rows_HD=rows_HD.astype(np.float32), weight_HD=weight_HD, guess=guess)

@@ -88,10 +88,12 @@ class KeptRows:
     Attributes:
         rows_BHD: on the row times of the new chunk.
         weight_BHD: 1 in committed rows, 0 where a chunk is free.
+        guess: the flow begins at the rows, with noise added again.
     """
 
     rows_BHD: Tensor
     weight_BHD: Tensor
+    guess: bool
 
     def blend(self, actions_BHD: Tensor) -> Tensor:
         """Actions pulled to the rows by their weights; the rows themselves where it is 1."""
@@ -186,8 +188,9 @@ class ExitPass:
 
         The flow-matching head integrates from the tick's noise, whatever the start of free chunks,
         with its estimate of the data replaced by the rows at every step: committed rows follow the
-        straight path from noise to the old plan and the others are made in view of them. The MLP
-        head has nothing to integrate: its rows are blended.
+        straight path from noise to the old plan and the others are made in view of them. With a
+        guess it integrates from `renoise_tau` on that path in all rows. The MLP head has nothing
+        to integrate: its rows are blended.
         """
         if not self._flow:
             return kept.blend(self._regressed(exit_index))
@@ -281,12 +284,15 @@ class ExitPass:
 
     def _integrate_kept(self, exit_index: int, block: int, kept: KeptRows) -> Tensor:
         steps = self.settings.num_steps
-        noisy = self._noise(exit_index)
-        rows, weight = kept.padded(noisy.shape[-1])
+        noise = self._noise(exit_index)
+        rows, weight = kept.padded(noise.shape[-1])
+        first_tau = self.settings.renoise_tau if kept.guess else 0.0
+        noisy = noisy_actions(rows, noise, first_tau) if kept.guess else noise
+        step_size = (1.0 - first_tau) / steps
         for step in range(steps):
-            tau = step / steps
+            tau = first_tau + step * step_size
             velocity = self._velocity(exit_index, block, noisy, tau)
-            noisy = euler_step(noisy, kept_velocity(velocity, noisy, tau, rows, weight), 1 / steps)
+            noisy = euler_step(noisy, kept_velocity(velocity, noisy, tau, rows, weight), step_size)
         return noisy
 
     def _start(self, exit_index: int) -> tuple[Tensor, float]:

@@ -124,6 +124,7 @@ class AdaptivePolicy:
         return KeptRows(
             rows_BHD=torch.from_numpy(rows_HD)[None].to(self.device),
             weight_BHD=torch.from_numpy(prefix.weight_HD)[None].to(self.device),
+            guess=prefix.guess,
         )
 
     def _single(

@@ -21,13 +21,19 @@ ENSEMBLE = 8
 """Predictions that are averaged, at most."""
 
 
-def check_execution(settings: Settings, spec: RobotSpec) -> None:
-    """Raises A1Error when the rows of the robot's policy cannot be executed that way."""
+def check_execution(settings: Settings, spec: RobotSpec, head: str) -> None:
+    """Raises A1Error when rows of the robot's policy, by that head, cannot be executed that way."""
     wanted, space = settings.execution, spec.policy.action_space
     if wanted in ("real_time", "ensemble") and space not in JOINT_SPACES:
         raise A1Error(
             f"parameter execution is {wanted}, which needs rows of joints; policy.action_space of "
             f"{spec.path} is {space.name}: set execution to asynchronous"
+        )
+    if settings.warm_start and (head != "fm" or space not in JOINT_SPACES):
+        raise A1Error(
+            "parameter warm_start is true, which needs the flow-matching head and rows of joints; "
+            f"the checkpoint's head is {head}, policy.action_space of {spec.path} is {space.name}: "
+            "set warm_start to false"
         )
 
 
@@ -91,16 +97,17 @@ class Execution:
     def prefix(self, observation: Observation) -> Prefix | None:
         """What the chunk of an observation has to go on from; None: it is free.
 
-        Under another instruction than the plan's only committed rows are kept.
+        Under another instruction than the plan's only committed rows are kept, and the plan is no
+        guess of what is to be done.
         """
         settings = self._settings()
-        if settings.execution != "real_time":
-            return None
+        keeps = settings.execution == "real_time"
         with self._lock:
             plan = self._hand.at(observation.stamp_ns)
-            delay_ns = self._hand.delay_ns(self._expected_ns)
+            delay_ns = self._hand.delay_ns(self._expected_ns) if keeps else 0
             same = observation.instruction == self._instruction
-        if plan is None:
+        guess = settings.warm_start and same
+        if plan is None or not (keeps or guess):
             return None
         return make_prefix(
             plan,
@@ -108,7 +115,8 @@ class Execution:
             stamp_ns=observation.stamp_ns,
             state_D=observation.state_D,
             delay_ns=delay_ns,
-            soft_rows=settings.soft_rows if same else 0,
+            soft_rows=settings.soft_rows if keeps and same else 0,
+            guess=guess,
         )
 
     def sent(self, chunk: ActionChunk, observation: Observation) -> ActionChunk:

@@ -31,7 +31,15 @@ from a1_ros.times import node_now_ns
 
 WATCH_PERIOD_S = 0.1
 NOT_ACTIVE = "the policy node is not active; configure and activate it first"
-TUNING = {"thresholds", "mode", "fixed_exit", "deadline_ms", "audit_fraction", "execution"}
+TUNING = {
+    "thresholds",
+    "mode",
+    "fixed_exit",
+    "deadline_ms",
+    "audit_fraction",
+    "execution",
+    "warm_start",
+}
 
 
 class PolicyNode(A1LifecycleNode):
@@ -65,7 +73,7 @@ class PolicyNode(A1LifecycleNode):
         settings = self._settings_now = self._settings()
         self._book = AuditBook(Path(settings.audit_folder) if settings.audit_folder else None)
         self._loaded = load(settings, self._load_checkpoint)
-        check_execution(settings, self._loaded.spec)
+        check_execution(settings, self._loaded.spec, self._loaded.checkpoint.config.head)
         self._choice = choose(self._loaded, settings, self._book)
         self._publications = Publications(self, lockstep=settings.lockstep)
         self._publish_choice()
@@ -173,7 +181,7 @@ class PolicyNode(A1LifecycleNode):
             wanted = {**self.parameters.values(), **changed}
             try:
                 settings = settings_from(Settings, {n: wanted[n] for n in self.parameters.values()})
-                check_execution(settings, self._loaded.spec)
+                check_execution(settings, self._loaded.spec, self._loaded.checkpoint.config.head)
                 self._checked = settings, choose(self._loaded, settings, self._book)
             except A1Error as error:
                 return SetParametersResult(successful=False, reason=str(error))

@@ -45,6 +45,11 @@ class Settings:
         "Rows behind the committed ones over which real_time lets go of the old plan",
         range=(0, 1000),
     )
+    warm_start: bool = parameter(
+        False,
+        "Begin a chunk's flow at the plan in execution, with noise added again, instead of at "
+        "noise alone; needs the flow-matching head",
+    )
     ensemble_decay: float = parameter(
         0.01,
         "Weight of the i-th oldest prediction in an ensemble is exp(-decay * i)",
