@@ -105,7 +105,7 @@ def test_a_second_run_computes_nothing_again(done, spec, silent, monkeypatch):
     [
         ({"metric": "cosine"}, "metric"),
         ({"read": ReadSettings(period_s=0.2)}, "period_s"),
-        ({"executed_s": 1.0}, "executed_rows"),
+        ({"executed_s": 1.0, "metric": "l2[:5]"}, "executed_rows"),
     ],
 )
 def test_discrepancies_of_something_else_are_refused_by_name(done, spec, silent, change, field):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from a1_core.errors import A1Error, ThresholdsError
-from a1_core.exit_rule import METRICS, Thresholds, decide, discrepancy
+from a1_core.exit_rule import METRICS, Thresholds, decide, discrepancy, metric_over
 from a1_core.policy import ExitSetting
 
 A = np.array([[3.0, 0.0], [0.0, 4.0]])
@@ -22,8 +22,9 @@ def test_formulas(metric: str, value: float) -> None:
 
 
 def test_only_the_steps_and_weights_asked_for() -> None:
-    assert discrepancy(A, B, "mad", slice(1, None)) == pytest.approx(2.0)
-    assert discrepancy(A, B, "max", slice(0, 1), np.array([1.0, 0.5])) == pytest.approx(2.0)
+    assert discrepancy(A[::-1], B[::-1], "mad[:1]") == pytest.approx(2.0)
+    assert discrepancy(A, B, "max[:1]", np.array([1.0, 0.5])) == pytest.approx(2.0)
+    assert discrepancy(A, B, "l2[:9]") == discrepancy(A, B, "l2")
 
 
 @pytest.mark.parametrize("metric", METRICS)
@@ -31,7 +32,7 @@ def test_what_is_not_finite_never_leaves(metric: str) -> None:
     for bad in (np.nan, np.inf):
         delta = discrepancy(np.full((2, 2), bad), B, metric)
         assert not decide(delta, 1e300, False, False)
-    assert math.isnan(discrepancy(A, B, metric, slice(2, 2)))
+    assert math.isnan(discrepancy(A[:0], B[:0], metric))
 
 
 def test_cosine_of_nothing() -> None:
@@ -43,6 +44,17 @@ def test_cosine_of_nothing() -> None:
 def test_unknown_metric() -> None:
     with pytest.raises(ThresholdsError, match="cosine, l2, mad, max"):
         discrepancy(A, B, "l1")
+
+
+@pytest.mark.parametrize("metric", ["l2[:0]", "l2[:-1]", "l2[2:]", "l2[:2", "l2 [:2]", ""])
+def test_rows_that_cannot_be_read(metric: str) -> None:
+    with pytest.raises(ThresholdsError, match=r"e\.g\. l2\[:5\]"):
+        discrepancy(A, B, metric)
+
+
+def test_a_metric_that_says_its_rows_keeps_them() -> None:
+    assert metric_over("l2", 5) == "l2[:5]"
+    assert metric_over("max[:3]", 5) == "max[:3]"
 
 
 def test_decision() -> None:

@@ -134,7 +134,7 @@ def measure_batch(
         "stamp_N": np.array([o.stamp_ns for o in observations], np.int64),
     }
     if not chained:
-        block["pairs_KKN"] = pair_discrepancies(study.normalised_KNHD, metric, policy.rows)
+        block["pairs_KKN"] = pair_discrepancies(study.normalised_KNHD, metric)
     return block
 
 

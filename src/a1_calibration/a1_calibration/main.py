@@ -20,7 +20,6 @@ from a1_calibration.request import Promise, Request, parse_budget, parse_promise
 from a1_core.calibration import DISTRIBUTIONS, FITS
 from a1_core.episode_loss import EPISODE_LOSSES, TICK_LOSSES
 from a1_core.errors import A1Error, BagError
-from a1_core.exit_rule import METRICS
 from a1_core.spec import RobotSpec
 from a1_data.reader import ReadSettings
 from a1_data.share import find_spec
@@ -69,13 +68,17 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--episode-loss", choices=EPISODE_LOSSES, default=Promise.episode_loss)
     add("--mode", choices=FITS, default=Request.fit, help="how thresholds are fitted")
     add("--distribution", choices=DISTRIBUTIONS, default=Request.distribution)
-    add("--metric", choices=METRICS, default="", help="of discrepancies; the checkpoint's")
+    add(
+        "--metric", default="",
+        help="of discrepancies: cosine, l2, mad or max over the executed rows, or e.g. l2[:16] "
+        "over so many; the checkpoint's",
+    )  # fmt: skip
     add("--choose-exits", action="store_true", help="let the solver leave exits out")
     add("--certify-share", type=float, default=Request.certify_share, help="of the episodes")
     add("--family", type=int, default=Request.family_size, help="settings to walk through")
     add(
         "--executed", type=float, default=Request.executed_s,
-        help="first seconds of a chunk over which its deviation counts; 0: all",
+        help="first seconds of a chunk, over which deviations and discrepancies count; 0: all",
     )  # fmt: skip
     add("--costs", type=Path, help="times of another machine, in place of measuring here")
     add("--save-costs", type=Path, help="only measure the times of this machine into a file")

@@ -49,7 +49,8 @@ SPECS = (
     ParameterSpec(
         name="executed",
         default=Request.executed_s,
-        description="First seconds of a chunk over which its deviation counts [s]; 0: all",
+        description="First seconds of a chunk [s], over which deviations and discrepancies "
+        "count; 0: all",
         range=(0.0, 60.0),
     ),
     ParameterSpec(

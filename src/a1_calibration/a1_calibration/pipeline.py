@@ -19,8 +19,7 @@ from a1_calibration.report import ReportInput, write_report
 from a1_calibration.request import Request, Tell
 from a1_calibration.v_file import VFile
 from a1_core.deviation import DeviationMeter
-from a1_core.errors import ThresholdsError
-from a1_core.exit_rule import METRICS
+from a1_core.exit_rule import metric_over
 from a1_core.observation import Observation
 from a1_core.spec import RobotSpec
 from a1_core.thresholds_file import write_thresholds
@@ -42,9 +41,7 @@ def calibrate(request: Request, spec: RobotSpec, tell: Tell) -> Outcome:
     meter = DeviationMeter(spec, request.executed_s, request.unit)
     promise = with_tolerance(request.promise, meter.unit)
     checkpoint = open_checkpoint(request, spec)
-    metric = request.metric or checkpoint.config.metric
-    if metric not in METRICS:
-        raise ThresholdsError(f"metric is '{metric}'; use one of {', '.join(METRICS)}")
+    metric = metric_over(request.metric or checkpoint.config.metric, meter.rows)
     recordings = open_recordings(request.fit_bags, request.certify_bags, spec, request.read)
     bound = binding(request, spec, checkpoint, metric, recordings, meter)
     with VFile(request.v_path, bound, fresh=request.fresh) as file:

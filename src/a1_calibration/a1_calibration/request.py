@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from a1_core.deviation import EXECUTED_S
 from a1_core.episode_loss import EPISODE_LOSSES, TICK_LOSSES, EpisodeLoss, TickLoss
 from a1_core.errors import ThresholdsError
 from a1_core.p_values import check_share
@@ -81,9 +82,11 @@ class Request:
         promise: None: nothing is certified.
         fit: `mass` and `eq9` aim at the distribution; `least_loss` finds the thresholds that lose
             least on the fit episodes for what they cost.
-        metric: of the discrepancies; empty: the checkpoint's.
+        metric: of the discrepancies, as `parse_metric` reads it; empty: the checkpoint's. One
+            that names no rows is taken over those that are executed.
         choose_exits: let the solver leave exits out; needs a budget.
-        executed_s: the first seconds of a chunk over which its deviation counts; 0: all rows.
+        executed_s: the first seconds of a chunk, over which deviations and discrepancies count;
+            0: all rows.
         costs: measured times of another machine (YAML); None: this one is measured.
         pictures: how many of the deepest ticks the report shows.
         device: that the network runs on, as torch calls it; `threads` of the CPU.
@@ -107,7 +110,7 @@ class Request:
     choose_exits: bool = False
     family_size: int = 16
     certify_share: float = 0.5
-    executed_s: float = 0.5
+    executed_s: float = EXECUTED_S
     costs: Path | None = None
     batch: int = 16
     pictures: int = 8

@@ -14,6 +14,17 @@ from a1_core.spec import RobotSpec
 JOINT_SPACES = (ActionSpace.JOINT_POSITION, ActionSpace.JOINT_DELTA)
 
 
+EXECUTED_S = 0.5
+"""First part of a chunk that is executed where nothing else is said: the policy node replans after
+0.3 s, and a chunk takes some time to be made."""
+
+
+def executed_rows(spec: RobotSpec, executed_s: float = EXECUTED_S) -> int:
+    """Rows of a chunk that begin in its first `executed_s` seconds; all for 0."""
+    horizon = spec.policy.horizon
+    return min(horizon, math.ceil(executed_s / spec.policy.period_s - 1e-9)) or horizon
+
+
 class DeviationMeter:
     """Largest deviation over the executed rows.
 
@@ -41,8 +52,7 @@ class DeviationMeter:
                 f"{spec.path}: kinematics are GAP, and deviations in m need them: write the chain "
                 "of frames into a copy of the spec, or give the tolerance in rad"
             )
-        horizon = spec.policy.horizon
-        self.rows = min(horizon, math.ceil(executed_s / spec.policy.period_s - 1e-9)) or horizon
+        self.rows = executed_rows(spec, executed_s)
         self.spec = spec
         self._tips = None if unit == "rad" else spec.kinematics
         self.kinematics = "" if self._tips is None else self._tips.digest

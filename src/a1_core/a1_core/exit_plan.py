@@ -18,7 +18,6 @@ from a1_core.segment_costs import Budget, SegmentCosts
 def pair_discrepancies(
     actions_KNHD: NDArray[np.floating],
     metric: str,
-    steps: slice = slice(None),
     weights: NDArray[np.floating] | None = None,
 ) -> NDArray[np.float64]:
     """Discrepancy [K, K, N] of exit k from exit j < k at [j, k]; NaN elsewhere.
@@ -27,7 +26,7 @@ def pair_discrepancies(
 
     Args:
         actions_KNHD: chunks of all exits, in the space in which inference compares them.
-        metric, steps, weights: as for `discrepancy`.
+        metric, weights: as for `discrepancy`.
     """
     actions_KNHD = np.asarray(actions_KNHD)
     K, N = actions_KNHD.shape[:2]
@@ -36,7 +35,7 @@ def pair_discrepancies(
         for k in range(j + 1, K):
             for n in range(N):
                 pairs_KKN[j, k, n] = discrepancy(
-                    actions_KNHD[k, n], actions_KNHD[j, n], metric, steps, weights
+                    actions_KNHD[k, n], actions_KNHD[j, n], metric, weights
                 )
     return pairs_KKN
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from types import MappingProxyType
 
 import numpy as np
@@ -13,13 +15,37 @@ from numpy.typing import NDArray
 from a1_core.errors import ThresholdsError
 
 METRICS = ("cosine", "l2", "mad", "max")
+_WRITTEN = re.compile(r"(\w+)(?:\[:([1-9]\d*)\])?")
+
+
+@cache
+def parse_metric(metric: str) -> tuple[str, int | None]:
+    """Name and number of leading rows of a metric as it is written; None: all rows.
+
+    "l2" is taken over whole chunks, "l2[:5]" over their first five rows: those that are executed
+    before the next chunk takes over.
+
+    Raises ThresholdsError for anything else.
+    """
+    written = _WRITTEN.fullmatch(metric)
+    if written is None or written[1] not in METRICS:
+        raise ThresholdsError(
+            f"metric is '{metric}'; write one of {', '.join(METRICS)}, or one over the first rows "
+            "of a chunk, e.g. l2[:5]"
+        )
+    return written[1], None if written[2] is None else int(written[2])
+
+
+def metric_over(metric: str, rows: int) -> str:
+    """A metric over the first `rows` rows, unless it says itself how many."""
+    name, said = parse_metric(metric)
+    return f"{name}[:{said or rows}]"
 
 
 def discrepancy(
     a_HD: NDArray[np.floating],
     b_HD: NDArray[np.floating],
     metric: str,
-    steps: slice = slice(None),
     weights: NDArray[np.floating] | None = None,
 ) -> float:
     """One number for how far two chunks are apart.
@@ -27,32 +53,31 @@ def discrepancy(
     Args:
         a_HD, b_HD: chunks [H, D], real dimensions only, normalised (default) or robot units.
         metric: cosine (1 - cosine similarity of the flattened chunks, 0..2), l2 (root mean
-            square), mad (mean absolute deviation) or max (largest absolute deviation).
-        steps: rows that will be executed and are not committed.
+            square), mad (mean absolute deviation) or max (largest absolute deviation), over all
+            rows or the first, as `parse_metric` reads it.
         weights: per-dimension factors [D] applied to both chunks.
 
-    Returns NaN when a value is not finite or no row is left; `decide` never leaves on NaN.
+    Returns NaN when a value is not finite or there is no row; `decide` never leaves on NaN.
     """
-    a = np.asarray(a_HD, dtype=np.float64)[steps]
-    b = np.asarray(b_HD, dtype=np.float64)[steps]
+    name, rows = parse_metric(metric)
+    a = np.asarray(a_HD, dtype=np.float64)[:rows]
+    b = np.asarray(b_HD, dtype=np.float64)[:rows]
     if weights is not None:
         a, b = a * weights, b * weights
     if a.size == 0:
         return math.nan
-    if metric == "cosine":
+    if name == "cosine":
         norm = math.sqrt(float(np.vdot(a, a)) * float(np.vdot(b, b)))
         if norm == 0.0:
             return 0.0 if not (a.any() or b.any()) else 1.0
         distance = 1.0 - float(np.vdot(a, b)) / norm
         return 0.0 if distance < 0.0 else distance  # max() would turn NaN into 0
     difference = a - b
-    if metric == "l2":
+    if name == "l2":
         return math.sqrt(float(np.mean(difference * difference)))
-    if metric == "mad":
+    if name == "mad":
         return float(np.mean(np.abs(difference)))
-    if metric == "max":
-        return float(np.max(np.abs(difference)))
-    raise ThresholdsError(f"metric '{metric}' is unknown; use one of {', '.join(METRICS)}")
+    return float(np.max(np.abs(difference)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +88,7 @@ class Thresholds:
         exits: block index of every exit, counted from 0, ascending.
         eta: threshold of every exit, units of the metric; the last is +inf (always leaves), an
             exit that never fires has -inf.
-        metric: one of METRICS.
+        metric: as `parse_metric` reads it.
         bindings: what the thresholds belong to, e.g. {"checkpoint": SHA-256, "head": "fm"}.
         digest: SHA-256 of the file they came from; empty when they came from none.
     """
@@ -75,8 +100,7 @@ class Thresholds:
     digest: str = ""
 
     def __post_init__(self) -> None:
-        if self.metric not in METRICS:
-            raise ThresholdsError(f"metric is '{self.metric}'; write one of {', '.join(METRICS)}")
+        parse_metric(self.metric)
         if not self.exits or list(self.exits) != sorted(set(self.exits)) or self.exits[0] < 0:
             raise ThresholdsError(f"exits is {self.exits}; write ascending block indices from 0")
         if len(self.eta) != len(self.exits):

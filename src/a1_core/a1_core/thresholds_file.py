@@ -12,7 +12,7 @@ import yaml
 
 from a1_core.calibration import DISTRIBUTIONS, FITS, NO_DISTRIBUTION
 from a1_core.errors import ThresholdsError
-from a1_core.exit_rule import METRICS, Thresholds
+from a1_core.exit_rule import Thresholds
 from a1_core.provenance import (
     Bag,
     Certificate,
@@ -183,7 +183,7 @@ def check_thresholds(
 def _thresholds(
     fields: Fields, exits: tuple[int, ...], bindings: Mapping[str, str | int]
 ) -> Thresholds:
-    metric = fields.text("metric", METRICS)
+    metric = fields.text("metric")
     eta = tuple(float(value) for value in _list(fields, "eta", float))
     try:
         return Thresholds(exits=exits, eta=eta, metric=metric, bindings=bindings)

@@ -38,7 +38,6 @@ class AdaptivePolicy:
         spec_digest: of the robot spec the policy acts for.
         seed: of the noise.
         settings: how the head is run; by default as the configuration says.
-        rows: rows of a chunk over which discrepancies are taken; by default all.
         clock: steady seconds, for deadlines and traces.
     """
 
@@ -52,7 +51,6 @@ class AdaptivePolicy:
         spec_digest: str,
         seed: int = 0,
         settings: HeadSettings | None = None,
-        rows: slice = slice(None),
         clock: Callable[[], float] = time.perf_counter,
     ):
         config = network.config
@@ -62,7 +60,6 @@ class AdaptivePolicy:
         self.digest = digest
         self.spec_digest = spec_digest
         self.seed = seed
-        self.rows = rows
         self.settings = settings or HeadSettings(
             head=config.head,
             num_steps=config.num_steps,
@@ -172,7 +169,9 @@ class AdaptivePolicy:
                     break
             # Reading the signal is the one synchronisation with a GPU that an exit costs.
             signal_HD = going.signal(exit_index)[0].cpu().numpy()
-            delta = _NONE if last < 0 else self.delta(signal_HD, steps.signal_HD, thresholds.metric)
+            delta = (
+                _NONE if last < 0 else discrepancy(signal_HD, steps.signal_HD, thresholds.metric)
+            )
             eta = float(thresholds.eta[number])
             steps.add(exit_index, signal_HD, delta, _NONE if last < 0 else eta)
             spent_s = watch.elapsed_s() - (began_s if last >= 0 else 0.0)
@@ -195,12 +194,6 @@ class AdaptivePolicy:
         actions_HD = _actions(going, chosen, kept)
         self.times.learn(chosen, chosen, watch.elapsed_s() - began_s)
         return actions_HD
-
-    def delta(
-        self, signal_HD: NDArray[np.float32], before_HD: NDArray[np.float32], metric: str
-    ) -> float:
-        """The discrepancy that thresholds are compared with; normalised space."""
-        return discrepancy(signal_HD, before_HD, metric=metric, steps=self.rows)
 
     def _output(
         self,
@@ -263,7 +256,7 @@ class AdaptivePolicy:
         deltas_KN = np.full((count, len(observations)), _NONE)
         for k in range(1, count):
             for n in range(len(observations)):
-                deltas_KN[k, n] = self.delta(
+                deltas_KN[k, n] = discrepancy(
                     normalised_KNHD[k, n], normalised_KNHD[k - 1, n], metric
                 )
         return ExitStudy(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from a1_core.exit_rule import discrepancy
 from a1_core.observation import Observation
 from a1_core.policy import ExitSetting
 from a1_model.exit_pass import ExitPass
@@ -95,7 +96,7 @@ def _walk(
         began_s = watch.elapsed_s()
         signal_HD = going.signal(exit_index)[0].cpu().numpy()
         if before is not None:
-            policy.delta(signal_HD, before, policy.network.config.metric)
+            discrepancy(signal_HD, before, policy.network.config.metric)
         before = signal_HD
         times.append(watch.elapsed_s() - began_s if exit_index else 0.0)
     began_s = watch.elapsed_s()

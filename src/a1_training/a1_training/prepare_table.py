@@ -18,7 +18,9 @@ import torch
 from rich.console import Console
 
 from a1_core.budget import STEPS_PER_UNIT, Search
+from a1_core.deviation import executed_rows
 from a1_core.errors import A1Error, ThresholdsError
+from a1_core.exit_rule import metric_over
 from a1_core.segment_costs import depth_costs
 from a1_core.settings_table import SettingsTable, TableRow, read_settings_table
 from a1_core.spec import RobotSpec, load_spec
@@ -97,13 +99,14 @@ class Preparation:
         recording = self._recording(row.head)
         config = checkpoint.config
         self._console.print(f"{row.name}: thresholds", highlight=False)
-        deltas_KN = replay(checkpoint, recording, self._console)
+        metric = _metric(checkpoint, self._spec)
+        deltas_KN = replay(checkpoint, recording, metric, self._console)
         costs_K = depth_costs(config.exits, config.backbone.layers).reach_K
         search = Search(deltas_KN, costs_K, distribution=row.distribution)
         setting = search.at(_in_steps(row))
         samples = deltas_KN.shape[1]
         file = thresholds_file(
-            checkpoint, self._spec, setting, row.distribution, samples, recording.episodes
+            checkpoint, self._spec, setting, metric, row.distribution, samples, recording.episodes
         )
         write_thresholds(path, file)
 
@@ -130,9 +133,16 @@ def _in_steps(row: TableRow) -> int:
 
 def _fits(file: ThresholdsFile, row: TableRow, found: LoadedCheckpoint, spec: RobotSpec) -> bool:
     bindings = file.thresholds.bindings
-    made_for = (bindings["checkpoint"], bindings["robot_spec"])
+    made_for = (bindings["checkpoint"], bindings["robot_spec"], file.thresholds.metric)
     asked = (file.fit, file.distribution, file.parameter)
-    return made_for == (found.digest, spec.digest) and asked == ("mass", row.distribution, row.c)
+    return made_for == (found.digest, spec.digest, _metric(found, spec)) and (
+        asked == ("mass", row.distribution, row.c)
+    )
+
+
+def _metric(checkpoint: LoadedCheckpoint, spec: RobotSpec) -> str:
+    """The checkpoint's, over the rows that are executed."""
+    return metric_over(checkpoint.config.metric, executed_rows(spec))
 
 
 def _flops(checkpoint: LoadedCheckpoint, kind: str) -> dict[str, Any]:

@@ -63,10 +63,12 @@ def record(checkpoint: LoadedCheckpoint, episodes: int, console: Console) -> Rec
     return Recording(observations=observations, episodes=episodes, successes=successes)
 
 
-def replay(checkpoint: LoadedCheckpoint, recording: Recording, console: Console) -> NDArray:
+def replay(
+    checkpoint: LoadedCheckpoint, recording: Recording, metric: str, console: Console
+) -> NDArray:
     """Discrepancies V [K, N] of every exit on every recorded tick (paper, Eq. 7)."""
     parts = [
-        checkpoint.policy.all_exits(recording.observations[start : start + BATCH]).deltas_KN
+        checkpoint.policy.all_exits(recording.observations[start : start + BATCH], metric).deltas_KN
         for start in track(
             range(0, len(recording.observations), BATCH), "replaying", console=console
         )
@@ -78,6 +80,7 @@ def thresholds_file(
     checkpoint: LoadedCheckpoint,
     spec: RobotSpec,
     setting: Setting,
+    metric: str,
     distribution: str,
     samples: int,
     episodes: int,
@@ -88,7 +91,7 @@ def thresholds_file(
     thresholds = Thresholds(
         exits=config.exits,
         eta=tuple(float(value) for value in setting.eta_P),
-        metric=config.metric,
+        metric=metric,
         bindings={
             "checkpoint": checkpoint.digest,
             "normaliser": checkpoint.normaliser.digest,
