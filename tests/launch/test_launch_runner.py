@@ -62,12 +62,10 @@ def test_one_that_ends_badly_is_named_and_fails_the_whole():
 
 def test_a_node_that_stops_all_does():
     out = io.StringIO()
-    begin_s = time.monotonic()
     endless = "import time\nprint('up')\nwhile True: time.sleep(0.1)"
     brief = command("a", "import time; time.sleep(0.5)", stops_all=True)
     assert run([brief, command("b", endless)], out=out) == 0
     assert "[a] the others end with it" in out.getvalue()
-    assert time.monotonic() - begin_s < 10
 
 
 def test_an_interrupt_reaches_every_process_once_and_is_success():

@@ -14,6 +14,7 @@ THRESHOLDS_TOPIC = "/a1/thresholds_info"
 A1_TOPICS = (
     ("a1/chunk", "a1_msgs/msg/ActionChunk", "reliable"),
     ("a1/chunk_verdict", "a1_msgs/msg/ChunkVerdict", "reliable"),
+    ("a1/plan", "a1_msgs/msg/ActionChunk", "reliable"),
     ("a1/exit_state", "a1_msgs/msg/ExitState", "reliable"),
     ("a1/refusal", "a1_msgs/msg/ObservationRefusal", "reliable"),
     ("a1/controller_state", "a1_msgs/msg/ControllerState", "sensor"),
