@@ -1,8 +1,9 @@
-"""Nodes of a test, spun by a thread of their own."""
+"""Nodes of a test, spun by threads of their own: all by one, or each by one."""
 
 import threading
 
 import rclpy
+from rclpy.executors import Executor
 from rclpy.node import Node
 
 from a1_ros.executor import make_executor
@@ -11,7 +12,7 @@ PATIENCE_S = 10.0
 
 
 class Ros:
-    """An initialised rclpy whose nodes are spun by a thread of their own."""
+    """An initialised rclpy whose nodes are spun by one thread."""
 
     def __init__(self) -> None:
         rclpy.init()
@@ -49,5 +50,34 @@ class Ros:
         self.executor.shutdown(timeout_sec=5.0)
         self._thread.join(timeout=5.0)
         for node in reversed(self._nodes):
+            node.destroy_node()
+        rclpy.try_shutdown()
+
+
+class RosApart:
+    """An initialised rclpy whose nodes are spun by a thread each: none waits for another."""
+
+    def __init__(self) -> None:
+        rclpy.init()
+        self._spun: list[tuple[Node, Executor, threading.Thread]] = []
+
+    def add(self, node: Node) -> Node:
+        """Spin a node; it is destroyed at the end of the test."""
+        executor = make_executor()
+        executor.add_node(node)
+        thread = threading.Thread(target=executor.spin, daemon=True)
+        thread.start()
+        self._spun.append((node, executor, thread))
+        return node
+
+    def node(self, name: str, namespace: str = "") -> Node:
+        """A plain node that is spun."""
+        return self.add(rclpy.create_node(name, namespace=namespace, use_global_arguments=False))
+
+    def shutdown(self) -> None:
+        """Stop spinning, then destroy every node, the last first."""
+        for node, executor, thread in reversed(self._spun):
+            executor.shutdown(timeout_sec=5.0)
+            thread.join(timeout=5.0)
             node.destroy_node()
         rclpy.try_shutdown()

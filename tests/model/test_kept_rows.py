@@ -53,11 +53,8 @@ def test_a_soft_row_is_pulled_by_its_weight():
         torch.testing.assert_close(landed, weight * rows + (1 - weight) * said)
 
 
-@pytest.mark.parametrize("start", ["shared", "cold", "direct", "renoise"])
-def test_the_head_sees_committed_rows_on_their_path(
-    make_policy, make_observation, prefix, start, monkeypatch
-):
-    policy, observation = make_policy(settings=settings(start=start)), make_observation()
+def watch_flow(policy, monkeypatch):
+    """Fills with the time and the noisy rows of every velocity that the head is asked for."""
     seen, embed = [], policy.network.expert.embed_actions
 
     def watched(noisy_BSRD, tau_BS):
@@ -65,6 +62,15 @@ def test_the_head_sees_committed_rows_on_their_path(
         return embed(noisy_BSRD, tau_BS)
 
     monkeypatch.setattr(policy.network.expert, "embed_actions", watched)
+    return seen
+
+
+@pytest.mark.parametrize("start", ["shared", "cold", "direct", "renoise"])
+def test_the_head_sees_committed_rows_on_their_path(
+    make_policy, make_observation, prefix, start, monkeypatch
+):
+    policy, observation = make_policy(settings=settings(start=start)), make_observation()
+    seen = watch_flow(policy, monkeypatch)
     output = policy.act(observation, setting=FULL, prefix=prefix)
     last = len(policy.network.config.exits) - 1
     draws = last + 1 if start == "cold" else 1
@@ -88,13 +94,7 @@ def test_a_guess_is_where_the_flow_begins(
     policy, observation = make_policy(settings=settings(start=start)), make_observation()
     weight_HD = np.zeros_like(prefix.weight_HD) if free else prefix.weight_HD
     guess = Prefix(rows_HD=prefix.rows_HD, weight_HD=weight_HD, guess=True)
-    seen, embed = [], policy.network.expert.embed_actions
-
-    def watched(noisy_BSRD, tau_BS):
-        seen.append((float(tau_BS[0, 0]), noisy_BSRD[0, 0].clone()))
-        return embed(noisy_BSRD, tau_BS)
-
-    monkeypatch.setattr(policy.network.expert, "embed_actions", watched)
+    seen = watch_flow(policy, monkeypatch)
     output = policy.act(observation, setting=FULL, prefix=guess)
     last = len(policy.network.config.exits) - 1
     draws = last + 1 if start == "cold" else 1

@@ -8,11 +8,12 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 import recorder_rig as rig
+from ros_rig import RosApart
 
 
 @pytest.fixture
 def ros():
-    running = rig.Ros()
+    running = RosApart()
     yield running
     running.shutdown()
 

@@ -15,6 +15,7 @@ from builtin_interfaces.msg import Duration
 from rclpy.action import ActionClient
 from rclpy.parameter import Parameter
 from rclpy.serialization import serialize_message
+from ros_rig import RosApart
 from sensor_msgs.msg import CompressedImage, Image, JointState, Joy
 from trajectory_msgs.msg import JointTrajectory
 
@@ -24,7 +25,6 @@ from a1_data.findings import Findings
 from a1_data.reader import ReadSettings, open_bags
 from a1_data.storage import look, read
 from a1_recorder.node import RecorderNode
-from a1_ros.executor import make_executor
 from a1_ros.images import to_image, to_jpeg
 from a1_ros.messages import to_joint_state
 from a1_ros.qos import LATCHED, RELIABLE
@@ -36,29 +36,6 @@ SPEC_TOPICS = (
     "/wrist_camera/color/image_raw",
     "/franka/joint_states",
 )
-
-
-class Ros:
-    """An initialised rclpy; `robot` nodes and `recorder` nodes are spun by threads of their own."""
-
-    def __init__(self) -> None:
-        rclpy.init()
-        self._spun: list = []
-
-    def add(self, node):
-        executor = make_executor()
-        executor.add_node(node)
-        thread = threading.Thread(target=executor.spin, daemon=True)
-        thread.start()
-        self._spun.append((node, executor, thread))
-        return node
-
-    def shutdown(self) -> None:
-        for node, executor, thread in reversed(self._spun):
-            executor.shutdown(timeout_sec=5.0)
-            thread.join(timeout=5.0)
-            node.destroy_node()
-        rclpy.try_shutdown()
 
 
 def wait_for(predicate, timeout_s: float = 10.0) -> bool:
@@ -84,7 +61,7 @@ def write_quick_spec(path: Path) -> Path:
 class Robot:
     """Publishes what the spec names: cameras at 20 Hz, states and commands at 100 Hz."""
 
-    def __init__(self, ros: Ros, spec_file: Path) -> None:
+    def __init__(self, ros: RosApart, spec_file: Path) -> None:
         self.spec = load_spec(spec_file)
         self.node = ros.add(rclpy.create_node("robot", use_global_arguments=False))
         self.sent: dict[str, list[bytes]] = defaultdict(list)
@@ -154,7 +131,7 @@ class Robot:
 class Operator:
     """Asks the recorder for things and waits for the answers."""
 
-    def __init__(self, ros: Ros) -> None:
+    def __init__(self, ros: RosApart) -> None:
         self.node = ros.add(rclpy.create_node("operator", use_global_arguments=False))
         make = self.node.create_client
         self._clients = {
@@ -200,7 +177,7 @@ def result_of(future, timeout_s: float = 15.0):
     return future.result()
 
 
-def make_recorder(ros: Ros, spec_file: Path, folder: Path, **parameters) -> RecorderNode:
+def make_recorder(ros: RosApart, spec_file: Path, folder: Path, **parameters) -> RecorderNode:
     """An unconfigured recorder."""
     values = {
         "robot": str(spec_file),

@@ -11,6 +11,7 @@ os.environ["QT_QPA_PLATFORM"] = "offscreen"
 sys.path.insert(0, str(Path(__file__).parent))
 
 import rqt_rig as rig
+from ros_rig import RosApart
 
 from a1_rqt.main import make_application
 from a1_rqt.window import ExitsWidget
@@ -23,7 +24,7 @@ def application():
 
 @pytest.fixture
 def ros():
-    running = rig.Ros()
+    running = RosApart()
     yield running
     running.shutdown()
 

@@ -1,22 +1,20 @@
 """The nodes that the window watches: they publish real messages over DDS and answer its calls."""
 
 import math
-import threading
 import time
 from functools import partial
 
 import cv2
 import numpy as np
-import rclpy
 from a1_msgs.msg import ChunkVerdict, ControllerState, ExitState, ObservationRefusal, ThresholdsInfo
 from a1_msgs.srv import SetInstruction
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
 from rclpy.parameter import Parameter
+from ros_rig import RosApart
 from sensor_msgs.msg import CompressedImage
 from std_srvs.srv import SetBool, Trigger
 
-from a1_ros.executor import make_executor
 from a1_ros.images import to_jpeg
 from a1_ros.messages import floats
 from a1_ros.qos import LATCHED, RELIABLE, STATUS
@@ -28,30 +26,6 @@ ETA = (0.02, 0.03, 0.03, 0.04, 0.05, 0.05, math.inf)
 START_NS = 1_700_000_000 * NS_PER_S
 PERIOD_NS = NS_PER_S // 10
 SEED = 7
-
-
-class Ros:
-    """An initialised rclpy whose nodes are spun by threads of their own."""
-
-    def __init__(self) -> None:
-        rclpy.init()
-        self._spun: list = []
-
-    def node(self, name: str):
-        node = rclpy.create_node(name, use_global_arguments=False)
-        executor = make_executor()
-        executor.add_node(node)
-        thread = threading.Thread(target=executor.spin, daemon=True)
-        thread.start()
-        self._spun.append((node, executor, thread))
-        return node
-
-    def shutdown(self) -> None:
-        for node, executor, thread in reversed(self._spun):
-            executor.shutdown(timeout_sec=5.0)
-            thread.join(timeout=5.0)
-            node.destroy_node()
-        rclpy.try_shutdown()
 
 
 def exit_state(seq: int, *, layer: int, stamp_ns: int | None = None, **changes) -> ExitState:
@@ -119,12 +93,12 @@ def thresholds_info(**changes) -> ThresholdsInfo:
 class Graph:
     """A policy and a controller as the window knows them, and what was asked of them."""
 
-    def __init__(self, ros: Ros, namespace: str = "") -> None:
+    def __init__(self, ros: RosApart, namespace: str = "") -> None:
         self.calls: list = []
         self._sent = 0
         self.answer = (True, "as you say")
-        self.policy = self._node(ros, "policy", namespace)
-        self.controller = self._node(ros, "controller", namespace)
+        self.policy = ros.node("policy", namespace)
+        self.controller = ros.node("controller", namespace)
         for node, values in (
             (
                 self.policy,
@@ -147,15 +121,6 @@ class Graph:
         controller.create_service(Trigger, "a1/stop", self._on("stop"))
         controller.create_service(Trigger, "a1/reset", self._on("reset"))
         controller.create_service(ChangeState, "controller/change_state", self._change)
-
-    def _node(self, ros: Ros, name: str, namespace: str):
-        node = rclpy.create_node(name, namespace=namespace, use_global_arguments=False)
-        executor = make_executor()
-        executor.add_node(node)
-        thread = threading.Thread(target=executor.spin, daemon=True)
-        thread.start()
-        ros._spun.append((node, executor, thread))
-        return node
 
     def _on(self, what: str):
         def answer(request, response):
