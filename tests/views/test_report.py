@@ -5,7 +5,7 @@ import re
 from html.parser import HTMLParser
 
 import pytest
-from staged_run import LAYERS, STOP_S, staged, write_bag
+from staged_run import LAYERS, STOP_S, SUBSTEPS, staged, write_bag
 
 from a1_core.errors import A1Error, BagError
 from a1_ros.times import NS_PER_S
@@ -42,7 +42,8 @@ def outside(text: str) -> list[str]:
 
 def test_the_run_is_what_was_said(bag):
     run = load_run(bag)
-    states, chunks = said("ExitState"), said("ActionChunk")
+    states = said("ExitState")
+    chunks = [one.msg for one in staged(1_000 * NS_PER_S, SECONDS) if one.topic == "/a1/chunk"]
     assert [tick.exit_layer for tick in run.ticks] == [state.exit_layer for state in states]
     assert [chunk.seq for chunk in run.chunks] == [chunk.seq for chunk in chunks]
     assert all(chunk.verdict for chunk in run.chunks)
@@ -52,6 +53,24 @@ def test_the_run_is_what_was_said(bag):
     assert run.outcome == "success"
     assert abs(run.duration_s - SECONDS) < 0.2
     assert [r.code for r in run.refusals] == ["CAMERA_STALE"] * len(said("ObservationRefusal"))
+
+
+def test_the_plan_in_execution_is_no_chunk(bag, tmp_path):
+    # It is told with the number of the chunk that it comes from, and with a stamp of its own.
+    write_bag(tmp_path / "without", SECONDS, leave_out={"/a1/plan"})
+    run, without = load_run(bag), load_run(tmp_path / "without")
+    assert run.chunks == without.chunks
+    assert overlaps_s(run) == overlaps_s(without)
+    assert min(chunk.staleness_ms for chunk in run.chunks) > 0
+
+
+def test_without_phases_the_instructions_are_told(tmp_path):
+    write_bag(tmp_path / "real", SECONDS, leave_out={"/sim/episode"})
+    run = load_run(tmp_path / "real")
+    assert [span.name for span in run.phases] == list(SUBSTEPS)
+    assert abs(run.seconds(run.phases[1].begin_ns) - SECONDS / 2) < 0.1
+    drawn, _ = timeline(run, 11.0, scale_of([run]))
+    assert "nothing of phases" not in drawn
 
 
 def test_modes_and_phases_come_as_they_were(bag):

@@ -27,6 +27,8 @@ from a1_views.svg import (
 from a1_views.tick import STAGES
 
 BAND = 0.45
+LONGEST_NAME = 28
+"""Letters of a phase that are shown: an instruction may be a long one."""
 STRIP_IN = 1.35
 
 
@@ -104,7 +106,8 @@ def _bands(axes: Axes, run: Run, scale: Scale) -> None:
         if not _band(axes, run, scale, span, bottom, colour)
     }
     for name, colour in unnamed.items():
-        axes.broken_barh([(0.0, 0.0)], (0.0, 0.0), facecolor=colour, alpha=BAND, label=name)
+        patch = {"facecolor": colour, "alpha": BAND, "label": _short(name)}
+        axes.broken_barh([(0.0, 0.0)], (0.0, 0.0), **patch)
     legend_beside(axes)
     if not run.phases:
         axes.text(0.0, 0.5, " the bag says nothing of phases", va="center", fontsize=8)
@@ -116,10 +119,15 @@ def _band(axes: Axes, run: Run, scale: Scale, span: Span, bottom: float, colour:
     axes.broken_barh([(begin, end - begin)], (bottom, 0.9), facecolor=colour, alpha=BAND)
     # A letter is about 0.085 in wide.
     room_in = (end - begin) / scale.longest_s * axes.figure.get_figwidth() * 0.8
-    named = room_in > 0.085 * len(span.name) + 0.1
+    name = _short(span.name)
+    named = room_in > 0.085 * len(name) + 0.1
     if named:
-        axes.text((begin + end) / 2, bottom + 0.42, span.name, ha="center", va="center", fontsize=7)
+        axes.text((begin + end) / 2, bottom + 0.42, name, ha="center", va="center", fontsize=7)
     return named
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1].rstrip()}…"
 
 
 def _exits(axes: Axes, run: Run) -> None:
