@@ -9,6 +9,7 @@ from PIL import Image
 from rclpy.parameter import Parameter
 from ros_rig import Ros
 from staged_run import Stage, staged
+from std_srvs.srv import SetBool
 from views_rig import Viewer, wait_for
 
 from a1_ros.times import NS_PER_S, node_now_ns
@@ -135,7 +136,7 @@ def test_without_controls_there_are_no_buttons_and_with_them_there_are(browser, 
         page = browser.new_page(bypass_csp=True)
         page.goto(node.address)
         page.wait_for_function("document.getElementById('link').textContent.startsWith('live')")
-        assert page.locator("button:visible").count() == (7 if controls else 0)
+        assert page.locator("button:visible").count() == (8 if controls else 0)
         if controls:
             page.get_by_role("button", name="Stop").click()
             page.wait_for_function(
@@ -143,3 +144,36 @@ def test_without_controls_there_are_no_buttons_and_with_them_there_are(browser, 
             )
             assert overlaps(page) == []
         page.close()
+
+
+def test_arming_takes_two_presses_and_nothing_is_done_in_silence(browser, make_page, ros):
+    robot, armed = ros.node("robot"), []
+
+    def arm(request, response):
+        armed.append(request.data)
+        response.success = True
+        return response
+
+    robot.create_service(SetBool, "a1/arm", arm)
+    node = make_page(controls=True)
+    page = browser.new_page(bypass_csp=True)
+    page.goto(node.address)
+    page.wait_for_function("document.getElementById('link').textContent.startsWith('live')")
+
+    def says(text: str) -> None:
+        page.wait_for_function(f"document.getElementById('answer').textContent.includes('{text}')")
+
+    def answered() -> bool:
+        page.get_by_role("button", name="Disarm").click()
+        return bool(armed)
+
+    assert wait_for(answered), "the page has found the service"
+    page.get_by_role("button", name="Arm", exact=True).click()
+    page.get_by_role("button", name="Send").click()
+    assert True not in armed
+    page.get_by_role("button", name="Press again").click()
+    assert wait_for(lambda: True in armed)
+    ros.remove(node)
+    page.get_by_role("button", name="Stop").click()
+    says("stop: NOT DONE")
+    page.close()

@@ -46,8 +46,8 @@ TYPES = (
     ),
 )
 ONLY_ON = {"a1_msgs/msg/ActionChunk": "a1/chunk", TEXT: INSTRUCTION_TOPIC.lstrip("/")}
-"""Types that other topics have too: the plan in execution is an ActionChunk with its chunk's number,
-and anybody may send a text."""
+"""Types that other topics have too: the plan in execution is an ActionChunk with the number of its
+chunk, and anybody may send a text."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,11 +12,12 @@ const number = (value, digits = 1) => (value === null || value === undefined ? "
 const percent = (share) => (share === null || share === undefined ? "–" : `${(100 * share).toFixed(0)} %`);
 
 const KEPT = 300;
+const CONFIRM_MS = 3000;
 const LABELS = {
   age: "age of the observation", preprocess: "preprocess", vision: "vision", backbone: "backbone",
   head: "action head", publish: "publish", judge: "until the verdict", whole: "whole",
 };
-const MODES = { TRACKING: "good", HOLD: "good", SHADOW: "warn", DISARMED: "warn", STOPPED: "bad", FAULT: "bad" };
+const MODES = { TRACKING: "good", HOLD: "good", SHADOW: "warn", DISARMED: "warn", STOPPED: "bad", FAULT: "bad", SILENT: "bad" };
 const SIGNS = { OK: "●", WARN: "▲", ERROR: "■", STALE: "○" };
 const LEVEL_CLASSES = { OK: "ok", WARN: "warn-text", ERROR: "error", STALE: "stale" };
 const ORDER = ["ERROR", "WARN", "STALE", "OK"];
@@ -198,18 +199,40 @@ function listen() {
   }, 1000);
 }
 
+const answer = (name, text) => { at("answer").textContent = at("answer").title = `${name}: ${text}`; };
+
 async function order(name, argument = "") {
-  const answer = await fetch(`/act/${name}`, { method: "POST", headers: { "X-A1-Token": token }, body: argument });
-  const told = answer.ok ? await answer.json() : { done: false, message: await answer.text() };
-  at("answer").textContent = `${name}: ${told.message || (told.done ? "done" : "refused")}`;
+  answer(name, "asked");
+  try {
+    const response = await fetch(`/act/${name}`, { method: "POST", headers: { "X-A1-Token": token }, body: argument });
+    const told = response.ok ? await response.json() : { done: false, message: await response.text() };
+    answer(name, told.message || (told.done ? "done" : "refused"));
+  } catch {
+    answer(name, "NOT DONE, the page's node does not answer; open the page anew");
+  }
+}
+
+// After arming the arm may move, so that takes a second press within CONFIRM_MS.
+function confirmed(button) {
+  if (!("twice" in button.dataset)) return true;
+  const label = button.dataset.label ??= button.textContent;
+  clearTimeout(button.waiting);
+  if (button.textContent !== label) {
+    button.textContent = label;
+    return true;
+  }
+  button.textContent = "Press again";
+  button.waiting = setTimeout(() => { button.textContent = label; }, CONFIRM_MS);
+  return false;
 }
 
 at("controls").addEventListener("click", (event) => {
   const { order: name, argument } = event.target.dataset;
-  if (name) order(name, argument);
+  if (name && confirmed(event.target)) order(name, argument);
 });
 at("instruct").addEventListener("submit", (event) => {
   event.preventDefault();
-  order("instruction", new FormData(event.target).get("text"));
+  const text = new FormData(event.target).get("text").trim();
+  if (text) order("instruction", text);
 });
 listen();
