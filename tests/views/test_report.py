@@ -10,7 +10,7 @@ from staged_run import LAYERS, STOP_S, SUBSTEPS, staged, write_bag
 from a1_core.errors import A1Error, BagError
 from a1_ros.times import NS_PER_S
 from a1_views.pictures import look_through
-from a1_views.report import main, write_report
+from a1_views.report import main, told_apart, write_report
 from a1_views.run import deepest, load_run, overlaps_s, verdict_counts
 from a1_views.run_timeline import scale_of, timeline
 from a1_views.svg import INK
@@ -161,6 +161,14 @@ def test_two_runs_stand_side_by_side(reports):
     assert "<video" not in text
 
 
+def test_two_bags_of_one_name_are_told_apart_by_their_folders(tmp_path):
+    bags = [tmp_path / folder / "run" for folder in ("before", "after")]
+    for bag in bags:
+        write_bag(bag, 1.0)
+    runs = told_apart([load_run(bag) for bag in bags])
+    assert [run.name for run in runs] == ["before/run", "after/run"]
+
+
 def test_the_same_run_gives_the_same_figure(bag):
     run = load_run(bag)
     scale = scale_of([run])
@@ -193,6 +201,11 @@ def test_mistakes_are_one_line_with_the_mend(bag, tmp_path, capsys):
     file.write_text("")
     with pytest.raises(A1Error, match="give another --out"):
         write_report(file / "report.html", [bag], film=False)
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(A1Error, match="is a folder; give --out a file"):
+        write_report(tmp_path / "folder", [bag], film=False)
+    with pytest.raises(BagError, match="file"):
+        load_run(file)
     with pytest.raises(SystemExit, match="1"):
         main([str(tmp_path / "nowhere")])
     assert "no such file or folder" in capsys.readouterr().out

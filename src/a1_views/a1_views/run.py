@@ -101,6 +101,7 @@ class Run:
     """One bag, told by the nodes of A1.
 
     Attributes:
+        name: what it is called beside others.
         files: of the bag; `contents` of each file.
         begin_ns, end_ns: first and last stamp of all that is told here.
         ticks: with the verdicts on their chunks, in the order of their observations.
@@ -113,6 +114,7 @@ class Run:
         findings: what is wrong with the bag, in words.
     """
 
+    name: str
     files: BagFiles
     contents: tuple[Contents, ...]
     robot: str
@@ -129,11 +131,6 @@ class Run:
     counters: Mapping[str, int]
     thresholds: Any
     findings: tuple[str, ...]
-
-    @property
-    def name(self) -> str:
-        """Of its folder or file."""
-        return self.files.path.name
 
     @property
     def duration_s(self) -> float:
@@ -287,6 +284,7 @@ class _Telling:
         ends = [t.stamp_ns for t in ticks] + [c.stamp_ns for c in chunks]
         ends += [at_ns for span in self.modes for at_ns in (span.begin_ns, span.end_ns)]
         return Run(
+            name=files.path.name,
             files=files,
             contents=contents,
             robot=custom.get("robot") or self.robot or "robot",
