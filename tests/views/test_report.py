@@ -204,8 +204,12 @@ def test_mistakes_are_one_line_with_the_mend(bag, tmp_path, capsys):
     (tmp_path / "folder").mkdir()
     with pytest.raises(A1Error, match="is a folder; give --out a file"):
         write_report(tmp_path / "folder", [bag], film=False)
-    with pytest.raises(BagError, match="file"):
+    with pytest.raises(BagError, match=r"no data file of a bag; its name must end in \.mcap"):
         load_run(file)
+    false = tmp_path / "false.mcap"
+    false.write_text("no bag")
+    with pytest.raises(BagError, match="does not begin as an MCAP file does"):
+        load_run(false)
     with pytest.raises(SystemExit, match="1"):
         main([str(tmp_path / "nowhere")])
     assert "no such file or folder" in capsys.readouterr().out

@@ -52,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             write_report(options.out, options.bags, film=not options.no_film)
         console.print(f"written: {options.out}", highlight=False)
     except A1Error as error:
-        console.print(f"[red]report:[/red] {plain(str(error))}", highlight=False)
+        console.print(f"[red]report:[/red] {plain(str(error))}", highlight=False, soft_wrap=True)
         sys.exit(1)
     except KeyboardInterrupt:
         console.print("report: interrupted")

@@ -163,9 +163,10 @@ def load_run(path: Path) -> Run:
                 "FILE_DAMAGED", raw.channel.topic, str(error), "the other messages are told of"
             )
     if not telling.ticks and not telling.chunks and not telling.modes:
+        found = [str(finding) for finding in files.findings]
+        mend = found[-1] if found else "record with a1_recorder, which records them"
         raise BagError(
-            f"{path}: nothing of a1/exit_state, a1/chunk or a1/controller_state is in it; "
-            "record with a1_recorder, which records them"
+            f"{path}: nothing of a1/exit_state, a1/chunk or a1/controller_state is in it; {mend}"
         )
     return telling.run(files, contents)
 
