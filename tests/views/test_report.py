@@ -169,6 +169,16 @@ def test_two_bags_of_one_name_are_told_apart_by_their_folders(tmp_path):
     assert [run.name for run in runs] == ["before/run", "after/run"]
 
 
+@pytest.mark.parametrize("missing", ["/a1/exit_state", "/a1/chunk", "/a1/controller_state"])
+def test_a_bag_that_lacks_a_topic_is_told_all_the_same(tmp_path, missing):
+    bag, out = tmp_path / "part", tmp_path / "part.html"
+    write_bag(bag, 2.0, leave_out={missing, "/a1/thresholds_info"})
+    write_report(out, [bag], film=False)
+    text = out.read_text()
+    assert "does not say which thresholds" in text
+    assert ("holds no a1/exit_state" in text) is (missing == "/a1/exit_state")
+
+
 def test_the_same_run_gives_the_same_figure(bag):
     run = load_run(bag)
     scale = scale_of([run])

@@ -8,7 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.patches import PathPatch
+from matplotlib.path import Path
 from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
 
 from a1_views.run import Run, Span, overlaps_s
 from a1_views.svg import (
@@ -26,6 +29,7 @@ from a1_views.svg import (
 )
 from a1_views.tick import STAGES
 
+Floats = NDArray[np.float64]
 BAND = 0.45
 LONGEST_NAME = 28
 """Letters of a phase that are shown: an instruction may be a long one."""
@@ -183,16 +187,29 @@ def _latency(axes: Axes, run: Run) -> None:
     times = [run.seconds(tick.stamp_ns) for tick in run.ticks]
     base = np.zeros(len(times))
     for stage in STAGES:
-        values = np.nan_to_num([tick.stage_ms(stage) for tick in run.ticks])
-        axes.bar(
-            times, values, width=_bar_width(times), bottom=base,
-            color=STAGE_COLOURS[stage], linewidth=0, label=stage,
-        )  # fmt: skip
-        base = base + values
+        top = base + np.nan_to_num([tick.stage_ms(stage) for tick in run.ticks])
+        bars = _bars(np.asarray(times), _bar_width(times), base, top)
+        axes.add_artist(PathPatch(bars, facecolor=STAGE_COLOURS[stage], linewidth=0, label=stage))
+        base = top
     axes.set_ylabel("latency\n[ms]")
     axes.grid(axis="y")
     axes.set_axisbelow(True)
     legend_beside(axes)
+
+
+def _bars(times: Floats, width: float, base: Floats, top: Floats) -> Path:
+    """Bars as one path: a long run has thousands, which are slow to draw one by one."""
+    left, right = times - width / 2, times + width / 2
+    corners_N52 = np.stack(
+        [
+            np.stack(corner, -1)
+            for corner in ((left, base), (left, top), (right, top), (right, base))
+        ]
+        + [np.stack((left, base), -1)],
+        axis=1,
+    )
+    codes_5 = [Path.MOVETO, Path.LINETO, Path.LINETO, Path.LINETO, Path.CLOSEPOLY]
+    return Path(corners_N52.reshape(-1, 2), np.tile(codes_5, len(times)))
 
 
 def _bar_width(times: Sequence[float]) -> float:
@@ -212,8 +229,7 @@ def _troubles(axes: Axes, run: Run) -> None:
     for span in run.modes:
         if span.name in ("STOPPED", "FAULT"):
             axes.axvline(run.seconds(span.begin_ns), color=REFUSED, linewidth=1.0, linestyle="--")
-    for refused in run.refusals:
-        at = run.seconds(refused.stamp_ns)
-        if 0.0 <= at <= run.duration_s:
-            axes.plot([at], [0.0], "|", color=REFUSED, transform=axes.get_xaxis_transform(),
-                      clip_on=False)  # fmt: skip
+    times = [run.seconds(refused.stamp_ns) for refused in run.refusals]
+    times = [at for at in times if 0.0 <= at <= run.duration_s]
+    axes.plot(times, [0.0] * len(times), "|", color=REFUSED, transform=axes.get_xaxis_transform(),
+              clip_on=False)  # fmt: skip
