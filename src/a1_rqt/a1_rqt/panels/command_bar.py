@@ -66,8 +66,8 @@ class CommandBar(QtWidgets.QFrame):
         """Offer what is possible now."""
         if state.thresholds is not None:
             self.full.setChecked(state.thresholds.mode == ThresholdsInfo.FULL)
-        known = state.controller is not None and not state.controller_fell_silent
-        mode = state.controller.mode if known else None
+        told = None if state.controller_fell_silent else state.controller
+        mode = None if told is None else told.mode
         self._armed = mode in ARMED
         self.shadow.setChecked(mode == ControllerState.SHADOW)
         self.shadow.setEnabled(mode in AT_REST)
