@@ -30,6 +30,28 @@ FITTED = """() => {
     return canvas && Math.abs(canvas.getBoundingClientRect().width - chart.clientWidth) < 2;
   });
 }"""
+FAINT = """() => {
+  // Texts whose contrast with what is behind them is below WCAG's 4.5; marks of legends are no text.
+  const parts = (colour) => colour.match(/[\\d.]+/g).map(Number);
+  const linear = (c) => (c / 255 <= 0.04045 ? c / 255 / 12.92 : ((c / 255 + 0.055) / 1.055) ** 2.4);
+  const luminance = ([r, g, b]) => 0.2126 * linear(r) + 0.7152 * linear(g) + 0.0722 * linear(b);
+  const behind = (element) => {
+    for (let box = element; box; box = box.parentElement) {
+      const ground = parts(getComputedStyle(box).backgroundColor);
+      if (ground.length === 3 || ground[3] === 1) return ground;
+    }
+  };
+  const found = [], walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  for (let node = walker.nextNode(); node; node = walker.nextNode()) {
+    const element = node.parentElement;
+    const shown = node.data.trim() && element.checkVisibility() && !element.closest("script, style");
+    if (!shown || element.matches(".legend span span, :disabled")) continue;
+    const both = [parts(getComputedStyle(element).color), behind(element)].map(luminance);
+    const ratio = (Math.max(...both) + 0.05) / (Math.min(...both) + 0.05);
+    if (ratio < 4.5) found.push(`${node.data.trim()}: ${ratio.toFixed(1)}`);
+  }
+  return found;
+}"""
 BATCH = 6
 """Chunks that are told at once: their messages fit a subscription's queue."""
 
@@ -88,6 +110,7 @@ def test_everything_is_drawn_and_no_text_lies_over_another(opened, size, scheme,
     assert page.locator(".chart .empty:visible").count() == 0
     assert overlaps(page) == []
     assert cut_off(page) == []
+    assert page.evaluate(FAINT) == []
     scrolled = page.evaluate("document.documentElement.scrollHeight - innerHeight")
     assert scrolled <= 0, "all of it is seen at once"
     path = tmp_path / "page.png"
@@ -143,6 +166,10 @@ def test_without_controls_there_are_no_buttons_and_with_them_there_are(browser, 
                 "document.getElementById('answer').textContent.includes('nobody offers')"
             )
             assert overlaps(page) == []
+            for scheme in SCHEMES:
+                page.emulate_media(color_scheme=scheme)
+                bad = "document.getElementById('mode').className = 'badge bad'"
+                assert page.evaluate(f"() => {{ {bad}; return ({FAINT})(); }}") == []
         page.close()
 
 
