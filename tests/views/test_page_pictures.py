@@ -31,7 +31,7 @@ FITTED = """() => {
   });
 }"""
 FAINT = """() => {
-  // Texts whose contrast with what is behind them is below WCAG's 4.5; marks of legends are no text.
+  // Texts whose contrast with what is behind them is below WCAG's 4.5, but for legends' marks.
   const parts = (colour) => colour.match(/[\\d.]+/g).map(Number);
   const linear = (c) => (c / 255 <= 0.04045 ? c / 255 / 12.92 : ((c / 255 + 0.055) / 1.055) ** 2.4);
   const luminance = ([r, g, b]) => 0.2126 * linear(r) + 0.7152 * linear(g) + 0.0722 * linear(b);
@@ -44,8 +44,8 @@ FAINT = """() => {
   const found = [], walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
   for (let node = walker.nextNode(); node; node = walker.nextNode()) {
     const element = node.parentElement;
-    const shown = node.data.trim() && element.checkVisibility() && !element.closest("script, style");
-    if (!shown || element.matches(".legend span span, :disabled")) continue;
+    if (!node.data.trim() || !element.checkVisibility()) continue;
+    if (element.matches(".legend span span, :disabled")) continue;
     const both = [parts(getComputedStyle(element).color), behind(element)].map(luminance);
     const ratio = (Math.max(...both) + 0.05) / (Math.min(...both) + 0.05);
     if (ratio < 4.5) found.push(`${node.data.trim()}: ${ratio.toFixed(1)}`);

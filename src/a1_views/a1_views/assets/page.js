@@ -65,7 +65,7 @@ function drawHeader(news) {
   const mode = news.controller?.mode;
   at("mode").textContent = mode ?? "no controller";
   at("mode").className = `badge ${MODES[mode] ?? ""}`;
-  at("reason").textContent = news.controller?.reason ?? "";
+  at("reason").textContent = at("reason").title = news.controller?.reason ?? "";
   at("instruction").textContent = news.instruction ? `“${news.instruction}”` : "no instruction";
   const { episode } = news;
   at("episode").textContent = episode?.number ? `episode ${episode.number}, ${outcome(episode)}` : "";
