@@ -143,6 +143,27 @@ def looks_like(path, size, scheme) -> None:
         assert (np.abs(pixels - colour).max(axis=2) < 12).sum() > 20, colour
 
 
+def test_it_says_why_no_chunk_comes_until_one_does(browser, make_page, stage):
+    node = make_page()
+    assert wait_for(lambda: stage.heard_by("/a1/exit_state") and stage.heard_by("/a1/refusal"))
+    page = browser.new_page(bypass_csp=True)
+    page.goto(node.address)
+    run = staged(node_now_ns(node), 20.0)
+    refused = next(k for k, one in enumerate(run) if one.topic == "/a1/refusal")
+    chunk = next(one for one in run[refused:] if one.topic == "/a1/exit_state")
+
+    def notes(text: str) -> None:
+        page.wait_for_function(
+            f"document.getElementById('exit-note').textContent.startsWith('{text}')"
+        )
+
+    stage.say(run[refused])
+    notes("no chunk: CAMERA_STALE: camera wrist: nothing for 0.8 s")
+    stage.say(chunk)
+    notes(f"{chunk.msg.exit_layer} of {chunk.msg.num_layers}")
+    page.close()
+
+
 def test_it_says_when_the_node_is_gone(browser, make_page, ros):
     node = make_page()
     page = browser.new_page(bypass_csp=True)

@@ -46,7 +46,7 @@ function take(news) {
   charts.discrepancy.draw(list, news.thresholds);
   charts.latency.draw(list, news.now_s);
   const newest = list.at(-1);
-  at("exit-note").textContent = newest ? `${newest.exit_layer} of ${newest.num_layers}, ${newest.reason.toLowerCase().replace("_", " ")}` : "";
+  drawExitNote(newest, news.refusal);
   at("latency-note").textContent = newest ? `${number(newest.total_ms)} ms in the network` : "";
   at("discrepancy-note").textContent = list.length ? `last ${Math.min(RECENT, list.length)} chunks` : "";
   drawStages(news.latency_ms);
@@ -59,6 +59,14 @@ function take(news) {
   if (!performance.getEntriesByName("a1-first-picture").length) {
     requestAnimationFrame(() => performance.mark("a1-first-picture"));
   }
+}
+
+// Where the newest chunk left, or why none came since.
+function drawExitNote(newest, refusal) {
+  const refused = refusal && (!newest || refusal.stamp_s > newest.t);
+  const left = newest ? `${newest.exit_layer} of ${newest.num_layers}, ${newest.reason.toLowerCase().replace("_", " ")}` : "";
+  at("exit-note").textContent = at("exit-note").title = refused ? `no chunk: ${refusal.message}` : left;
+  at("exit-note").className = refused ? "error" : "";
 }
 
 function drawHeader(news) {
