@@ -21,7 +21,7 @@ from a1_msgs.msg import (
     ObservationRefusal,
     ThresholdsInfo,
 )
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.node import Node
 from rclpy.serialization import serialize_message
 from rosbags.rosbag2 import StoragePlugin, Writer
@@ -260,7 +260,6 @@ def _diagnostics(begin_ns: int, seconds: float) -> Iterator[Said]:
             name=name,
             level=level,
             message=message,
-            values=[KeyValue(key="instruction", value=INSTRUCTION)] if "inf" in name else [],
         )
         for name, level, message in statuses
     ]

@@ -3,8 +3,8 @@
 import json
 import math
 
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
-from staged_run import staged
+from staged_run import SUBSTEPS, staged
+from std_msgs.msg import String
 
 from a1_ros.times import NS_PER_S
 from a1_views.board import KEPT_TICKS, Board
@@ -19,6 +19,7 @@ def fed(seconds: float = SECONDS) -> Board:
         "/a1/chunk_verdict": board.verdict,
         "/a1/refusal": board.refusal,
         "/a1/thresholds_info": board.thresholds,
+        "/a1/instruction": board.instruction,
         "/sim/episode": board.episode,
         "/a1/thumbnails": board.thumbnails,
     }
@@ -113,18 +114,11 @@ def test_a_controller_that_says_nothing_any_more_is_silent():
     assert "controller" not in board.news(0, end_ns)
 
 
-def test_the_instruction_is_that_of_the_own_policy():
-    def told(node: str, text: str) -> DiagnosticArray:
-        values = [KeyValue(key="instruction", value=text)]
-        status = DiagnosticStatus(name=f"{node}: inference", level=b"\x00", values=values)
-        return DiagnosticArray(status=[status])
-
-    for namespace, wanted in (("/left", "wave"), ("/", "nod")):
-        board = Board(namespace)
-        board.diagnostics(told("/left/policy", "wave"), 0)
-        board.diagnostics(told("/policy", "nod"), 0)
-        assert board.news(0, 0)["instruction"] == wanted
-        assert len(board.news(0, 0)["statuses"]) == 2
+def test_the_instruction_is_the_newest_and_none_when_nothing_is_to_be_done():
+    board = fed()
+    assert board.news(0, 0)["instruction"] == SUBSTEPS[-1]
+    board.instruction(String())
+    assert board.news(0, 0)["instruction"] == ""
 
 
 def test_figures_are_those_of_the_ticks():

@@ -40,9 +40,7 @@ class Board:
     told as such, whatever the clock of the computer that said it.
     """
 
-    def __init__(self, namespace: str = "/") -> None:
-        """`namespace` of the policy whose instruction is told; diagnostics come from all nodes."""
-        self._namespace = namespace.rstrip("/")
+    def __init__(self) -> None:
         self._lock = threading.Lock()
         self._ticks: deque[tuple[int, int, Tick]] = deque(maxlen=KEPT_TICKS)  # number, revision
         self._count = 0
@@ -132,8 +130,13 @@ class Board:
         with self._lock:
             self._told["thresholds"] = told
 
+    def instruction(self, msg: Any) -> None:
+        """What is to be done now, a sub-step's text too; empty: nothing."""
+        with self._lock:
+            self._instruction = str(msg.data)
+
     def episode(self, msg: Any) -> None:
-        """The episode that runs, and its instruction."""
+        """The episode that runs."""
         told = {
             "number": int(msg.episode),
             "running": bool(msg.running),
@@ -159,9 +162,6 @@ class Board:
                     "message": str(status.message),
                 }
                 self._told_ns[str(status.name)] = now_ns
-                values = {value.key: value.value for value in status.values}
-                if what == "inference" and node.rpartition("/")[0] == self._namespace:
-                    self._instruction = values.get("instruction", "")
 
     def thumbnails(self, msg: Any) -> None:
         """The cameras side by side; the names are in the frame."""

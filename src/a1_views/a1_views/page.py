@@ -19,6 +19,7 @@ from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from rclpy.subscription import Subscription
 from sensor_msgs.msg import CompressedImage
+from std_msgs.msg import String
 
 from a1_ros.executor import run_node
 from a1_ros.parameters import Change, Parameters, ParameterSpec
@@ -64,13 +65,14 @@ class PageNode(Node):
     def __init__(self, **node_kwargs: Any) -> None:
         super().__init__("page", **node_kwargs)
         self.parameters = Parameters(self, SPECS)
-        self._board = Board(self.get_namespace())
+        self._board = Board()
         board = self._board
         for kind, topic, take, qos in (
             (ExitState, "a1/exit_state", board.exit_state, RELIABLE),
             (ChunkVerdict, "a1/chunk_verdict", board.verdict, RELIABLE),
             (ObservationRefusal, "a1/refusal", board.refusal, RELIABLE),
             (ThresholdsInfo, "a1/thresholds_info", board.thresholds, LATCHED),
+            (String, "a1/instruction", board.instruction, LATCHED),
             (EpisodeState, "a1/episode", board.episode, RELIABLE),
             (EpisodeState, "sim/episode", board.episode, RELIABLE),
             (DiagnosticArray, "/diagnostics", self._now(board.diagnostics), RELIABLE),
