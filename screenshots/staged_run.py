@@ -6,7 +6,7 @@ Tests, pictures and measurements of the views publish it live or write it to a b
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,11 +21,13 @@ from a1_msgs.msg import (
     ObservationRefusal,
     ThresholdsInfo,
 )
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.node import Node
 from rclpy.serialization import serialize_message
 from rosbags.rosbag2 import StoragePlugin, Writer
 from sensor_msgs.msg import CompressedImage
+from std_msgs.msg import String
+from unique_identifier_msgs.msg import UUID
 
 from a1_data.definitions import Definitions
 from a1_ros.images import to_image, to_jpeg
@@ -39,12 +41,18 @@ ETA = (float("-inf"), 0.06, 0.03, 0.02, 0.016, 0.014, float("inf"))
 PERIOD_S = 0.3
 HORIZON, ROW_S = 16, 0.1
 INSTRUCTION = "put the orange cube in the bowl"
+SUBSTEPS = ("pick up the orange cube", "place it in the bowl")
 PHASES = ("approach", "descend", "grasp", "carry", "release")
 TAKEN_S = 0.08
 """From an observation until its chunk is followed."""
 STOP_S, REFUSED_S = (0.6, 0.68), (0.3, 0.32)
 """When the run is stopped and when a camera is silent, as shares of its length."""
-QOS = {"/a1/thresholds_info": LATCHED, "/a1/controller_state": STATUS, "/a1/thumbnails": STATUS}
+QOS = {
+    "/a1/thresholds_info": LATCHED,
+    "/a1/instruction": LATCHED,
+    "/a1/controller_state": STATUS,
+    "/a1/thumbnails": STATUS,
+}
 
 
 class Said(NamedTuple):
@@ -59,6 +67,7 @@ def staged(begin_ns: int, seconds: float, *, images: bool = False) -> list[Said]
     """Everything that is said from a time on, in order; `images` adds those of two cameras."""
     rng = np.random.default_rng(7)
     said = [Said(begin_ns, "/a1/thresholds_info", _thresholds())]
+    said += _instructions(begin_ns, seconds)
     said += _controller(begin_ns, seconds)
     said += _episode(begin_ns, seconds)
     said += _chunks(begin_ns, seconds, rng)
@@ -122,24 +131,31 @@ def _chunks(begin_ns: int, seconds: float, rng: np.random.Generator) -> Iterator
             continue
         state = _exit_state(seq, share, rng)
         sent_ns = at_ns + round((state.observation_age_ms + state.total_ms + 1.2) * 1e6)
-        chunk = ActionChunk(
-            session_id=session,
-            seq=seq,
-            robot="franka",
-            period=ns_to_duration(round(ROW_S * NS_PER_S)),
-            valid_for=ns_to_duration(NS_PER_S),
-            horizon=HORIZON,
-            dim=1,
-            names=["joint"],
-            data=np.zeros(HORIZON, np.float32),
-        )
-        yield Said(sent_ns, "/a1/chunk", _stamped(chunk, at_ns))
+        yield Said(sent_ns, "/a1/chunk", _stamped(_chunk(session, seq), at_ns))
         yield Said(sent_ns, "/a1/exit_state", _stamped(state, at_ns))
         code = ChunkVerdict.STOPPED if _stopped(share) else ChunkVerdict.ACCEPTED
         detail = "stop was called" if _stopped(share) else ""
         verdict = ChunkVerdict(session_id=session, seq=seq, code=code, detail=detail)
         judged_ns = sent_ns + round(rng.uniform(1.0, 6.0) * 1e6)
         yield Said(judged_ns, "/a1/chunk_verdict", _stamped(verdict, judged_ns))
+        if not _stopped(share):
+            followed_ns = max(judged_ns, at_ns + round(TAKEN_S * NS_PER_S))
+            plan = _stamped(_chunk(session, seq), followed_ns)
+            yield Said(followed_ns, "/a1/plan", plan)
+
+
+def _chunk(session: UUID, seq: int) -> ActionChunk:
+    return ActionChunk(
+        session_id=session,
+        seq=seq,
+        robot="franka",
+        period=ns_to_duration(round(ROW_S * NS_PER_S)),
+        valid_for=ns_to_duration(NS_PER_S),
+        horizon=HORIZON,
+        dim=1,
+        names=["joint"],
+        data=np.zeros(HORIZON, np.float32),
+    )
 
 
 def _exit_state(seq: int, share: float, rng: np.random.Generator) -> ExitState:
@@ -180,6 +196,12 @@ def _exit_state(seq: int, share: float, rng: np.random.Generator) -> ExitState:
         discrepancies=values,
         thresholds=[float("nan"), *ETA[1:count]],
     )
+
+
+def _instructions(begin_ns: int, seconds: float) -> Iterator[Said]:
+    for number, text in enumerate(SUBSTEPS):
+        at_ns = begin_ns + round(number * seconds / len(SUBSTEPS) * NS_PER_S)
+        yield Said(at_ns, "/a1/instruction", String(data=text))
 
 
 def _controller(begin_ns: int, seconds: float) -> Iterator[Said]:
@@ -238,7 +260,6 @@ def _diagnostics(begin_ns: int, seconds: float) -> Iterator[Said]:
             name=name,
             level=level,
             message=message,
-            values=[KeyValue(key="instruction", value=INSTRUCTION)] if "inf" in name else [],
         )
         for name, level, message in statuses
     ]
@@ -297,8 +318,14 @@ class Stage:
         self._publishers[one.topic].publish(one.msg)
 
 
-def write_bag(path: Path, seconds: float, *, custom: dict[str, str] | None = None) -> None:
-    """A staged run as a bag, with images."""
+def write_bag(
+    path: Path,
+    seconds: float,
+    *,
+    custom: dict[str, str] | None = None,
+    leave_out: Collection[str] = (),
+) -> None:
+    """A staged run as a bag, with images; topics in `leave_out` were not recorded."""
     definitions = Definitions()
     bag = Writer(path, version=9, storage_plugin=StoragePlugin.MCAP)
     for key, value in (custom or {}).items():
@@ -306,7 +333,7 @@ def write_bag(path: Path, seconds: float, *, custom: dict[str, str] | None = Non
     with bag:
         connections: dict[str, Any] = {}
         for one in staged(1_000 * NS_PER_S, seconds, images=True):
-            if isinstance(one.msg, CompressedImage | DiagnosticArray):
+            if isinstance(one.msg, CompressedImage | DiagnosticArray) or one.topic in leave_out:
                 continue
             if one.topic not in connections:
                 msgtype = f"{type(one.msg).__module__.split('.')[0]}/msg/{type(one.msg).__name__}"

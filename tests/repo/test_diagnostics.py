@@ -8,6 +8,7 @@ import yaml
 from a1_core.intake import camera_stream, joints_stream
 
 ROOT = Path(__file__).resolve().parents[2]
+A1_LAUNCH = ROOT / "launch/a1.launch.xml"
 NODE = re.compile(r'super\(\).__init__\("(\w+)"')
 STATUS = re.compile(r'set_source\(\s*"([^"]+)"')
 
@@ -24,10 +25,13 @@ def published() -> set[str]:
     return names
 
 
-def groups_of(name: str) -> list[str]:
+def analyzers() -> list[dict]:
     content = yaml.safe_load((ROOT / "config/diagnostics.yaml").read_text())
-    analyzers = content["/**"]["ros__parameters"]["analyzers"]
-    return [a["path"] for a in analyzers.values() if any(part in name for part in a["contains"])]
+    return list(content["/**"]["ros__parameters"]["analyzers"].values())
+
+
+def groups_of(name: str) -> list[str]:
+    return [a["path"] for a in analyzers() if any(part in name for part in a["contains"])]
 
 
 def test_every_status_is_in_one_group():
@@ -39,3 +43,12 @@ def test_every_status_is_in_one_group():
 def test_a_namespace_does_not_change_the_group():
     assert groups_of("/left/policy: camera wrist") == ["Cameras"]
     assert groups_of("/joint_trajectory_controller: state") == []
+
+
+def test_a_group_may_be_empty_where_its_node_need_not_run():
+    # An empty group counts as stale otherwise, and one that is stale as an error of the whole.
+    launched = set(re.findall(r'<node [^>]*name="(\w+)"', A1_LAUNCH.read_text()))
+    assert {"policy", "controller"} <= launched
+    for analyzer in analyzers():
+        (node,) = {part.partition(":")[0] for part in analyzer["contains"]}
+        assert (analyzer.get("num_items") == 0) is (node not in launched), analyzer["path"]

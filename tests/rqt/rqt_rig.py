@@ -121,6 +121,8 @@ class Graph:
         controller.create_service(Trigger, "a1/stop", self._on("stop"))
         controller.create_service(Trigger, "a1/reset", self._on("reset"))
         controller.create_service(ChangeState, "controller/change_state", self._change)
+        self._ticking: ControllerState | None = None
+        controller.create_timer(0.1, self._tick)
 
     def _on(self, what: str):
         def answer(request, response):
@@ -163,8 +165,18 @@ class Graph:
         self.thumbnails.publish(to_jpeg(row, START_NS, "front|wrist", quality=95))
 
     def mode(self, mode: int, reason: str = "", **changes) -> None:
-        """One control tick."""
-        self.states.publish(ControllerState(mode=mode, reason=reason, **changes))
+        """Control ticks of this mode from now on."""
+        self._ticking = ControllerState(mode=mode, reason=reason, **changes)
+        self._tick()
+
+    def fall_silent(self) -> None:
+        """No control ticks from now on."""
+        self._ticking = None
+
+    def _tick(self) -> None:
+        ticking = self._ticking
+        if ticking is not None:
+            self.states.publish(ticking)
 
 
 def reached(counter, total: int) -> bool:

@@ -103,6 +103,19 @@ def test_mode_and_reason_of_the_controller(graph, widget, wait_for):
     assert any("clamped 3" in text for text in shown(widget.controller))
 
 
+def test_a_controller_that_says_nothing_any_more_is_silent(graph, widget, wait_for):
+    graph.mode(ControllerState.TRACKING, "chunk 3 of POLICY")
+    assert wait_for(lambda: widget.controller.mode() == "TRACKING")
+    assert widget.bar.arm.text() == "Disarm"
+    graph.fall_silent()
+    assert wait_for(lambda: widget.controller.mode() == "SILENT")
+    assert any("before it was TRACKING" in text for text in shown(widget.controller))
+    assert not widget.bar.arm.isEnabled()
+    assert widget.bar.stop.isEnabled()
+    graph.mode(ControllerState.HOLD)
+    assert wait_for(lambda: widget.controller.mode() == "HOLD")
+
+
 def test_verdicts_are_counted_and_the_last_objection_said(graph, widget, wait_for):
     for code in (0, 0, 0, 6, 14):
         graph.verdicts.publish(ChunkVerdict(code=code, detail="z = -0.03 m" if code else ""))

@@ -1,6 +1,7 @@
 """What rqt and the shell find: plugin, perspective, the programs of their own."""
 
 import ast
+import importlib
 import json
 import os
 import re
@@ -9,11 +10,13 @@ import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import rqt_rig as rig
 
 from a1_rqt.qt import QtCore, QtGui, QtWidgets
+from a1_rqt.window import ExitsWidget
 
 PACKAGE = Path(__file__).parents[2] / "src/a1_rqt"
 
@@ -28,6 +31,74 @@ def test_the_plugin_that_is_declared_is_there():
     (plugin,) = (n for n in tree.body if isinstance(n, ast.ClassDef) and n.name == name)
     methods = {n.name for n in plugin.body if isinstance(n, ast.FunctionDef)}
     assert {"shutdown_plugin", "save_settings", "restore_settings"} <= methods
+
+
+class Context:
+    """What rqt hands a plugin, as `qt_gui.plugin_context.PluginContext` does."""
+
+    def __init__(self, node, *argv: str, serial_number: int = 1) -> None:
+        self.node = node
+        self.argv = lambda: list(argv)
+        self.serial_number = lambda: serial_number
+        self.widgets: list = []
+        self.add_widget = self.widgets.append
+
+
+class Settings(dict):
+    """As `qt_gui.settings.Settings`."""
+
+    set_value = dict.__setitem__
+    value = dict.get
+
+
+@pytest.fixture
+def plugin_class(monkeypatch):
+    """The plugin on a base that does nothing, for rqt is not to be had everywhere."""
+
+    class Plugin(QtCore.QObject):
+        def __init__(self, context) -> None:
+            super().__init__()
+
+    base = ModuleType("rqt_gui_py.plugin")
+    base.Plugin = Plugin
+    for name, module in (("rqt_gui_py", ModuleType("rqt_gui_py")), (base.__name__, base)):
+        monkeypatch.setitem(sys.modules, name, module)
+    monkeypatch.delitem(sys.modules, "a1_rqt.plugin", raising=False)
+    yield importlib.import_module("a1_rqt.plugin").ExitsPlugin
+    del sys.modules["a1_rqt.plugin"]
+
+
+def test_the_plugin_watches_the_namespace_that_it_was_given(
+    ros, application, plugin_class, wait_for
+):
+    left, right = rig.Graph(ros, "left"), rig.Graph(ros, "right")
+    context = Context(ros.node("rqt"), "--namespace", "left", serial_number=2)
+    plugin = plugin_class(context)
+    (widget,) = context.widgets
+    assert widget.windowTitle() == "A1 exits (2)"
+    assert wait_for(left.exits.get_subscription_count)
+    plugin.restore_settings(Settings(), Settings(namespace="right"))
+    kept = Settings()
+    plugin.save_settings(Settings(), kept)
+    assert kept == {"namespace": "left"}
+    assert right.exits.get_subscription_count() == 0
+    plugin.shutdown_plugin()
+    assert wait_for(lambda: not left.exits.get_subscription_count())
+
+
+def test_the_plugin_goes_to_the_namespace_of_the_perspective(
+    ros, application, plugin_class, wait_for
+):
+    graph, context = rig.Graph(ros, "right"), Context(ros.node("rqt"))
+    plugin = plugin_class(context)
+    plugin.restore_settings(Settings(), Settings(namespace="right"))
+    assert wait_for(graph.exits.get_subscription_count)
+    (frame,) = context.widgets
+    watching = frame.findChildren(ExitsWidget)[-1]
+    graph.play_blindly([3])
+    assert wait_for(lambda: watching.state.chunks.total == 1)
+    plugin.shutdown_plugin()
+    assert wait_for(lambda: not graph.exits.get_subscription_count())
 
 
 def test_the_perspective_shows_the_plugin():

@@ -1,8 +1,10 @@
 """What is kept of a run, and what of it is news."""
 
 import json
+import math
 
-from staged_run import staged
+from staged_run import SUBSTEPS, staged
+from std_msgs.msg import String
 
 from a1_ros.times import NS_PER_S
 from a1_views.board import KEPT_TICKS, Board
@@ -17,13 +19,15 @@ def fed(seconds: float = SECONDS) -> Board:
         "/a1/chunk_verdict": board.verdict,
         "/a1/refusal": board.refusal,
         "/a1/thresholds_info": board.thresholds,
-        "/a1/controller_state": board.controller,
+        "/a1/instruction": board.instruction,
         "/sim/episode": board.episode,
         "/a1/thumbnails": board.thumbnails,
-        "/diagnostics": board.diagnostics,
     }
+    timed = {"/a1/controller_state": board.controller, "/diagnostics": board.diagnostics}
     for one in staged(0, seconds):
-        if one.topic in takes:
+        if one.topic in timed:
+            timed[one.topic](one.msg, one.at_ns)
+        elif one.topic in takes:
             takes[one.topic](one.msg)
     return board
 
@@ -86,6 +90,35 @@ def test_news_are_json_whatever_is_not_a_number():
     assert json.loads(text)["now_s"] == 5.0
     assert news["thresholds"]["values"][0] is None
     assert news["ticks"][0]["discrepancies"][0] is None
+
+
+def test_a_threshold_that_nothing_meets_is_told_from_one_that_everything_meets():
+    board = Board()
+    msg = said("/a1/exit_state")[0]
+    msg.exits_evaluated = [0, 1, 2, 3]
+    msg.discrepancies = [math.nan, 0.01, 0.01, 0.01]
+    msg.thresholds = [math.nan, -math.inf, 0.02, math.inf]
+    board.exit_state(msg)
+    (tick,) = board.news(0, 0)["ticks"]
+    assert tick["thresholds"] == [None, None, 0.02, None]
+    assert tick["within"] == [False, False, True, True]
+
+
+def test_a_controller_that_says_nothing_any_more_is_silent():
+    board, end_ns = fed(), round(SECONDS * NS_PER_S)
+    assert board.news(0, end_ns)["controller"]["mode"] == "TRACKING"
+    later = board.news(0, end_ns + 7 * NS_PER_S)["controller"]
+    assert later["mode"] == "SILENT"
+    assert "for 7 s, before it was TRACKING" in later["reason"]
+    board.look_away()
+    assert "controller" not in board.news(0, end_ns)
+
+
+def test_the_instruction_is_the_newest_and_none_when_nothing_is_to_be_done():
+    board = fed()
+    assert board.news(0, 0)["instruction"] == SUBSTEPS[-1]
+    board.instruction(String())
+    assert board.news(0, 0)["instruction"] == ""
 
 
 def test_figures_are_those_of_the_ticks():

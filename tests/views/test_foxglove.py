@@ -81,9 +81,12 @@ def test_messages_go_out_as_they_came_with_their_definition(make_bridge, stage):
 
 def test_latched_messages_reach_who_comes_late(make_bridge, stage):
     stage.say(next(one for one in staged(0, 1.0) if one.topic == "/a1/thresholds_info"))
-    with client_of(make_bridge()) as client:
+    bridge = make_bridge()
+    with client_of(bridge) as client, client_of(bridge) as second:
         client.subscribe("/a1/thresholds_info")
         assert client.message()
+        second.subscribe("/a1/thresholds_info")
+        assert second.message()
 
 
 def test_only_what_is_looked_at_is_subscribed_to(make_bridge, stage):

@@ -13,6 +13,8 @@ from a1_msgs import msg as wire
 from diagnostic_msgs.msg import DiagnosticArray
 from sensor_msgs.msg import CompressedImage
 
+from a1_views.svg import STAGE_COLOURS
+
 TYPES = {
     "/a1/exit_state": wire.ExitState,
     "/a1/controller_state": wire.ControllerState,
@@ -108,6 +110,28 @@ def test_plotjuggler_counts_what_it_holds(plotjuggler_layout):
         areas = splitter.findall("DockArea")
         assert int(splitter.get("count")) == len(areas)
         assert len(splitter.get("sizes").split(";")) == len(areas)
+
+
+def test_every_stage_is_plotted_in_the_colour_it_has_everywhere(
+    foxglove_layout, plotjuggler_layout
+):
+    stages = {
+        "observation_age_ms" if stage == "age" else f"{stage}_ms": colour
+        for stage, colour in STAGE_COLOURS.items()
+        if stage != "judge"  # comes of the verdict
+    }
+    panels = foxglove_layout["configById"].values()
+    in_foxglove = {
+        path["value"].partition(".")[2]: path.get("color")
+        for panel in panels
+        for path in panel.get("paths", [])
+    }
+    in_plotjuggler = {
+        curve.get("name").rpartition("/")[2]: curve.get("color")
+        for curve in plotjuggler_layout.iter("curve")
+    }
+    assert stages.items() <= in_foxglove.items()
+    assert stages.items() <= in_plotjuggler.items()
 
 
 def objections(value, wanted, where: str) -> list[str]:

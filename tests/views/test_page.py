@@ -8,7 +8,7 @@ from contextlib import closing
 
 import pytest
 from a1_msgs.srv import SetInstruction
-from staged_run import staged
+from staged_run import SUBSTEPS, staged
 from std_srvs.srv import SetBool, Trigger
 from views_rig import Viewer, wait_for
 
@@ -52,6 +52,7 @@ def test_what_is_published_arrives_at_the_viewer(viewer, stage):
     assert looking.news["picture"]["cameras"] == ["front", "wrist"]
     assert looking.news["controller"]["mode"] in ("TRACKING", "STOPPED")
     assert looking.news["thresholds"]["certified"] is True
+    assert wait_for(lambda: looking.news["instruction"] == SUBSTEPS[-1])
     assert looking.hello == {"title": "Franka", "token": ""}
 
 

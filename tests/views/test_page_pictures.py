@@ -9,6 +9,7 @@ from PIL import Image
 from rclpy.parameter import Parameter
 from ros_rig import Ros
 from staged_run import Stage, staged
+from std_srvs.srv import SetBool
 from views_rig import Viewer, wait_for
 
 from a1_ros.times import NS_PER_S, node_now_ns
@@ -28,6 +29,28 @@ FITTED = """() => {
     const canvas = chart.querySelector('canvas');
     return canvas && Math.abs(canvas.getBoundingClientRect().width - chart.clientWidth) < 2;
   });
+}"""
+FAINT = """() => {
+  // Texts whose contrast with what is behind them is below WCAG's 4.5, but for legends' marks.
+  const parts = (colour) => colour.match(/[\\d.]+/g).map(Number);
+  const linear = (c) => (c / 255 <= 0.04045 ? c / 255 / 12.92 : ((c / 255 + 0.055) / 1.055) ** 2.4);
+  const luminance = ([r, g, b]) => 0.2126 * linear(r) + 0.7152 * linear(g) + 0.0722 * linear(b);
+  const behind = (element) => {
+    for (let box = element; box; box = box.parentElement) {
+      const ground = parts(getComputedStyle(box).backgroundColor);
+      if (ground.length === 3 || ground[3] === 1) return ground;
+    }
+  };
+  const found = [], walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  for (let node = walker.nextNode(); node; node = walker.nextNode()) {
+    const element = node.parentElement;
+    if (!node.data.trim() || !element.checkVisibility()) continue;
+    if (element.matches(".legend span span, :disabled")) continue;
+    const both = [parts(getComputedStyle(element).color), behind(element)].map(luminance);
+    const ratio = (Math.max(...both) + 0.05) / (Math.min(...both) + 0.05);
+    if (ratio < 4.5) found.push(`${node.data.trim()}: ${ratio.toFixed(1)}`);
+  }
+  return found;
 }"""
 BATCH = 6
 """Chunks that are told at once: their messages fit a subscription's queue."""
@@ -87,6 +110,7 @@ def test_everything_is_drawn_and_no_text_lies_over_another(opened, size, scheme,
     assert page.locator(".chart .empty:visible").count() == 0
     assert overlaps(page) == []
     assert cut_off(page) == []
+    assert page.evaluate(FAINT) == []
     scrolled = page.evaluate("document.documentElement.scrollHeight - innerHeight")
     assert scrolled <= 0, "all of it is seen at once"
     path = tmp_path / "page.png"
@@ -119,6 +143,27 @@ def looks_like(path, size, scheme) -> None:
         assert (np.abs(pixels - colour).max(axis=2) < 12).sum() > 20, colour
 
 
+def test_it_says_why_no_chunk_comes_until_one_does(browser, make_page, stage):
+    node = make_page()
+    assert wait_for(lambda: stage.heard_by("/a1/exit_state") and stage.heard_by("/a1/refusal"))
+    page = browser.new_page(bypass_csp=True)
+    page.goto(node.address)
+    run = staged(node_now_ns(node), 20.0)
+    refused = next(k for k, one in enumerate(run) if one.topic == "/a1/refusal")
+    chunk = next(one for one in run[refused:] if one.topic == "/a1/exit_state")
+
+    def notes(text: str) -> None:
+        page.wait_for_function(
+            f"document.getElementById('exit-note').textContent.startsWith('{text}')"
+        )
+
+    stage.say(run[refused])
+    notes("no chunk: CAMERA_STALE: camera wrist: nothing for 0.8 s")
+    stage.say(chunk)
+    notes(f"{chunk.msg.exit_layer} of {chunk.msg.num_layers}")
+    page.close()
+
+
 def test_it_says_when_the_node_is_gone(browser, make_page, ros):
     node = make_page()
     page = browser.new_page(bypass_csp=True)
@@ -135,11 +180,48 @@ def test_without_controls_there_are_no_buttons_and_with_them_there_are(browser, 
         page = browser.new_page(bypass_csp=True)
         page.goto(node.address)
         page.wait_for_function("document.getElementById('link').textContent.startsWith('live')")
-        assert page.locator("button:visible").count() == (7 if controls else 0)
+        assert page.locator("button:visible").count() == (8 if controls else 0)
         if controls:
             page.get_by_role("button", name="Stop").click()
             page.wait_for_function(
                 "document.getElementById('answer').textContent.includes('nobody offers')"
             )
             assert overlaps(page) == []
+            for scheme in SCHEMES:
+                page.emulate_media(color_scheme=scheme)
+                bad = "document.getElementById('mode').className = 'badge bad'"
+                assert page.evaluate(f"() => {{ {bad}; return ({FAINT})(); }}") == []
         page.close()
+
+
+def test_arming_takes_two_presses_and_nothing_is_done_in_silence(browser, make_page, ros):
+    robot, armed = ros.node("robot"), []
+
+    def arm(request, response):
+        armed.append(request.data)
+        response.success = True
+        return response
+
+    robot.create_service(SetBool, "a1/arm", arm)
+    node = make_page(controls=True)
+    page = browser.new_page(bypass_csp=True)
+    page.goto(node.address)
+    page.wait_for_function("document.getElementById('link').textContent.startsWith('live')")
+
+    def says(text: str) -> None:
+        page.wait_for_function(f"document.getElementById('answer').textContent.includes('{text}')")
+
+    def answered() -> bool:
+        page.get_by_role("button", name="Disarm").click()
+        return bool(armed)
+
+    assert wait_for(answered), "the page has found the service"
+    page.get_by_role("button", name="Arm", exact=True).click()
+    page.get_by_role("button", name="Send").click()
+    assert True not in armed
+    page.get_by_role("button", name="Press again").click()
+    assert wait_for(lambda: True in armed)
+    ros.remove(node)
+    page.get_by_role("button", name="Stop").click()
+    says("stop: NOT DONE")
+    page.close()

@@ -5,12 +5,12 @@ import re
 from html.parser import HTMLParser
 
 import pytest
-from staged_run import LAYERS, STOP_S, staged, write_bag
+from staged_run import LAYERS, STOP_S, SUBSTEPS, staged, write_bag
 
 from a1_core.errors import A1Error, BagError
 from a1_ros.times import NS_PER_S
 from a1_views.pictures import look_through
-from a1_views.report import main, write_report
+from a1_views.report import main, told_apart, write_report
 from a1_views.run import deepest, load_run, overlaps_s, verdict_counts
 from a1_views.run_timeline import scale_of, timeline
 from a1_views.svg import INK
@@ -42,7 +42,8 @@ def outside(text: str) -> list[str]:
 
 def test_the_run_is_what_was_said(bag):
     run = load_run(bag)
-    states, chunks = said("ExitState"), said("ActionChunk")
+    states = said("ExitState")
+    chunks = [one.msg for one in staged(1_000 * NS_PER_S, SECONDS) if one.topic == "/a1/chunk"]
     assert [tick.exit_layer for tick in run.ticks] == [state.exit_layer for state in states]
     assert [chunk.seq for chunk in run.chunks] == [chunk.seq for chunk in chunks]
     assert all(chunk.verdict for chunk in run.chunks)
@@ -52,6 +53,24 @@ def test_the_run_is_what_was_said(bag):
     assert run.outcome == "success"
     assert abs(run.duration_s - SECONDS) < 0.2
     assert [r.code for r in run.refusals] == ["CAMERA_STALE"] * len(said("ObservationRefusal"))
+
+
+def test_the_plan_in_execution_is_no_chunk(bag, tmp_path):
+    # It is told with the number of the chunk that it comes from, and with a stamp of its own.
+    write_bag(tmp_path / "without", SECONDS, leave_out={"/a1/plan"})
+    run, without = load_run(bag), load_run(tmp_path / "without")
+    assert run.chunks == without.chunks
+    assert overlaps_s(run) == overlaps_s(without)
+    assert min(chunk.staleness_ms for chunk in run.chunks) > 0
+
+
+def test_without_phases_the_instructions_are_told(tmp_path):
+    write_bag(tmp_path / "real", SECONDS, leave_out={"/sim/episode"})
+    run = load_run(tmp_path / "real")
+    assert [span.name for span in run.phases] == list(SUBSTEPS)
+    assert abs(run.seconds(run.phases[1].begin_ns) - SECONDS / 2) < 0.1
+    drawn, _ = timeline(run, 11.0, scale_of([run]))
+    assert "nothing of phases" not in drawn
 
 
 def test_modes_and_phases_come_as_they_were(bag):
@@ -142,6 +161,24 @@ def test_two_runs_stand_side_by_side(reports):
     assert "<video" not in text
 
 
+def test_two_bags_of_one_name_are_told_apart_by_their_folders(tmp_path):
+    bags = [tmp_path / folder / "run" for folder in ("before", "after")]
+    for bag in bags:
+        write_bag(bag, 1.0)
+    runs = told_apart([load_run(bag) for bag in bags])
+    assert [run.name for run in runs] == ["before/run", "after/run"]
+
+
+@pytest.mark.parametrize("missing", ["/a1/exit_state", "/a1/chunk", "/a1/controller_state"])
+def test_a_bag_that_lacks_a_topic_is_told_all_the_same(tmp_path, missing):
+    bag, out = tmp_path / "part", tmp_path / "part.html"
+    write_bag(bag, 2.0, leave_out={missing, "/a1/thresholds_info"})
+    write_report(out, [bag], film=False)
+    text = out.read_text()
+    assert "does not say which thresholds" in text
+    assert ("holds no a1/exit_state" in text) is (missing == "/a1/exit_state")
+
+
 def test_the_same_run_gives_the_same_figure(bag):
     run = load_run(bag)
     scale = scale_of([run])
@@ -174,6 +211,15 @@ def test_mistakes_are_one_line_with_the_mend(bag, tmp_path, capsys):
     file.write_text("")
     with pytest.raises(A1Error, match="give another --out"):
         write_report(file / "report.html", [bag], film=False)
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(A1Error, match="is a folder; give --out a file"):
+        write_report(tmp_path / "folder", [bag], film=False)
+    with pytest.raises(BagError, match=r"no data file of a bag; its name must end in \.mcap"):
+        load_run(file)
+    false = tmp_path / "false.mcap"
+    false.write_text("no bag")
+    with pytest.raises(BagError, match="does not begin as an MCAP file does"):
+        load_run(false)
     with pytest.raises(SystemExit, match="1"):
         main([str(tmp_path / "nowhere")])
     assert "no such file or folder" in capsys.readouterr().out

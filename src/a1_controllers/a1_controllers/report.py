@@ -7,7 +7,7 @@ from a1_msgs.msg import ControllerState
 
 from a1_controllers.adapter import Readiness
 from a1_controllers.controller import Controller
-from a1_controllers.mode import Mode
+from a1_controllers.mode import MEND, Event, Mode
 from a1_controllers.settings import Now
 from a1_ros.diagnostics import Level, Status
 from a1_ros.messages import floats, uuid_to_msg
@@ -63,10 +63,15 @@ class Reporter:
         return msg
 
     def status(self, ready: Readiness, now: Now) -> Status:
-        """For /diagnostics: the mode and why, or what keeps the arm from being armed."""
+        """For /diagnostics: the mode and why, or what keeps the arm from being armed.
+
+        Of a mode that stays until somebody ends it, how to end it as well.
+        """
         controller = self._controller
         mode, counters = controller.mode, controller.counters
         level, message = LEVELS.get(mode.mode, Level.OK), f"{mode.mode.name}: {mode.reason}"
+        if mode.latched:
+            message = f"{message}; {MEND[mode.mode, Event.ARM]}"
         sensing = controller.sensing
         trouble = sensing.lost(now) or sensing.complaint or sensing.watch.clock_offset()
         if level is Level.OK and not ready.ok:

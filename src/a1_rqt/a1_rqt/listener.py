@@ -27,6 +27,7 @@ class Listener:
         self._node = node
         self._inbox: deque[tuple[Callable[[RunState, Any], None], Any]] = deque(maxlen=INBOX)
         self._aside = _Aside()
+        self._heard_s = 0.0
         prefix = f"{namespace}/a1" if namespace else "a1"
         note = RunState
         self._subscriptions = [
@@ -51,13 +52,18 @@ class Listener:
             note, msg = self._inbox.popleft()
             note(state, msg)
 
-    def deliver_controller(self, state: RunState) -> None:
-        """Give the state the newest control tick, if there is a new one."""
+    def deliver_controller(self, state: RunState, now_s: float) -> None:
+        """Give the state the newest control tick, if there is a new one, or how long none came.
+
+        `now_s` is a time of a clock that never jumps.
+        """
         handle = self._controller.handle
         with handle:
             taken = handle.take_message(ControllerState, False)
         if taken is not None:
             state.note_controller(taken[0])
+            self._heard_s = now_s
+        state.silence_s = now_s - self._heard_s
 
     def destroy(self) -> None:
         """Destroy the subscriptions, in the thread that spins the node."""

@@ -22,7 +22,8 @@ class ExitsPlugin(Plugin):
         self._namespace = arguments.namespace
         self._frame = QtWidgets.QWidget()
         self._frame.setObjectName("A1ExitsFrame")
-        self._frame.setWindowTitle("A1 exits")
+        number = context.serial_number()
+        self._frame.setWindowTitle("A1 exits" if number < 2 else f"A1 exits ({number})")
         layout = QtWidgets.QVBoxLayout(self._frame)
         layout.setContentsMargins(0, 0, 0, 0)
         self._exits = ExitsWidget(self._node, self._namespace)

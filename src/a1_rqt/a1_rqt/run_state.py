@@ -13,6 +13,8 @@ from a1_ros.times import NS_PER_S, stamp_to_ns
 from a1_rqt.history import Ring
 
 CHUNKS_KEPT = 4096
+SILENT_S = 2.0
+"""A controller that is active says what it does at every control tick."""
 TICKS_SHOWN = 40
 STAGES = ("age", "preprocess", "vision", "backbone", "head", "publish")
 """Parts of a chunk's latency [ms], in the order they are spent."""
@@ -36,6 +38,10 @@ class RunState:
 
     A stamp that lies before the one of the chunk before begins a new run: a bag was started again,
     or a simulator. What was drawn against time is then forgotten.
+
+    Attributes:
+        controller: the newest control tick.
+        silence_s: since it came; whoever takes the messages says it.
     """
 
     def __init__(self) -> None:
@@ -46,6 +52,7 @@ class RunState:
         self.last_objection = ""
         self.refusal = ""
         self.controller: ControllerState | None = None
+        self.silence_s = 0.0
         self.thresholds: ThresholdsInfo | None = None
         self.thumbnails: CompressedImage | None = None
 
@@ -100,6 +107,11 @@ class RunState:
     def note_thumbnails(self, msg: CompressedImage) -> None:
         """What the policy saw."""
         self.thumbnails = msg
+
+    @property
+    def controller_fell_silent(self) -> bool:
+        """Whether there was a controller, and it says nothing any more."""
+        return self.controller is not None and self.silence_s > SILENT_S
 
     def layer_of(self, exit_index: int) -> int | None:
         """Layer of an exit, counted from 1; None until a1/thresholds_info says it."""

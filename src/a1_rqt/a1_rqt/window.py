@@ -76,7 +76,7 @@ class ExitsWidget(QtWidgets.QWidget):
     def refresh(self) -> None:
         """Bring the slow panels up to date."""
         self._listener.deliver(self.state)
-        self._listener.deliver_controller(self.state)
+        self._listener.deliver_controller(self.state, time.monotonic())
         self.commands.check_time()
         if self.state.thresholds is not self._info:
             self._info = self.state.thresholds

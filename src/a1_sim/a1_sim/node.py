@@ -281,7 +281,10 @@ class SimNode(A1LifecycleNode):
         slow = not lockstep and factor < 0.9
         return Status(
             level=Level.WARN if slow else Level.OK,
-            message="slower than real time" if slow else "running",
+            message=f"runs at {factor:.2f} of real time; end what else keeps the processor busy, "
+            "or run in lockstep"
+            if slow
+            else "running",
             values={
                 "clock": "lockstep" if lockstep else "real time",
                 "real_time_factor": f"{factor:.2f}",

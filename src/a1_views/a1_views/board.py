@@ -18,6 +18,8 @@ from a1_views.tick import Tick, compute_saved, quantiles_ms, stamp_ns, tick_of, 
 KEPT_TICKS = 300
 STALE_S = 5.0
 """Statuses come once a second; one that is older belongs to a node that fell silent."""
+SILENT_S = 2.0
+"""A controller that is active says what it does at every control tick."""
 MODES = ("DISARMED", "SHADOW", "HOLD", "TRACKING", "STOPPED", "FAULT")
 CHOICES = ("adaptive", "fixed", "full")
 LEVELS = ("OK", "WARN", "ERROR", "STALE")
@@ -32,7 +34,11 @@ COUNTERS = (
 
 
 class Board:
-    """The newest of everything, and the last KEPT_TICKS ticks."""
+    """The newest of everything, and the last KEPT_TICKS ticks.
+
+    `now_ns` is the time of receipt, or that of asking, on one clock: what nobody says any more is
+    told as such, whatever the clock of the computer that said it.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -44,6 +50,7 @@ class Board:
         self._told: dict[str, Any] = {}
         self._statuses: dict[str, dict[str, str]] = {}
         self._told_ns: dict[str, int] = {}
+        self._controller_ns = 0
         self._instruction = ""
         self._picture: dict[str, Any] | None = None
         self._picture_revision = 0
@@ -71,7 +78,7 @@ class Board:
                     return
             self._early = {int(msg.seq): msg}
 
-    def controller(self, msg: Any) -> None:
+    def controller(self, msg: Any, now_ns: int) -> None:
         """What the controller does."""
         told = {
             "mode": _named(MODES, msg.mode),
@@ -85,6 +92,12 @@ class Board:
         }
         with self._lock:
             self._told["controller"] = told
+            self._controller_ns = now_ns
+
+    def look_away(self) -> None:
+        """The controller is not listened to from now on."""
+        with self._lock:
+            self._told.pop("controller", None)
 
     def refusal(self, msg: Any) -> None:
         """Why an observation was not used."""
@@ -117,8 +130,13 @@ class Board:
         with self._lock:
             self._told["thresholds"] = told
 
+    def instruction(self, msg: Any) -> None:
+        """What is to be done now, a sub-step's text too; empty: nothing."""
+        with self._lock:
+            self._instruction = str(msg.data)
+
     def episode(self, msg: Any) -> None:
-        """The episode that runs, and its instruction."""
+        """The episode that runs."""
         told = {
             "number": int(msg.episode),
             "running": bool(msg.running),
@@ -130,9 +148,8 @@ class Board:
         with self._lock:
             self._told["episode"] = told
 
-    def diagnostics(self, msg: Any) -> None:
+    def diagnostics(self, msg: Any, now_ns: int) -> None:
         """Statuses, a node's name and what it is about each."""
-        at_ns = stamp_ns(msg.header.stamp)
         with self._lock:
             for status in msg.status:
                 node, _, what = str(status.name).partition(": ")
@@ -144,10 +161,7 @@ class Board:
                     "level": _named(LEVELS, _byte(status.level)),
                     "message": str(status.message),
                 }
-                self._told_ns[str(status.name)] = at_ns
-                values = {value.key: value.value for value in status.values}
-                if what == "inference":
-                    self._instruction = values.get("instruction", "")
+                self._told_ns[str(status.name)] = now_ns
 
     def thumbnails(self, msg: Any) -> None:
         """The cameras side by side; the names are in the frame."""
@@ -176,6 +190,8 @@ class Board:
                 "statuses": [self._status(name, now_ns) for name in sorted(self._statuses)],
                 **self._told,
             }
+            if "controller" in self._told:
+                news["controller"] = self._controller_told(now_ns)
             if self._picture_revision > since:
                 news["picture"] = self._picture
         news["ticks"] = [{"n": number, **_plain(tick)} for number, _, tick in fresh]
@@ -186,6 +202,17 @@ class Board:
         }
         news["saved"] = _number(compute_saved(ticks))
         return news
+
+    def _controller_told(self, now_ns: int) -> dict[str, Any]:
+        """What the controller said, or that it no longer says anything."""
+        told, silence_s = self._told["controller"], (now_ns - self._controller_ns) / 1e9
+        if silence_s < SILENT_S:
+            return told
+        reason = (
+            f"nothing heard for {silence_s:.0f} s, before it was {told['mode']}: has the node "
+            "ended, or was it deactivated?"
+        )
+        return {**told, "mode": "SILENT", "reason": reason}
 
     def _status(self, name: str, now_ns: int) -> dict[str, str]:
         """A status, or that its node no longer says it."""
@@ -207,7 +234,10 @@ def _plain(tick: Tick) -> dict[str, Any]:
         name: [_number(item) for item in value] if isinstance(value, tuple) else _number(value)
         for name, value in values.items()
     }
-    return {"t": tick.stamp_ns / 1e9, **plain}
+    # Thresholds without end are no numbers in JSON: whether one was met is told here.
+    pairs = zip(tick.discrepancies, tick.thresholds, strict=False)
+    within = [value <= limit for value, limit in pairs]
+    return {"t": tick.stamp_ns / 1e9, **plain, "within": within}
 
 
 def _exits(ticks: Sequence[Tick]) -> Mapping[str, Any]:

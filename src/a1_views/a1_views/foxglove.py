@@ -118,10 +118,16 @@ class FoxgloveNode(Node):
         )
 
     def _follow(self) -> None:
-        """Subscribe to what is looked at, and to nothing else."""
+        """Subscribe to what is looked at, and to nothing else.
+
+        A latched message comes once a subscription: who comes later has it by a new one.
+        """
+        newly_watched = self._viewers.newly_watched()
         watched = self._viewers.topics() & self._channels.keys()
-        for topic in self._subscriptions_by_topic.keys() - watched:
-            self.destroy_subscription(self._subscriptions_by_topic.pop(topic))
+        for topic, subscription in tuple(self._subscriptions_by_topic.items()):
+            latched = subscription.qos_profile.durability is DurabilityPolicy.TRANSIENT_LOCAL
+            if topic not in watched or (latched and topic in newly_watched):
+                self.destroy_subscription(self._subscriptions_by_topic.pop(topic))
         for topic in watched - self._subscriptions_by_topic.keys():
             channel = self._channels[topic]
 
@@ -148,6 +154,13 @@ class _Viewers(foxglove.websocket.ServerListener):
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._looked_at: set[tuple[int, str]] = set()
+        self._newly_watched: set[str] = set()
+
+    def newly_watched(self) -> set[str]:
+        """Topics that another viewer has begun to look at since the last call."""
+        with self._lock:
+            newly_watched, self._newly_watched = self._newly_watched, set()
+            return newly_watched
 
     def topics(self) -> set[str]:
         """Topics that somebody looks at."""
@@ -158,6 +171,7 @@ class _Viewers(foxglove.websocket.ServerListener):
         """A viewer began to look at a topic."""
         with self._lock:
             self._looked_at.add((client.id, channel.topic))
+            self._newly_watched.add(channel.topic)
 
     def on_unsubscribe(self, client: Any, channel: Any) -> None:
         """A viewer no longer looks at a topic, or left."""

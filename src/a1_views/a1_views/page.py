@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from typing import Any
 
 from a1_msgs.msg import (
@@ -18,6 +19,7 @@ from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from rclpy.subscription import Subscription
 from sensor_msgs.msg import CompressedImage
+from std_msgs.msg import String
 
 from a1_ros.executor import run_node
 from a1_ros.parameters import Change, Parameters, ParameterSpec
@@ -70,9 +72,10 @@ class PageNode(Node):
             (ChunkVerdict, "a1/chunk_verdict", board.verdict, RELIABLE),
             (ObservationRefusal, "a1/refusal", board.refusal, RELIABLE),
             (ThresholdsInfo, "a1/thresholds_info", board.thresholds, LATCHED),
+            (String, "a1/instruction", board.instruction, LATCHED),
             (EpisodeState, "a1/episode", board.episode, RELIABLE),
             (EpisodeState, "sim/episode", board.episode, RELIABLE),
-            (DiagnosticArray, "/diagnostics", board.diagnostics, RELIABLE),
+            (DiagnosticArray, "/diagnostics", self._now(board.diagnostics), RELIABLE),
         ):
             self.create_subscription(kind, topic, take, qos)
         self._watched: list[Subscription] = []
@@ -99,6 +102,10 @@ class PageNode(Node):
         self._server.stop()
         super().destroy_node()
 
+    def _now(self, take: Callable[[Any, int], None]) -> Callable[[Any], None]:
+        """`take` with the time of receipt."""
+        return lambda msg: take(msg, node_now_ns(self))
+
     def _watch(self) -> None:
         """Listen to what comes often while there are viewers."""
         if bool(self._watched) == bool(self._server.viewers):
@@ -107,10 +114,11 @@ class PageNode(Node):
             for subscription in self._watched:
                 self.destroy_subscription(subscription)
             self._watched = []
+            self._board.look_away()
             return
         board, listen = self._board, self.create_subscription
         self._watched = [
-            listen(ControllerState, "a1/controller_state", board.controller, STATUS),
+            listen(ControllerState, "a1/controller_state", self._now(board.controller), STATUS),
             listen(CompressedImage, "a1/thumbnails", board.thumbnails, STATUS),
         ]
 

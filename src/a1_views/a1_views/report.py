@@ -6,6 +6,7 @@ import argparse
 import base64
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from html import escape
 from importlib.resources import files
 from pathlib import Path
@@ -51,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             write_report(options.out, options.bags, film=not options.no_film)
         console.print(f"written: {options.out}", highlight=False)
     except A1Error as error:
-        console.print(f"[red]report:[/red] {plain(str(error))}", highlight=False)
+        console.print(f"[red]report:[/red] {plain(str(error))}", highlight=False, soft_wrap=True)
         sys.exit(1)
     except KeyboardInterrupt:
         console.print("report: interrupted")
@@ -64,7 +65,9 @@ def write_report(out: Path, bags: Sequence[Path], *, film: bool = True) -> None:
     Runs longer than LONGEST_FILM_S have stills only. Raises BagError for a bag that cannot be
     read or tells nothing, and A1Error when the page cannot be written.
     """
-    runs = [load_run(path) for path in bags]
+    if out.is_dir():
+        raise A1Error(f"{out}: is a folder; give --out a file, such as {out / 'report.html'}")
+    runs = told_apart([load_run(path) for path in bags])
     seen = [_look(run, film=film and run.duration_s <= LONGEST_FILM_S) for run in runs]
     unfinished = out.with_name(f".{out.name}.unfinished")
     try:
@@ -73,6 +76,16 @@ def write_report(out: Path, bags: Sequence[Path], *, film: bool = True) -> None:
         unfinished.replace(out)
     except OSError as error:
         raise A1Error(f"{out}: cannot be written: {error.strerror}; give another --out") from None
+
+
+def told_apart(runs: Sequence[Run]) -> list[Run]:
+    """Runs of which no two have one name, as long as their folders have not."""
+    if len({run.name for run in runs}) == len(runs):
+        return list(runs)
+    folders = [run.files.path.resolve().parent.name for run in runs]
+    return [
+        replace(run, name=f"{folder}/{run.name}") for run, folder in zip(runs, folders, strict=True)
+    ]
 
 
 def _look(run: Run, *, film: bool) -> Pictures:
@@ -130,6 +143,10 @@ def page(runs: Sequence[Run], seen: Sequence[Pictures]) -> str:
         _note("The first refused chunk with two seconds before it, or else how the run began."),
         columns(lambda _, run, __: run_figures.chunks_closer(run, width_in)),
         "<h2>Latency by stage</h2>",
+        _note(
+            "Age: from the cameras' stamp until inference began. Publish: from its end until the "
+            "chunk was sent. Judge: from then until the controller's verdict."
+        ),
         columns(lambda _, run, __: _latency(run)),
         "<h2>Verdicts, stops, faults and refusals</h2>",
         columns(lambda _, run, __: _troubles(run)),

@@ -1,44 +1,53 @@
 """What the nodes of A1 said during a run, read from its bag.
 
-Topics are found by the types of their messages, so namespaces do not matter. Times are header
-stamps, on the clock of the nodes that ran: simulated time stays simulated.
+Topics are found by the types of their messages, so namespaces do not matter; where a type has two
+uses, by the end of their names as well. Times are header stamps, on the clock of the nodes that
+ran: simulated time stays simulated.
 """
 
 from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from a1_core.errors import BagError
 from a1_data.bag_files import BagFiles, find_bags
-from a1_data.channel import Raw
+from a1_data.channel import Channel, Raw
 from a1_data.decoding import Decoder, Undecodable
 from a1_data.episodes import (
     INSTRUCTION_KEY,
+    INSTRUCTION_TOPIC,
     LABELLED_INSTRUCTION_KEY,
     LABELLED_OUTCOME_KEY,
     OUTCOME_KEY,
+    TEXT,
 )
 from a1_data.storage import Contents, look, read
 from a1_views.board import COUNTERS, MODES
 from a1_views.tick import NS_PER_S, Tick, stamp_ns, tick_of, verdict_name
 
-TYPES = tuple(
-    f"a1_msgs/msg/{name}"
-    for name in (
-        "ActionChunk",
-        "ChunkVerdict",
-        "ControllerState",
-        "EpisodeState",
-        "ExitState",
-        "ObservationRefusal",
-        "ThresholdsInfo",
-    )
+TYPES = (
+    TEXT,
+    *(
+        f"a1_msgs/msg/{name}"
+        for name in (
+            "ActionChunk",
+            "ChunkVerdict",
+            "ControllerState",
+            "EpisodeState",
+            "ExitState",
+            "ObservationRefusal",
+            "ThresholdsInfo",
+        )
+    ),
 )
+ONLY_ON = {"a1_msgs/msg/ActionChunk": "a1/chunk", TEXT: INSTRUCTION_TOPIC.lstrip("/")}
+"""Types that other topics have too: the plan in execution is an ActionChunk with the number of its
+chunk, and anybody may send a text."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,16 +101,20 @@ class Run:
     """One bag, told by the nodes of A1.
 
     Attributes:
+        name: what it is called beside others.
         files: of the bag; `contents` of each file.
         begin_ns, end_ns: first and last stamp of all that is told here.
         ticks: with the verdicts on their chunks, in the order of their observations.
-        modes, phases: of controller and task, one after the other.
+        modes: of the controller, one after the other.
+        phases: of the task where the bag tells them, else the instructions that were followed,
+            those of sub-steps among them.
         tracking: (stamp_ns, rad) of every control tick.
         counters: the controller's, what they grew by.
         thresholds: newest ThresholdsInfo, None without.
         findings: what is wrong with the bag, in words.
     """
 
+    name: str
     files: BagFiles
     contents: tuple[Contents, ...]
     robot: str
@@ -118,11 +131,6 @@ class Run:
     counters: Mapping[str, int]
     thresholds: Any
     findings: tuple[str, ...]
-
-    @property
-    def name(self) -> str:
-        """Of its folder or file."""
-        return self.files.path.name
 
     @property
     def duration_s(self) -> float:
@@ -155,9 +163,10 @@ def load_run(path: Path) -> Run:
                 "FILE_DAMAGED", raw.channel.topic, str(error), "the other messages are told of"
             )
     if not telling.ticks and not telling.chunks and not telling.modes:
+        found = [str(finding) for finding in files.findings]
+        mend = found[-1] if found else "record with a1_recorder, which records them"
         raise BagError(
-            f"{path}: nothing of a1/exit_state, a1/chunk or a1/controller_state is in it; "
-            "record with a1_recorder, which records them"
+            f"{path}: nothing of a1/exit_state, a1/chunk or a1/controller_state is in it; {mend}"
         )
     return telling.run(files, contents)
 
@@ -167,11 +176,17 @@ def messages(
 ) -> Iterator[Raw]:
     """All messages of some types, file by file."""
     for file, content in zip(files.files, contents, strict=True):
-        topics = {c.topic for c in content.channels.values() if c.msgtype in types}
-        if topics:
-            for raw in read(file, content, topics, files.findings):
-                if raw.channel.msgtype in types:
+        wanted = {c for c in content.channels.values() if c.msgtype in types and _of_use(c)}
+        if wanted:
+            for raw in read(file, content, {channel.topic for channel in wanted}, files.findings):
+                if raw.channel in wanted:
                     yield raw
+
+
+def _of_use(channel: Channel) -> bool:
+    """Whether a topic means what its type says."""
+    name = ONLY_ON.get(channel.msgtype)
+    return name is None or channel.topic.strip("/").endswith(name)
 
 
 @dataclass
@@ -182,6 +197,7 @@ class _Telling:
     chunks: dict[tuple[str, int], Chunk] = field(default_factory=dict)
     modes: list[Span] = field(default_factory=list)
     phases: list[Span] = field(default_factory=list)
+    tasks: list[Span] = field(default_factory=list)
     refusals: list[Refused] = field(default_factory=list)
     tracking: list[tuple[int, float]] = field(default_factory=list)
     played: dict[tuple[str, int], tuple[int, int]] = field(default_factory=dict)
@@ -191,6 +207,7 @@ class _Telling:
     thresholds: Any = None
     robot: str = ""
     told: str = ""
+    task: str = ""
     outcome: str = ""
 
     def take(self, kind: str, msg: Any) -> None:
@@ -202,6 +219,7 @@ class _Telling:
             "ControllerState": self._note_controller,
             "EpisodeState": self._note_episode,
             "ObservationRefusal": self._note_refusal,
+            "String": self._note_task,
             "ThresholdsInfo": self._note_threshold,
         }
         notes[kind](msg)
@@ -221,6 +239,10 @@ class _Telling:
             valid_for_ns=stamp_ns(msg.valid_for),
         )
 
+    def _note_task(self, msg: Any) -> None:
+        """What to do from now on; a text has no stamp, so it counts from the next control tick."""
+        self.task = str(msg.data)
+
     def _note_verdict(self, msg: Any) -> None:
         self.verdicts[_session(msg), int(msg.seq)] = msg
 
@@ -230,6 +252,7 @@ class _Telling:
         # The reason of TRACKING names every chunk; that is told elsewhere.
         reason = "" if mode == "TRACKING" else str(msg.reason)
         _prolong(self.modes, at_ns, mode, reason)
+        _prolong(self.tasks, at_ns, self.task, "")
         self.tracking.append((at_ns, float(msg.tracking_error)))
         if msg.seq:
             key = (_session(msg), int(msg.seq))
@@ -258,10 +281,11 @@ class _Telling:
         custom = files.custom
         chunks = [self._judged(chunk) for chunk in self.chunks.values()]
         chunks.sort(key=lambda chunk: chunk.stamp_ns)
-        ticks = sorted((self._with_verdict(tick) for tick in self.ticks), key=lambda t: t.stamp_ns)
+        ticks = sorted(self._with_verdicts(), key=lambda tick: tick.stamp_ns)
         ends = [t.stamp_ns for t in ticks] + [c.stamp_ns for c in chunks]
         ends += [at_ns for span in self.modes for at_ns in (span.begin_ns, span.end_ns)]
         return Run(
+            name=files.path.name,
             files=files,
             contents=contents,
             robot=custom.get("robot") or self.robot or "robot",
@@ -274,7 +298,7 @@ class _Telling:
             ticks=tuple(ticks),
             chunks=tuple(chunks),
             modes=tuple(self.modes),
-            phases=tuple(span for span in self.phases if span.name),
+            phases=_named(self.phases) or _named(self.tasks),
             refusals=tuple(self.refusals),
             tracking=tuple(self.tracking),
             counters={
@@ -295,20 +319,22 @@ class _Telling:
             told["judged_ns"] = stamp_ns(verdict.header.stamp)
         return Chunk(**told)
 
-    def _with_verdict(self, tick: Tick) -> Tick:
-        for verdict in self._of_number(tick.seq):
-            if tick.may_be_judged_by(verdict):
-                return tick.judged(verdict)
-        return tick
-
-    def _of_number(self, seq: int) -> list[Any]:
-        sessions = {session for session, _ in self.verdicts}
-        found = [self.verdicts.get((session, seq)) for session in sorted(sessions)]
-        return [verdict for verdict in found if verdict is not None]
+    def _with_verdicts(self) -> Iterator[Tick]:
+        by_seq: dict[int, list[Any]] = {}
+        for (_, seq), verdict in sorted(self.verdicts.items()):
+            by_seq.setdefault(seq, []).append(verdict)
+        for tick in self.ticks:
+            fitting = (v for v in by_seq.get(tick.seq, ()) if tick.may_be_judged_by(v))
+            verdict = next(fitting, None)
+            yield tick if verdict is None else tick.judged(verdict)
 
 
 def _session(msg: Any) -> str:
     return bytes(bytearray(msg.session_id.uuid)).hex()
+
+
+def _named(spans: Sequence[Span]) -> tuple[Span, ...]:
+    return tuple(span for span in spans if span.name)
 
 
 def _prolong(spans: list[Span], at_ns: int, name: str, reason: str) -> None:

@@ -63,6 +63,12 @@ def _staleness(run: Run) -> str:
     return _quantiles([value for value in known if value is not None], "ms")
 
 
+def _to_motion(run: Run) -> str:
+    return _quantiles(
+        [(c.played_ns[0] - c.stamp_ns) / 1e6 for c in run.chunks if c.played_ns is not None], "ms"
+    )
+
+
 def _overlap(run: Run) -> str:
     return _quantiles([left_s for _, left_s in overlaps_s(run)], "s", 2)
 
@@ -96,6 +102,7 @@ _ROWS: tuple[tuple[str, Callable[[Run], str]], ...] = (
     ("inference p50 / p95", _inference),
     ("stamp to verdict p50 / p95 / p99", _latency),
     ("staleness of chunks p50 / p95", _staleness),
+    ("observation to motion p50 / p95", _to_motion),
     ("overlap of chunks p50 / p95", _overlap),
     ("largest tracking error", _tracking),
     ("stops and faults", _stopped),

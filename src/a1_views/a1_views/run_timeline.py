@@ -8,7 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.patches import PathPatch
+from matplotlib.path import Path
 from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
 
 from a1_views.run import Run, Span, overlaps_s
 from a1_views.svg import (
@@ -26,7 +29,10 @@ from a1_views.svg import (
 )
 from a1_views.tick import STAGES
 
+Floats = NDArray[np.float64]
 BAND = 0.45
+LONGEST_NAME = 28
+"""Letters of a phase that are shown: an instruction may be a long one."""
 STRIP_IN = 1.35
 
 
@@ -104,7 +110,8 @@ def _bands(axes: Axes, run: Run, scale: Scale) -> None:
         if not _band(axes, run, scale, span, bottom, colour)
     }
     for name, colour in unnamed.items():
-        axes.broken_barh([(0.0, 0.0)], (0.0, 0.0), facecolor=colour, alpha=BAND, label=name)
+        patch = {"facecolor": colour, "alpha": BAND, "label": _short(name)}
+        axes.broken_barh([(0.0, 0.0)], (0.0, 0.0), **patch)
     legend_beside(axes)
     if not run.phases:
         axes.text(0.0, 0.5, " the bag says nothing of phases", va="center", fontsize=8)
@@ -116,10 +123,15 @@ def _band(axes: Axes, run: Run, scale: Scale, span: Span, bottom: float, colour:
     axes.broken_barh([(begin, end - begin)], (bottom, 0.9), facecolor=colour, alpha=BAND)
     # A letter is about 0.085 in wide.
     room_in = (end - begin) / scale.longest_s * axes.figure.get_figwidth() * 0.8
-    named = room_in > 0.085 * len(span.name) + 0.1
+    name = _short(span.name)
+    named = room_in > 0.085 * len(name) + 0.1
     if named:
-        axes.text((begin + end) / 2, bottom + 0.42, span.name, ha="center", va="center", fontsize=7)
+        axes.text((begin + end) / 2, bottom + 0.42, name, ha="center", va="center", fontsize=7)
     return named
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1].rstrip()}…"
 
 
 def _exits(axes: Axes, run: Run) -> None:
@@ -175,16 +187,29 @@ def _latency(axes: Axes, run: Run) -> None:
     times = [run.seconds(tick.stamp_ns) for tick in run.ticks]
     base = np.zeros(len(times))
     for stage in STAGES:
-        values = np.nan_to_num([tick.stage_ms(stage) for tick in run.ticks])
-        axes.bar(
-            times, values, width=_bar_width(times), bottom=base,
-            color=STAGE_COLOURS[stage], linewidth=0, label=stage,
-        )  # fmt: skip
-        base = base + values
+        top = base + np.nan_to_num([tick.stage_ms(stage) for tick in run.ticks])
+        bars = _bars(np.asarray(times), _bar_width(times), base, top)
+        axes.add_artist(PathPatch(bars, facecolor=STAGE_COLOURS[stage], linewidth=0, label=stage))
+        base = top
     axes.set_ylabel("latency\n[ms]")
     axes.grid(axis="y")
     axes.set_axisbelow(True)
     legend_beside(axes)
+
+
+def _bars(times: Floats, width: float, base: Floats, top: Floats) -> Path:
+    """Bars as one path: a long run has thousands, which are slow to draw one by one."""
+    left, right = times - width / 2, times + width / 2
+    corners_N52 = np.stack(
+        [
+            np.stack(corner, -1)
+            for corner in ((left, base), (left, top), (right, top), (right, base))
+        ]
+        + [np.stack((left, base), -1)],
+        axis=1,
+    )
+    codes_5 = [Path.MOVETO, Path.LINETO, Path.LINETO, Path.LINETO, Path.CLOSEPOLY]
+    return Path(corners_N52.reshape(-1, 2), np.tile(codes_5, len(times)))
 
 
 def _bar_width(times: Sequence[float]) -> float:
@@ -204,8 +229,7 @@ def _troubles(axes: Axes, run: Run) -> None:
     for span in run.modes:
         if span.name in ("STOPPED", "FAULT"):
             axes.axvline(run.seconds(span.begin_ns), color=REFUSED, linewidth=1.0, linestyle="--")
-    for refused in run.refusals:
-        at = run.seconds(refused.stamp_ns)
-        if 0.0 <= at <= run.duration_s:
-            axes.plot([at], [0.0], "|", color=REFUSED, transform=axes.get_xaxis_transform(),
-                      clip_on=False)  # fmt: skip
+    times = [run.seconds(refused.stamp_ns) for refused in run.refusals]
+    times = [at for at in times if 0.0 <= at <= run.duration_s]
+    axes.plot(times, [0.0] * len(times), "|", color=REFUSED, transform=axes.get_xaxis_transform(),
+              clip_on=False)  # fmt: skip

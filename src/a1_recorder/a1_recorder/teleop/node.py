@@ -28,7 +28,7 @@ from a1_recorder.teleop.steering import (
     parts_of,
 )
 from a1_recorder.teleop.target import Target
-from a1_ros.diagnostics import Status
+from a1_ros.diagnostics import Level, Status
 from a1_ros.guard import refuse_foreign_endpoints
 from a1_ros.lifecycle import A1LifecycleNode
 from a1_ros.messages import chunk_to_msg, msg_to_uuid, msg_to_verdict
@@ -196,6 +196,7 @@ class TeleopNode(A1LifecycleNode):
         assert self._pilot is not None
         complaint = self._leader.complaint if self._leader is not None else ""
         return Status(
+            level=Level.WARN if complaint else Level.OK,
             message="; ".join(text for text in (self._pilot.message, complaint) if text),
             values={"phase": self._pilot.phase.value, "source": self._pilot.source.name},
         )

@@ -66,7 +66,8 @@ class CommandBar(QtWidgets.QFrame):
         """Offer what is possible now."""
         if state.thresholds is not None:
             self.full.setChecked(state.thresholds.mode == ThresholdsInfo.FULL)
-        mode = None if state.controller is None else state.controller.mode
+        told = None if state.controller_fell_silent else state.controller
+        mode = None if told is None else told.mode
         self._armed = mode in ARMED
         self.shadow.setChecked(mode == ControllerState.SHADOW)
         self.shadow.setEnabled(mode in AT_REST)

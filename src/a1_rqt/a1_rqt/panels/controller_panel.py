@@ -19,6 +19,7 @@ MODES = {
     ControllerState.FAULT: ("FAULT", VERMILLION),
 }
 UNHEARD = ("no controller heard", "transparent")
+SILENT = ("SILENT", VERMILLION)
 VERDICT_LINES = 3
 
 
@@ -60,8 +61,15 @@ class ControllerPanel(Panel):
         """Show the newest control tick and the counts."""
         msg = state.controller
         if msg is not None:
-            self._show_mode(*MODES.get(msg.mode, (f"mode {msg.mode}", "transparent")))
-            self._reason.set_text(msg.reason)
+            mode = MODES.get(msg.mode, (f"mode {msg.mode}", "transparent"))
+            silent = state.controller_fell_silent
+            self._show_mode(*(SILENT if silent else mode))
+            self._reason.set_text(
+                f"nothing heard for {state.silence_s:.0f} s, before it was {mode[0]}: has the node "
+                "ended, or was it deactivated?"
+                if silent
+                else msg.reason
+            )
             self._ages.set_text(f"joints {_age(msg.state_age_ms)}, chunk {_age(msg.chunk_age_ms)}")
             self._counters.set_text(
                 f"tracking error {msg.tracking_error:.3f} rad, clamped {msg.clamped}, "

@@ -115,10 +115,10 @@ export class DiscrepancyChart extends Chart {
     const layers = thresholds?.exits ?? [];
     const points = [];
     ticks.slice(-RECENT).reverse().forEach((tick, age) => tick.exits.forEach((exit, k) => {
-      const value = tick.discrepancies[k], limit = tick.thresholds[k] ?? Infinity;
+      const value = tick.discrepancies[k];
       // From left to right as they came.
       const x = layers[exit] + SPREAD * (0.5 - age / (RECENT - 1));
-      if (value > 0 && layers[exit]) points.push({ x, value, sign: value <= limit ? WITHIN : BEYOND, newest: age === 0 });
+      if (value > 0 && layers[exit]) points.push({ x, value, sign: tick.within[k] ? WITHIN : BEYOND, newest: age === 0 });
     }));
     if (!points.length) return this.show(null);
     points.sort((a, b) => a.x - b.x);

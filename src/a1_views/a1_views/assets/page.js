@@ -12,11 +12,12 @@ const number = (value, digits = 1) => (value === null || value === undefined ? "
 const percent = (share) => (share === null || share === undefined ? "–" : `${(100 * share).toFixed(0)} %`);
 
 const KEPT = 300;
+const CONFIRM_MS = 3000;
 const LABELS = {
   age: "age of the observation", preprocess: "preprocess", vision: "vision", backbone: "backbone",
   head: "action head", publish: "publish", judge: "until the verdict", whole: "whole",
 };
-const MODES = { TRACKING: "good", HOLD: "good", SHADOW: "warn", DISARMED: "warn", STOPPED: "bad", FAULT: "bad" };
+const MODES = { TRACKING: "good", HOLD: "good", SHADOW: "warn", DISARMED: "warn", STOPPED: "bad", FAULT: "bad", SILENT: "bad" };
 const SIGNS = { OK: "●", WARN: "▲", ERROR: "■", STALE: "○" };
 const LEVEL_CLASSES = { OK: "ok", WARN: "warn-text", ERROR: "error", STALE: "stale" };
 const ORDER = ["ERROR", "WARN", "STALE", "OK"];
@@ -45,7 +46,7 @@ function take(news) {
   charts.discrepancy.draw(list, news.thresholds);
   charts.latency.draw(list, news.now_s);
   const newest = list.at(-1);
-  at("exit-note").textContent = newest ? `${newest.exit_layer} of ${newest.num_layers}, ${newest.reason.toLowerCase().replace("_", " ")}` : "";
+  drawExitNote(newest, news.refusal);
   at("latency-note").textContent = newest ? `${number(newest.total_ms)} ms in the network` : "";
   at("discrepancy-note").textContent = list.length ? `last ${Math.min(RECENT, list.length)} chunks` : "";
   drawStages(news.latency_ms);
@@ -60,11 +61,19 @@ function take(news) {
   }
 }
 
+// Where the newest chunk left, or why none came since.
+function drawExitNote(newest, refusal) {
+  const refused = refusal && (!newest || refusal.stamp_s > newest.t);
+  const left = newest ? `${newest.exit_layer} of ${newest.num_layers}, ${newest.reason.toLowerCase().replace("_", " ")}` : "";
+  at("exit-note").textContent = at("exit-note").title = refused ? `no chunk: ${refusal.message}` : left;
+  at("exit-note").className = refused ? "error" : "";
+}
+
 function drawHeader(news) {
   const mode = news.controller?.mode;
   at("mode").textContent = mode ?? "no controller";
   at("mode").className = `badge ${MODES[mode] ?? ""}`;
-  at("reason").textContent = news.controller?.reason ?? "";
+  at("reason").textContent = at("reason").title = news.controller?.reason ?? "";
   at("instruction").textContent = news.instruction ? `“${news.instruction}”` : "no instruction";
   const { episode } = news;
   at("episode").textContent = episode?.number ? `episode ${episode.number}, ${outcome(episode)}` : "";
@@ -198,18 +207,40 @@ function listen() {
   }, 1000);
 }
 
+const answer = (name, text) => { at("answer").textContent = at("answer").title = `${name}: ${text}`; };
+
 async function order(name, argument = "") {
-  const answer = await fetch(`/act/${name}`, { method: "POST", headers: { "X-A1-Token": token }, body: argument });
-  const told = answer.ok ? await answer.json() : { done: false, message: await answer.text() };
-  at("answer").textContent = `${name}: ${told.message || (told.done ? "done" : "refused")}`;
+  answer(name, "asked");
+  try {
+    const response = await fetch(`/act/${name}`, { method: "POST", headers: { "X-A1-Token": token }, body: argument });
+    const told = response.ok ? await response.json() : { done: false, message: await response.text() };
+    answer(name, told.message || (told.done ? "done" : "refused"));
+  } catch {
+    answer(name, "NOT DONE, the page's node does not answer; open the page anew");
+  }
+}
+
+// After arming the arm may move, so that takes a second press within CONFIRM_MS.
+function confirmed(button) {
+  if (!("twice" in button.dataset)) return true;
+  const label = button.dataset.label ??= button.textContent;
+  clearTimeout(button.waiting);
+  if (button.textContent !== label) {
+    button.textContent = label;
+    return true;
+  }
+  button.textContent = "Press again";
+  button.waiting = setTimeout(() => { button.textContent = label; }, CONFIRM_MS);
+  return false;
 }
 
 at("controls").addEventListener("click", (event) => {
   const { order: name, argument } = event.target.dataset;
-  if (name) order(name, argument);
+  if (name && confirmed(event.target)) order(name, argument);
 });
 at("instruct").addEventListener("submit", (event) => {
   event.preventDefault();
-  order("instruction", new FormData(event.target).get("text"));
+  const text = new FormData(event.target).get("text").trim();
+  if (text) order("instruction", text);
 });
 listen();
