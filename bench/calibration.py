@@ -82,11 +82,8 @@ def halves(rng: np.random.Generator, shape: tuple[int, ...], mean: float) -> NDA
 
 
 def audited_ticks(rng: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.int64]:
-    """How many ticks are audited, in episodes of which at least one is."""
-    ticks = rng.binomial(TICKS_PER_EPISODE, AUDIT_FRACTION, shape)
-    while (none := ticks == 0).any():
-        ticks[none] = rng.binomial(TICKS_PER_EPISODE, AUDIT_FRACTION, int(none.sum()))
-    return ticks
+    """How many ticks of an episode are audited: those drawn, or one."""
+    return np.maximum(rng.binomial(TICKS_PER_EPISODE, AUDIT_FRACTION, shape), 1)
 
 
 def lost_ticks(rng: np.random.Generator, shape: tuple[int, ...], bad: float) -> NDArray[np.int64]:
@@ -187,12 +184,7 @@ def episodes_to_alarm(
 
 def ticks_to_alarm(runs: int) -> float:
     """95 % of the alarms come within so many ticks of the policy, audited or not."""
-    audited = episodes_to_alarm(runs, audited_max)
-    share = 1 - (1 - AUDIT_FRACTION) ** TICKS_PER_EPISODE
-    came = np.isfinite(audited)
-    between = np.random.default_rng(1).negative_binomial(audited[came], share)
-    audited[came] += between
-    return float(TICKS_PER_EPISODE * np.percentile(audited, 95))
+    return float(TICKS_PER_EPISODE * np.percentile(episodes_to_alarm(runs, audited_max), 95))
 
 
 def write_recordings(folder: Path) -> None:

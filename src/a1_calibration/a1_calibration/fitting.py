@@ -168,6 +168,7 @@ def fit(
             test=strongest_test(promise.tick_loss, promise.episode_loss),
             episodes=[str(name) for name in episodes],
             fit_episodes=split.fit,
+            tried=promise.tried,
         )
         member = certification.member or 0
     fitted = Fitted(

@@ -137,7 +137,7 @@ def _floats(values: object) -> tuple[float, ...]:
 
 
 def explain(request: Request, fitted: Fitted, savings: Savings, deviation: str) -> str:
-    """One sentence, two at most: what is saved, what is guaranteed, what is missing."""
+    """In a sentence or two: what is saved, what is guaranteed, what is missing."""
     promise, certification = fitted.promise, fitted.certification
     saved = (
         f"saves {100 * (1 - savings.flops):.0f} % of the compute of full depth (mean depth "
@@ -163,10 +163,7 @@ def explain(request: Request, fitted: Fitted, savings: Savings, deviation: str) 
         return (
             f"{text} ({certification.episodes} episodes); the fitted ones keep what was asked for."
         )
-    return (
-        f"{text}; what was asked for is NOT kept, it would need "
-        f"{certification.missing} more episodes to certify the next setting, if none has a loss."
-    )
+    return f"{text}; what was asked for is NOT kept. {certification.lacking()}"
 
 
 def _promised(fitted: Fitted, deviation: str) -> str:
