@@ -1,5 +1,6 @@
 """From made-up discrepancies to thresholds, certificate and sentence: no bags, no model."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,9 @@ from a1_calibration.fitting import Fitted, fit
 from a1_calibration.outcome import explain, savings_of
 from a1_calibration.recordings import Split
 from a1_calibration.request import Promise, Request, parse_budget
+from a1_core.calibration import exits_taken
 from a1_core.episode_loss import split_episodes
+from a1_core.exit_rule import exits_that_matter
 from a1_core.segment_costs import SegmentCosts, depth_costs
 
 EXITS, TICKS = 6, 8
@@ -60,12 +63,10 @@ def test_held_out_ticks_decide_nothing_but_where_the_walk_ends(mode):
     ticks, names, split = drawn
     held = np.isin(names, split.held_out)
     worse = np.where(held, 50.0, 1.0)
-    other = Ticks(
-        **{
-            **vars(ticks),
-            "V_KN": ticks.V_KN * np.where(held, 3.0, 1.0),
-            "deviation_KNC": ticks.deviation_KNC * worse[:, None],
-        }
+    other = replace(
+        ticks,
+        V_KN=ticks.V_KN * np.where(held, 3.0, 1.0),
+        deviation_KNC=ticks.deviation_KNC * worse[:, None],
     )
     ours, _ = run(drawn, fit=mode)
     theirs, _ = run((other, names, split), fit=mode)
@@ -102,6 +103,36 @@ def test_a_budget_that_is_not_certified_says_what_it_would_take():
     fitted, message = run(draw(120), budget=parse_budget("depth=0.8"))
     assert fitted.member == len(fitted.family) - 1
     assert "keep what was asked for" in message
+
+
+def test_a_tick_costs_what_the_policy_looks_at():
+    """Checks on which nothing hangs are left out, unless exits start from each other."""
+    costs = SegmentCosts(reach_K=COSTS.reach_K, check_K=[0.1, 0.1, 0.1, 0.1, 0.1, 0.0])
+    dear = CostTables(depth=COSTS, flops=costs, ms=costs, source="made up")
+    ticks, *rest = draw(120)
+    free = replace(ticks, pairs_KKN=np.zeros((EXITS, EXITS, ticks.count)))
+    saved = {}
+    for given in (ticks, free):
+        fitted, _ = run((given, *rest), dear, fit="least_loss")
+        V_PN = fitted.V_PN[:, fitted.judged_N]
+        spent = []
+        for setting in fitted.family:
+            all_P = range(EXITS)
+            looked_at = exits_that_matter(setting.eta_P) if given is free else all_P
+            taken_N = exits_taken(V_PN, setting.eta_P)
+            spent.append(
+                np.mean(
+                    [
+                        costs.reach_K[k] + sum(costs.check_K[j] for j in looked_at if j <= k)
+                        for k in taken_N
+                    ]
+                )
+            )
+        told = [fitted.mean_cost(setting, costs) for setting in fitted.family]
+        assert told == pytest.approx(spent)
+        saved[given is free] = 1.0 - savings_of(fitted, fitted.member, dear).flops
+    assert told[0] == costs.full
+    assert saved[True] > saved[False]
 
 
 def test_what_costs_no_less_than_full_depth_is_no_setting():

@@ -69,7 +69,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     add(
         "--tried", type=int, default=Promise.tried, metavar="N",
         help="calibrations (modes, metrics, tolerances, ...) held against the same certifying "
-        "episodes, this one included, if the best of them is to be used: failure is split over them",
+        "episodes, this one included, the best of which is used: failure is split over them",
     )  # fmt: skip
     add("--mode", choices=FITS, default=Request.fit, help="how thresholds are fitted")
     add("--distribution", choices=DISTRIBUTIONS, default=Request.distribution)

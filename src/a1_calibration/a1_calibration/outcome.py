@@ -54,11 +54,11 @@ class Outcome:
 
 def savings_of(fitted: Fitted, member: int, costs: CostTables) -> Savings:
     """What a member of the family saves on the judged ticks."""
-    plan = fitted.plan
+    setting = fitted.family[member]
     return Savings(
-        depth=fitted.mean_cost(member, costs.depth.of_plan(plan)) / costs.depth.full,
-        flops=fitted.mean_cost(member, costs.flops.of_plan(plan)) / costs.flops.full,
-        ms=fitted.mean_cost(member, costs.ms.of_plan(plan)),
+        depth=fitted.mean_cost(setting, costs.depth) / costs.depth.full,
+        flops=fitted.mean_cost(setting, costs.flops) / costs.flops.full,
+        ms=fitted.mean_cost(setting, costs.ms),
         full_ms=costs.ms.full,
     )
 

@@ -66,9 +66,7 @@ class Certification:
             found = f"setting {self.member} of 0..{last} is certified"
         found += (
             f": risk {self.risk}, confidence {1 - self.failure:g}, {self.episodes} episodes "
-            f"({self.test}"
-            + (f"; the best of {self.tried} tries" if self.tried > 1 else "")
-            + ")."
+            f"({self.test}" + (f"; the best of {self.tried} tries" if self.tried > 1 else "") + ")."
         )
         return f"{found} {self.lacking()}" if self.missing else found
 
@@ -82,9 +80,7 @@ class Certification:
             "a loss"
         )
         if self.test == "betting":
-            return (
-                f"{needed}: add them behind these, keep what was fitted on as it is, and test again."
-            )
+            return f"{needed}: add them behind these, keep what was fitted on, and test again."
         return (
             f"{needed}: {self.episodes + self.missing} fresh ones, because testing again with "
             "these would use them twice."
