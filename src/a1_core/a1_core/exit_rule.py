@@ -116,7 +116,7 @@ class Thresholds:
         object.__setattr__(self, "bindings", MappingProxyType(dict(self.bindings)))
 
 
-def exits_that_matter(eta: Sequence[float]) -> tuple[int, ...]:
+def exits_that_matter(eta: Sequence[float] | NDArray[np.floating]) -> tuple[int, ...]:
     """Which exits have to be looked at, as indices: those that may leave, and the one before each.
 
     The others may be left out where an exit's chunk does not depend on the exits looked at before
