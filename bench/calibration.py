@@ -18,8 +18,9 @@ certificate_violation_rate_low is the lower end of its 99 % binomial interval.
 audit_false_alarm_rate: runs of 500 audited episodes with a risk of just 0.05 and an alarm (alpha
 0.05), for the worst kind of losses; among them those of episodes of 25 ticks of which a tenth is
 audited. audit_ticks_to_alarm_p95: after 200 episodes with a risk of 0.02 the risk is 0.3; ticks of
-the policy until the alarm when a tenth of them is audited, 25 an episode; in a lost one 1 to 25 are
-past tolerance. audit_all_ticks_to_alarm_p95: the same when all are audited.
+the policy until the alarm when a tenth of them is audited, one an episode at least, 25 an episode;
+in a lost one 1 to 25 are past tolerance. audit_all_ticks_to_alarm_p95: the same when all are
+audited.
 
 certified_compute_saved: share of the backbone's layers that are not run under the shipped
 thresholds, whose certificate is for certified_tolerance_mm at the tool tip, over all inferences of
