@@ -117,7 +117,8 @@ class Ticks:
     def leaving(self, settings: HeadSettings, number: int) -> Callable[[], None]:
         """A tick that looks at all exits up to one and leaves there."""
         exits = self.config.exits
-        eta = [np.inf if k in (number, len(exits) - 1) else -np.inf for k in range(len(exits))]
+        # No discrepancy is below 0; exits with -inf would not be looked at.
+        eta = [np.inf if k in (number, len(exits) - 1) else -1.0 for k in range(len(exits))]
         thresholds = Thresholds(exits=exits, eta=tuple(eta), metric=self.config.metric)
         setting = ExitSetting(mode="adaptive", thresholds=thresholds)
         return self._tick(settings, setting, number)

@@ -67,6 +67,13 @@ def test_without_a_budget_a_certificate_is_asked_for():
     assert both.budget.kind == "rate_hz"
 
 
+def test_several_tries_are_told_and_counted():
+    assert request_of(options()).promise.tried == 1
+    assert request_of(options("--certify", "0.05,0.1,10mm", "--tried", "3")).promise.tried == 3
+    with pytest.raises(ThresholdsError, match="tried is 0"):
+        request_of(options("--tried", "0"))
+
+
 @pytest.mark.parametrize(
     ("text", "value", "unit"),
     [("10mm", 0.01, "m"), ("0.02", 0.02, ""), ("0.5rad", 0.5, "rad"), ("0.1m", 0.1, "m")],

@@ -156,6 +156,11 @@ def test_too_few_episodes_are_told_and_nothing_is_written(make_request, done, sp
     assert outcome.message in outcome.report.read_text()
 
 
+def test_a_metric_over_more_rows_than_there_are_is_refused(make_request, spec, silent):
+    with pytest.raises(ThresholdsError, match=r"l2\[:99\].* 16 rows"):
+        calibrate(make_request(metric="l2[:99]"), spec, silent)
+
+
 def test_a_tight_tolerance_certifies_full_depth_only(make_request, done, spec, silent):
     request = make_request(promise=Promise(risk=0.5, tolerance=1e-6), v_file=done[0].v_path)
     outcome = calibrate(request, spec, silent)

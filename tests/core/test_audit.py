@@ -129,14 +129,27 @@ def test_the_alarm_comes_at_one_over_alpha() -> None:
             assert any(alarms) == reached.any()
 
 
-def test_an_episode_without_audit_counts_and_changes_nothing_else() -> None:
+def test_an_episode_without_audit_is_counted_and_bet_on_as_lossless() -> None:
     before = watch([0.2, 0.0])[-1]
-    after = observe_episode(RULE, before, None)
+    after, lossless = (observe_episode(RULE, before, loss) for loss in (None, 0.0))
     assert (after.audited, after.unaudited) == (2, 1)
-    assert after.log_capital == before.log_capital
-    assert observe_episode(RULE, after, 0.3).log_capital == (
-        observe_episode(RULE, before, 0.3).log_capital
-    )
+    assert (lossless.audited, lossless.unaudited) == (3, 0)
+    assert after.log_capital == lossless.log_capital < before.log_capital
+    assert (after.weight, after.losses) == (lossless.weight, lossless.losses)
+
+
+def test_to_leave_out_what_was_not_audited_would_alarm_too_often() -> None:
+    """Long episodes are lost at times, and nearly always audited; short ones neither."""
+    rng = np.random.default_rng(6)
+    lost = rng.random((2000, 400)) < RULE.risk
+    audited = rng.random(lost.shape) < 1.0 - 0.9 ** np.where(lost, 50, 3)
+    as_lossless = replay_audit(RULE, (lost & audited).astype(float))
+    alarm = -math.log(RULE.alpha)
+    assert (as_lossless.max(axis=1) >= alarm).mean() <= RULE.alpha
+    left_out = [replay_audit(RULE, row[seen].astype(float)).max() for row, seen in zip(
+        lost[:200], audited[:200], strict=True
+    )]  # fmt: skip
+    assert np.mean(np.array(left_out) >= alarm) > 4 * RULE.alpha
 
 
 def test_below_the_bound_nothing_is_staked() -> None:

@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 
 from a1_core.errors import A1Error, ThresholdsError
-from a1_core.exit_rule import METRICS, Thresholds, decide, discrepancy, metric_over
+from a1_core.exit_rule import (
+    METRICS,
+    Thresholds,
+    decide,
+    discrepancy,
+    exits_that_matter,
+    metric_over,
+)
 from a1_core.policy import ExitSetting
 
 A = np.array([[3.0, 0.0], [0.0, 4.0]])
@@ -93,3 +100,39 @@ def test_settings_ask_for_what_they_need() -> None:
         ExitSetting(mode="fixed")
     with pytest.raises(A1Error, match="adaptive, fixed or full"):
         ExitSetting(mode="deep")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("eta", "expected"),
+    [
+        ((math.inf,), (0,)),
+        ((-math.inf, math.inf), (1,)),
+        ((-math.inf, -math.inf, -math.inf, math.inf), (3,)),
+        ((-math.inf, 0.1, -math.inf, -math.inf, math.inf), (0, 1, 4)),
+        ((0.1, -math.inf, -math.inf, 0.0, math.inf), (2, 3, 4)),
+        ((-math.inf, 0.1, 0.2, -math.inf, -math.inf, -1.0, math.inf), (0, 1, 2, 4, 5, 6)),
+        ((-math.inf, math.inf, math.inf), (0, 1, 2)),
+    ],
+)
+def test_only_exits_that_may_leave_and_those_before_them_matter(eta, expected):
+    assert exits_that_matter(eta) == expected
+
+
+def test_leaving_out_what_does_not_matter_changes_nothing():
+    """Discrepancies of the exits that are looked at, taken from chunks as inference does."""
+    rng = np.random.default_rng(0)
+    for _ in range(200):
+        exits = int(rng.integers(2, 9))
+        chunks = rng.normal(size=(exits, 4, 2))
+        eta = np.where(rng.random(exits) < 0.5, -np.inf, rng.uniform(0.5, 2.5, exits))
+        eta[-1] = np.inf
+        taken = []
+        for looked_at in (tuple(range(exits)), exits_that_matter(eta)):
+            before = None
+            for k in looked_at:
+                delta = math.nan if before is None else discrepancy(chunks[k], before, "l2")
+                if decide(delta, eta[k], is_first=before is None, is_last=k == exits - 1):
+                    break
+                before = chunks[k]
+            taken.append(k)
+        assert taken[0] == taken[1]

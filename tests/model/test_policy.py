@@ -29,7 +29,8 @@ def adaptive(make_thresholds):
 
 
 def never(count=7):
-    return (-np.inf,) * (count - 1) + (np.inf,)
+    """No discrepancy is so small, and every exit has to be looked at to know."""
+    return (-1.0,) * (count - 1) + (np.inf,)
 
 
 @pytest.mark.parametrize("kind", ["fm", "mlp"])
@@ -50,7 +51,7 @@ def test_an_exit_fires_when_the_chunk_has_settled(make_policy, make_observation,
     policy, observation = make_policy(), make_observation()
     study = policy.all_exits([observation])
     # Just reached at exit 3, just missed before.
-    eta = [-np.inf, -np.inf, -np.inf, study.deltas_KN[3, 0], np.inf, np.inf, np.inf]
+    eta = [-1.0, -1.0, -1.0, study.deltas_KN[3, 0], np.inf, np.inf, np.inf]
     output = policy.act(observation, setting=adaptive(eta))
     assert output.trace.reason is ExitReason.CONVERGED
     assert (output.trace.exit_index, output.trace.exit_layer) == (3, 5)
@@ -63,6 +64,31 @@ def test_an_exit_fires_when_the_chunk_has_settled(make_policy, make_observation,
 def test_the_first_exit_cannot_fire(make_policy, make_observation, adaptive):
     output = make_policy().act(make_observation(), setting=adaptive((np.inf,) * 7))
     assert output.trace.exit_index == 1
+
+
+@pytest.mark.parametrize("signal", [None, "probe", "mlp"])
+def test_checks_on_which_nothing_hangs_are_not_made(
+    make_policy, make_observation, adaptive, signal
+):
+    settings = dataclasses.replace(head("fm"), signal=signal)
+    policy, observation = make_policy(settings=settings), make_observation()
+    delta = policy.all_exits([observation]).deltas_KN[4, 0]
+    for fires, looked_at in ((delta, (3, 4)), (delta / 2, (3, 4, 6))):
+        all_asked = [-1.0, -1.0, -1.0, -1.0, fires, -1.0, np.inf]
+        few_asked = [-np.inf if eta == -1.0 else eta for eta in all_asked]
+        slow, quick = (policy.act(observation, setting=adaptive(e)) for e in (all_asked, few_asked))
+        assert quick.trace.exits_evaluated == looked_at
+        assert slow.trace.exits_evaluated == tuple(range(looked_at[-1] + 1))
+        assert quick.trace.exit_index == slow.trace.exit_index == looked_at[-1]
+        np.testing.assert_allclose(quick.actions_HD, slow.actions_HD, atol=1e-6)
+        assert quick.trace.flops_fraction < slow.trace.flops_fraction
+    assert slow.trace.exits_evaluated == tuple(range(7))
+    # A chunk to fall back on, and chunks that start from each other, need every exit.
+    few = adaptive(few_asked)
+    in_time = policy.act(observation, setting=few, deadline_s=1e3).trace
+    assert in_time.exits_evaluated == tuple(range(7))
+    chained = make_policy(settings=head("fm", "direct"))
+    assert len(chained.act(observation, setting=few).trace.exits_evaluated) >= 5
 
 
 def test_exits_can_be_left_out(make_policy, make_observation, adaptive):

@@ -116,6 +116,7 @@ class KnownPolicy:
         self.delay_s = 0.0
         self.error: BaseException | None = None
         self.poison = False
+        self.cut_short = False
 
     def reset(self) -> None:
         self.resets += 1
@@ -143,6 +144,8 @@ class KnownPolicy:
             "fixed": ExitReason.FIXED,
             "adaptive": ExitReason.CONVERGED,
         }[setting.mode]
+        if self.cut_short:
+            reason = ExitReason.DEADLINE
         return ExitTrace(
             exit_layer=block + 1,
             num_layers=LAYERS,

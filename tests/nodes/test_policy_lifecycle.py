@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import yaml
-from a1_msgs.msg import ThresholdsInfo
+from a1_msgs.msg import ExitState, ThresholdsInfo
 from policy_rig import CHECKPOINT_DIGEST, FRANKA, Robot, write_quick_spec
 from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.parameter import Parameter
@@ -100,6 +100,17 @@ def test_the_mode_changes_while_it_runs(running, wait_for):
     assert robot.chunks[-1].exit_layer == 3
     assert tune(node, deadline_ms=40.0).successful
     assert wait_for(lambda: policy.deadlines[-1] == 0.04)
+    policy.cut_short = True
+    assert wait_for(lambda: robot.exit_states[-1].reason == ExitState.DEADLINE)
+    policy.cut_short = False
+
+    def cut_short_as_told() -> int:
+        node.diagnostics.publish()
+        told = [s.values for s in list(robot.diagnostics) if s.name == "/policy: inference"]
+        values = {pair.key: pair.value for pair in told[-1]} if told else {}
+        return int(values.get("cut short by the deadline, not certified", 0))
+
+    assert wait_for(lambda: cut_short_as_told() >= 1)
     assert tune(node, mode="full", deadline_ms=0.0).successful
     assert wait_for(lambda: robot.exit_states[-1].exit_layer == 8 and policy.deadlines[-1] is None)
     assert len(robot.sessions()) == 1

@@ -196,9 +196,10 @@ def test_stamps_of_another_time_are_told_before_what_they_lead_to():
 def test_inferences_are_counted_by_exit_and_reason():
     statistics = InferenceStatistics()
     for layer, total_ms in ((3, 10.0), (3, 20.0), (8, 30.0)):
-        statistics.note_chunk(layer, {"inference": total_ms})
+        statistics.note_chunk(layer, {"inference": total_ms}, cut_short=layer == 8)
     statistics.note_refusal("CAMERA_STALE")
     assert (statistics.chunks, dict(statistics.exits)) == (3, {3: 2, 8: 1})
+    assert statistics.cut_short == 1
     assert statistics.quantiles_ms() == {"inference p50 / p95 [ms]": "20.0 / 29.0"}
 
 

@@ -6,6 +6,7 @@ import threading
 import numpy as np
 import pytest
 from policy_rig import FRANKA, KnownPolicy
+from scipy import stats
 
 from a1_core.audit import AuditRule
 from a1_core.deviation import DeviationMeter
@@ -49,6 +50,7 @@ class Rig:
         self.now_ns = 0
         self.pass_ns = 0
         self.found: list[EpisodeAudit] = []
+        self.taken: list[int] = []  # stamps of the ticks that were audited
         self.passes = ShadowPasses(
             self,
             full_s=full_s,
@@ -60,6 +62,7 @@ class Rig:
 
     def act(self, observation, *, setting, prefix=None):
         self.now_ns += self.pass_ns
+        self.taken.append(observation.stamp_ns)
         return self.policy.act(observation, setting=setting)
 
     def publish(self, going: Task, off: float = 0.0, under=None, stamp_ns: int = 0) -> None:
@@ -138,12 +141,52 @@ def test_the_share_of_ticks_that_is_asked_for_is_drawn():
     assert abs(drawn - 500) < 4 * math.sqrt(2000 * 0.25 * 0.75)
 
 
-def test_an_episode_of_which_nothing_was_drawn_is_reported_without_a_loss():
+def test_of_an_episode_without_a_draw_one_tick_is_audited_any_with_equal_chances():
+    rig, rare = Rig(), plan(fraction=1e-12)
+    episodes, ticks = 600, 5
+    for _ in range(episodes):
+        going = task()
+        for k in range(ticks):
+            rig.publish(going, under=rare, stamp_ns=k)
+            assert rig.work_off() == 0
+        going.end(Outcome.TIMED_OUT, "", 0)
+        assert rig.work_off() == 1
+    assert [audit.loss for audit in rig.found] == [0.0] * episodes
+    assert rig.passes.ticks == episodes
+    taken = np.bincount(rig.taken, minlength=ticks)
+    assert stats.chisquare(taken).pvalue > 1e-3
+
+
+def test_a_drawn_tick_needs_no_spare_one():
     rig, going = Rig(), task()
     rig.publish(going, under=plan(fraction=1e-12))
-    going.end(Outcome.TIMED_OUT, "", 0)
+    rig.publish(going)  # the share is no part of what has to be the same
+    rig.publish(going, under=plan(fraction=1e-12))
+    going.end(Outcome.SUCCEEDED, "", 0)
+    assert rig.work_off() == 1
+    assert len(rig.found) == 1
+
+
+def test_spare_ticks_of_many_short_episodes_wait_like_others():
+    """No pass is made between them: what is kept stays bounded, and every episode is reported."""
+    rig = Rig()
+    for _ in range(WAITING_TICKS + 5):
+        going = task()
+        rig.publish(going, under=plan(fraction=1e-12))
+        going.end(Outcome.SUCCEEDED, "", 0)
+    assert rig.work_off() == WAITING_TICKS
+    assert rig.passes.dropped == 5
+    assert [audit.loss for audit in rig.found] == [0.0] * WAITING_TICKS + [None] * 5
+
+
+def test_what_is_given_up_does_not_raise_a_mean():
+    rig, going = Rig(), task()
+    how = plan(episode_loss="mean")
+    for off in (1.0, *[0.0] * (WAITING_TICKS - 1), *[0.0] * 16):
+        rig.publish(going, off, how)
+    going.end(Outcome.SUCCEEDED, "", 0)
     rig.work_off()
-    assert [audit.loss for audit in rig.found] == [None]
+    assert [audit.loss for audit in rig.found] == [pytest.approx(1 / (WAITING_TICKS + 16))]
 
 
 def test_an_episode_under_two_settings_is_evidence_of_neither():

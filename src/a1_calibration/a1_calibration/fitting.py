@@ -19,7 +19,9 @@ from a1_core.certificate import Certification, certify, strongest_test
 from a1_core.episode_loss import family_losses, tick_losses
 from a1_core.errors import ThresholdsError
 from a1_core.exit_plan import choose_plan, plan_discrepancies
+from a1_core.exit_rule import exits_that_matter
 from a1_core.family import build_family
+from a1_core.segment_costs import SegmentCosts
 
 SHARPNESS = 4
 """Power to which the share of the tolerance is raised that a tick uses up, where thresholds are to
@@ -42,6 +44,7 @@ class Fitted:
         certification: None when none was asked for.
         promise: with its tolerance filled in.
         names: episode of every tick; split.
+        skips: whether the policy leaves out checks on which nothing hangs, see `mean_cost`.
     """
 
     plan: tuple[int, ...]
@@ -54,6 +57,7 @@ class Fitted:
     promise: Promise
     names: Sequence[str]
     split: Split
+    skips: bool
 
     @property
     def chosen(self) -> Setting:
@@ -69,10 +73,28 @@ class Fitted:
         taken_N = exits_taken(self.V_PN[:, self.judged_N], self.family[member].eta_P)
         return np.asarray(self.plan)[taken_N]
 
-    def mean_cost(self, member: int, cost_P: NDArray[np.float64]) -> float:
-        """Mean cost of a judged tick under a member."""
-        taken_N = exits_taken(self.V_PN[:, self.judged_N], self.family[member].eta_P)
-        return float(np.asarray(cost_P)[taken_N].mean())
+    def mean_cost(self, setting: Setting, costs: SegmentCosts) -> float:
+        """Mean cost of a judged tick under a setting."""
+        return mean_cost(self.V_PN[:, self.judged_N], setting, self.plan, costs, self.skips)
+
+
+def mean_cost(
+    V_PN: NDArray[np.float64],
+    setting: Setting,
+    plan: Sequence[int],
+    costs: SegmentCosts,
+    skips: bool,
+) -> float:
+    """Mean cost of a tick as the policy runs it.
+
+    Args:
+        plan: indices of the P exits into those of `costs`.
+        skips: only the `exits_that_matter` are looked at; else all of the plan. `Setting.cost`,
+            by which settings are searched, is that of all.
+    """
+    looked_at = exits_that_matter(setting.eta_P) if skips else tuple(range(len(plan)))
+    cost_L = costs.of_plan([plan[k] for k in looked_at])
+    return float(cost_L[np.searchsorted(looked_at, exits_taken(V_PN, setting.eta_P))].mean())
 
 
 def with_tolerance(promise: Promise | None, unit: str) -> Promise:
@@ -139,9 +161,13 @@ def fit(
         size=2 * request.family_size,
         loss_KN=losses_PN,
     )
-    # Looking at all exits and leaving at none is dearer than going straight to full depth: what
-    # does not save against that is not worth a step of the walk.
-    family = (family[0], *[s for s in family[1:] if s.cost < unit_costs.full])
+    # Looking at exits and leaving at none is dearer than going straight to full depth: what does
+    # not save against that is not worth a step of the walk.
+    skips = bool(ticks.pairs_KKN.size)  # exits do not start from each other
+    saving = [
+        s for s in family[1:] if mean_cost(V_fit, s, plan, unit_costs, skips) < unit_costs.full
+    ]
+    family = (family[0], *saving)
     if target is not None:
         if target.cost >= family[0].cost:
             raise ThresholdsError(
@@ -168,6 +194,7 @@ def fit(
             test=strongest_test(promise.tick_loss, promise.episode_loss),
             episodes=[str(name) for name in episodes],
             fit_episodes=split.fit,
+            tried=promise.tried,
         )
         member = certification.member or 0
     fitted = Fitted(
@@ -181,8 +208,9 @@ def fit(
         promise=promise,
         names=names,
         split=split,
+        skips=skips,
     )
-    if certification is not None and fitted.mean_cost(member, cost_P) >= unit_costs.full:
+    if certification is not None and fitted.mean_cost(fitted.chosen, unit_costs) >= unit_costs.full:
         return replace(fitted, member=0)  # certified, but straight to full depth is cheaper
     return fitted
 

@@ -66,6 +66,11 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--gripper-tolerance", type=float, default=Promise.gripper, help="of the gripper's 0..1")
     add("--tick-loss", choices=TICK_LOSSES, default=Promise.tick_loss)
     add("--episode-loss", choices=EPISODE_LOSSES, default=Promise.episode_loss)
+    add(
+        "--tried", type=int, default=Promise.tried, metavar="N",
+        help="calibrations (modes, metrics, tolerances, ...) held against the same certifying "
+        "episodes, this one included, the best of which is used: failure is split over them",
+    )  # fmt: skip
     add("--mode", choices=FITS, default=Request.fit, help="how thresholds are fitted")
     add("--distribution", choices=DISTRIBUTIONS, default=Request.distribution)
     add(
@@ -102,6 +107,7 @@ def request_of(options: argparse.Namespace) -> Request:
         "gripper": options.gripper_tolerance,
         "tick_loss": options.tick_loss,
         "episode_loss": options.episode_loss,
+        "tried": options.tried,
     }
     aimed = options.budget is not None or options.parameter is not None
     promise = None

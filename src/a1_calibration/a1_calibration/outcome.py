@@ -54,11 +54,11 @@ class Outcome:
 
 def savings_of(fitted: Fitted, member: int, costs: CostTables) -> Savings:
     """What a member of the family saves on the judged ticks."""
-    plan = fitted.plan
+    setting = fitted.family[member]
     return Savings(
-        depth=fitted.mean_cost(member, costs.depth.of_plan(plan)) / costs.depth.full,
-        flops=fitted.mean_cost(member, costs.flops.of_plan(plan)) / costs.flops.full,
-        ms=fitted.mean_cost(member, costs.ms.of_plan(plan)),
+        depth=fitted.mean_cost(setting, costs.depth) / costs.depth.full,
+        flops=fitted.mean_cost(setting, costs.flops) / costs.flops.full,
+        ms=fitted.mean_cost(setting, costs.ms),
         full_ms=costs.ms.full,
     )
 
@@ -137,7 +137,7 @@ def _floats(values: object) -> tuple[float, ...]:
 
 
 def explain(request: Request, fitted: Fitted, savings: Savings, deviation: str) -> str:
-    """One sentence, two at most: what is saved, what is guaranteed, what is missing."""
+    """In a sentence or two: what is saved, what is guaranteed, what is missing."""
     promise, certification = fitted.promise, fitted.certification
     saved = (
         f"saves {100 * (1 - savings.flops):.0f} % of the compute of full depth (mean depth "
@@ -163,10 +163,7 @@ def explain(request: Request, fitted: Fitted, savings: Savings, deviation: str) 
         return (
             f"{text} ({certification.episodes} episodes); the fitted ones keep what was asked for."
         )
-    return (
-        f"{text}; what was asked for is NOT kept, it would need "
-        f"{certification.missing} more episodes to certify the next setting, if none has a loss."
-    )
+    return f"{text}; what was asked for is NOT kept. {certification.lacking()}"
 
 
 def _promised(fitted: Fitted, deviation: str) -> str:

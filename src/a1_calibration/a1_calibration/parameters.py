@@ -47,6 +47,13 @@ SPECS = (
         choices=EPISODE_LOSSES,
     ),
     ParameterSpec(
+        name="tried",
+        default=Promise.tried,
+        description="Calibrations held against the same certifying episodes, of which the best is "
+        "used; failure is split over them",
+        range=(1, 1000),
+    ),
+    ParameterSpec(
         name="executed",
         default=Request.executed_s,
         description="First seconds of a chunk [s], over which deviations and discrepancies "
@@ -160,6 +167,7 @@ def request_of_goal(goal: Any, values: Mapping[str, Any], now: str) -> Request:
             gripper=values["gripper_tolerance"],
             tick_loss=values["tick_loss"],
             episode_loss=values["episode_loss"],
+            tried=values["tried"],
         )
     budget = None
     if values["budget"] and not goal.parameter:

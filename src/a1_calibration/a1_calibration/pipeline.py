@@ -19,7 +19,8 @@ from a1_calibration.report import ReportInput, write_report
 from a1_calibration.request import Request, Tell
 from a1_calibration.v_file import VFile
 from a1_core.deviation import DeviationMeter
-from a1_core.exit_rule import metric_over
+from a1_core.errors import ThresholdsError
+from a1_core.exit_rule import metric_over, parse_metric
 from a1_core.observation import Observation
 from a1_core.spec import RobotSpec
 from a1_core.thresholds_file import write_thresholds
@@ -41,7 +42,7 @@ def calibrate(request: Request, spec: RobotSpec, tell: Tell) -> Outcome:
     meter = DeviationMeter(spec, request.executed_s, request.unit)
     promise = with_tolerance(request.promise, meter.unit)
     checkpoint = open_checkpoint(request, spec)
-    metric = metric_over(request.metric or checkpoint.config.metric, meter.rows)
+    metric = _metric(request.metric or checkpoint.config.metric, meter)
     recordings = open_recordings(request.fit_bags, request.certify_bags, spec, request.read)
     bound = binding(request, spec, checkpoint, metric, recordings, meter)
     with VFile(request.v_path, bound, fresh=request.fresh) as file:
@@ -102,6 +103,17 @@ def calibrate(request: Request, spec: RobotSpec, tell: Tell) -> Outcome:
         savings=savings,
         report=report,
     )
+
+
+def _metric(asked: str, meter: DeviationMeter) -> str:
+    """Over the executed rows, unless it says itself over how many; no more than there are."""
+    horizon = meter.spec.policy.horizon
+    _, rows = parse_metric(asked)
+    if rows is not None and rows > horizon:
+        raise ThresholdsError(
+            f"metric is '{asked}', but a chunk has {horizon} rows; write at most so many"
+        )
+    return metric_over(asked, meter.rows)
 
 
 def _measure(

@@ -24,6 +24,7 @@ from a1_core.budget import STEPS_PER_UNIT, Search
 from a1_core.calibration import DISTRIBUTION_FITS, Fit, exits_taken
 
 PAGE = "report.html"
+COSTS_HEAD = ("mean depth [of 1]", "compute [of 1]", "time of a tick [ms]")
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; color: #222; max-width: 60rem; margin: 2rem auto;
        padding: 0 1rem; }
@@ -141,6 +142,11 @@ def _page(given: ReportInput, pictures: dict[str, bytes]) -> str:
         _about(given),
         "<h2>Requested and realised exit rates</h2>",
         image("exit_rates"),
+        _note(
+            "How many ticks leave at which layer: as asked for, on the episodes that thresholds "
+            "were fitted on, and on those held out, with two standard errors. The last layer is "
+            "full depth."
+        ),
         _aim_text(given),
         _rates_text(given),
         _modes_table(given),
@@ -156,17 +162,22 @@ def _page(given: ReportInput, pictures: dict[str, bytes]) -> str:
         "<h2>Compute and latency</h2>",
         image("trade_off"),
         _note(
-            "Every setting of the family, from full depth (right) to the most aggressive, with "
-            "the loss of an episode. Checking exits costs time, so looking at all and leaving at "
-            "none (setting 0) is dearer than going straight to full depth (dotted)."
+            f"Every setting of the family, from full depth (right) to the most aggressive, on "
+            f"{judged} episodes. Mean depth is the share of the backbone's {given.layers} layers "
+            "that run, compute the share of full depth's FLOPs (2 a multiply-add; vision, "
+            "backbone and head, checks of exits too); both are 1 at full depth. Times are from "
+            "observation to chunk. Checking exits costs time: a setting that seldom leaves early "
+            "may take longer than going straight to full depth (dotted)."
         ),
         _family_table(given),
         "<h2>Risk and certificate</h2>",
         image("risk"),
         _note(
-            "The walk goes from the left while p-values are at or below the level and "
-            "ends at the first above it; the setting before that is certified. Points after it "
-            "(grey) say nothing, however small."
+            f"{_loss_text(given)} Above: its mean on {judged} episodes, which has to stay below "
+            "the bound for new ones too. Below: how likely episodes as good as these would be if "
+            "it did not. The walk goes from the left while p-values are at or below the level "
+            "and ends at the first above it; the setting before that is certified. Points after "
+            "it (grey) say nothing, however small."
         ),
     ]
     if "deepest" in pictures:
@@ -204,6 +215,17 @@ def _about(given: ReportInput) -> str:
     )
 
 
+def _loss_text(given: ReportInput) -> str:
+    promise = given.fitted.promise
+    tick = (
+        "1 for a tick that is lost and 0 else"
+        if promise.tick_loss == "binary"
+        else "the share of the tolerance that a tick uses up, at most 1"
+    )
+    over = "of its worst tick" if promise.episode_loss == "max" else "on average over its ticks"
+    return f"The loss of an episode, from 0 to 1, is {tick}, {over}."
+
+
 def _aim_text(given: ReportInput) -> str:
     if given.request.fit in DISTRIBUTION_FITS:
         return ""
@@ -236,7 +258,7 @@ def _modes_table(given: ReportInput) -> str:
     parameter = fitted.family[shown_member(given)].parameter
     if parameter is None or given.request.fit not in DISTRIBUTION_FITS:
         return ""
-    depth_P, flops_P, ms_P = (c.of_plan(fitted.plan) for c in (costs.depth, costs.flops, costs.ms))
+    depth_P = costs.depth.of_plan(fitted.plan)
     rows = []
     for mode in DISTRIBUTION_FITS:
         search = Search(
@@ -253,12 +275,12 @@ def _modes_table(given: ReportInput) -> str:
                 mode + (" (used)" if mode == given.request.fit else ""),
                 " ".join(f"{100 * rate:.1f}" for rate in setting.requested),
                 " ".join(f"{100 * rate:.1f}" for rate in rates),
-                f"{rates @ depth_P:.3f}",
-                f"{rates @ flops_P / costs.flops.full:.3f}",
-                f"{rates @ ms_P:.1f}",
+                f"{fitted.mean_cost(setting, costs.depth):.3f}",
+                f"{fitted.mean_cost(setting, costs.flops) / costs.flops.full:.3f}",
+                f"{fitted.mean_cost(setting, costs.ms):.1f}",
             )
         )
-    head = ("fit", "requested [%]", "realised [%]", "mean depth", "compute", "ms a tick")
+    head = ("fit", "requested [%]", "realised [%]", *COSTS_HEAD)
     return f"<p>Parameter c = {parameter:g}:</p>" + _table(head, rows)
 
 
@@ -278,7 +300,8 @@ def _family_table(given: ReportInput) -> str:
                 "-" if found is None else f"{found.p_values_M[m]:.3g}",
             )
         )
-    head = ("setting", "c", "mean depth", "compute", "ms a tick", "loss of an episode", "p-value")
+    c = "c" if given.request.fit in DISTRIBUTION_FITS else "price of a loss"
+    head = ("setting", c, *COSTS_HEAD, "mean loss of an episode", "p-value")
     return _table(head, rows)
 
 
@@ -304,7 +327,9 @@ def _limits() -> str:
         "those that the policy reaches by itself. Agreement with full depth is not success at the "
         "task. The promise is about new episodes drawn as these were; another scene, camera or "
         "task is a reason to calibrate again. It is about the mean over episodes, not a single "
-        "one.</p>"
+        "one. It is about chunks made from an observation alone, without committed rows, and not "
+        "about chunks that a deadline cut short. And it is for one calibration: whoever makes "
+        "several with the same held-out episodes and keeps the best has to say so (--tried).</p>"
     )
 
 

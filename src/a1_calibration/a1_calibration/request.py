@@ -44,6 +44,8 @@ class Promise:
             what is measured. Else empty: m where the robot's spec has kinematics.
         gripper: tolerance of the grippers' 0..1.
         tick_loss, episode_loss: as for `a1_core.episode_loss`.
+        tried: how many calibrations were or will be held against the same certifying episodes, of
+            which the best is to be used, this one included; as for `certify`.
     """
 
     risk: float = 0.05
@@ -53,6 +55,7 @@ class Promise:
     gripper: float = 0.1
     tick_loss: TickLoss = "binary"
     episode_loss: EpisodeLoss = "max"
+    tried: int = 1
 
     def __post_init__(self) -> None:
         check_share("certify risk", self.risk)
@@ -60,6 +63,8 @@ class Promise:
         for name, value in (("tolerance", self.tolerance), ("gripper tolerance", self.gripper)):
             if value is not None and not (math.isfinite(value) and value > 0.0):
                 raise ThresholdsError(f"certify {name} is {value}; give a number above 0")
+        if self.tried < 1:
+            raise ThresholdsError(f"certify tried is {self.tried}; give 1 (this one) or more")
         if self.tick_loss not in TICK_LOSSES or self.episode_loss not in EPISODE_LOSSES:
             raise ThresholdsError(
                 f"losses are {self.tick_loss}, {self.episode_loss}; use one of "

@@ -8,7 +8,9 @@ full depth, and the process begins anew for that setting.
 Ticks of an episode resemble each other; bets are therefore made once an episode, on the loss of
 its audited ticks, taken together as the certificate did (mean or max over ticks). As long as
 ticks are chosen for the audit without looking at them, both are on average at most the loss of
-the whole episode.
+the whole episode. An episode of which nothing was audited is bet on as well, as if it had lost
+nothing: which episodes are audited may then depend on anything, as on their length, and the bet
+stays fair.
 """
 
 from __future__ import annotations
@@ -100,19 +102,20 @@ def observe_episode(rule: AuditRule, state: AuditState, loss: float | None) -> A
 
     Args:
         loss: of the episode's audited ticks, in [0, 1]; None when none was audited, which is
-            counted and is no evidence.
+            counted, and bet on as 0, the least that it can have been. Left out it would bias what
+            is seen: long episodes are seldom without an audited tick, and may lose more often.
 
     Raises ThresholdsError for a loss outside [0, 1] or NaN.
     """
-    if loss is None:
-        return replace(state, unaudited=state.unaudited + 1)
-    if not 0.0 <= loss <= 1.0:
+    least = 0.0 if loss is None else loss
+    if not 0.0 <= least <= 1.0:
         raise ThresholdsError(f"an episode's audited loss is {loss}; losses lie in [0, 1]")
     memory = np.array([state.weight, state.losses, state.squares])
-    growth, memory = _step(memory, np.array(loss / rule.risk))
+    growth, memory = _step(memory, np.array(least / rule.risk))
     grown = replace(
         state,
-        audited=state.audited + 1,
+        audited=state.audited + (loss is not None),
+        unaudited=state.unaudited + (loss is None),
         log_capital=state.log_capital + float(growth),
         weight=float(memory[0]),
         losses=float(memory[1]),

@@ -66,17 +66,24 @@ class Certification:
             found = f"setting {self.member} of 0..{last} is certified"
         found += (
             f": risk {self.risk}, confidence {1 - self.failure:g}, {self.episodes} episodes "
-            f"({self.test})."
+            f"({self.test}" + (f"; the best of {self.tried} tries" if self.tried > 1 else "") + ")."
         )
+        return f"{found} {self.lacking()}" if self.missing else found
+
+    def lacking(self) -> str:
+        """What it would take to certify the next setting, in a sentence; empty after the last."""
         if not self.missing:
-            return found
+            return ""
         following = 0 if self.member is None else self.member + 1
-        needed = f"{self.missing} more episodes are needed, if none of them has a loss"
+        needed = (
+            f"For setting {following} {self.missing} more episodes are needed, if none of them has "
+            "a loss"
+        )
         if self.test == "betting":
-            return f"{found} For setting {following} {needed}: add them to these and test again."
+            return f"{needed}: add them behind these, keep what was fitted on, and test again."
         return (
-            f"{found} For setting {following} {needed}: {self.episodes + self.missing} fresh ones, "
-            "because testing again with these would use them twice."
+            f"{needed}: {self.episodes + self.missing} fresh ones, because testing again with "
+            "these would use them twice."
         )
 
 
@@ -100,8 +107,8 @@ def certify(
         test: see `p_values`; chosen before the losses are seen, e.g. by `strongest_test`.
         episodes: names of the E episodes.
         fit_episodes: names of those the family was fitted on; none may be among `episodes`.
-        tried: number of families (metrics, modes, exit sets) among which the choice is made with
-            these episodes; `failure` is split evenly over them.
+        tried: number of families (metrics, modes, exit sets) and losses (tolerances) among which
+            the choice is made with these episodes; `failure` is split evenly over them.
 
     Raises ThresholdsError for anything that would make the certificate worth nothing: no
     episodes, NaN or losses outside [0, 1], numbers out of range, episodes named twice or shared

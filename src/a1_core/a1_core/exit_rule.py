@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from types import MappingProxyType
@@ -114,6 +114,20 @@ class Thresholds:
                 f"eta of the last exit is {self.eta[-1]}; write .inf, the last exit always leaves"
             )
         object.__setattr__(self, "bindings", MappingProxyType(dict(self.bindings)))
+
+
+def exits_that_matter(eta: Sequence[float] | NDArray[np.floating]) -> tuple[int, ...]:
+    """Which exits have to be looked at, as indices: those that may leave, and the one before each.
+
+    The others may be left out where an exit's chunk does not depend on the exits looked at before
+    it; every tick leaves where it would have left, and no discrepancy that decides is another.
+
+    Args:
+        eta: thresholds as `Thresholds` has them.
+    """
+    last = len(eta) - 1
+    fire = [k for k in range(1, last) if eta[k] != -math.inf]
+    return tuple(sorted({last, *fire, *(k - 1 for k in fire)}))
 
 
 def decide(delta: float, eta: float, is_first: bool, is_last: bool) -> bool:

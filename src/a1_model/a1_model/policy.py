@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from a1_core.errors import A1Error, ObservationRefused
-from a1_core.exit_rule import Thresholds, decide, discrepancy
+from a1_core.exit_rule import Thresholds, decide, discrepancy, exits_that_matter
 from a1_core.normaliser import Normaliser
 from a1_core.observation import Observation
 from a1_core.policy import ExitReason, ExitSetting, ExitTrace, PolicyOutput
@@ -158,7 +158,11 @@ class AdaptivePolicy:
     ) -> PolicyOutput:
         steps = _Steps()
         last, reason = -1, ExitReason.LAST_EXIT
-        for number, exit_index in enumerate(plan):
+        looked_at: Sequence[int] = range(len(plan))
+        if deadline_s is None and not self._chained:  # else each may be the best so far, or needed
+            looked_at = exits_that_matter(thresholds.eta)
+        for number in looked_at:
+            exit_index = plan[number]
             began_s = watch.elapsed_s()
             if steps.exits and deadline_s is not None:
                 times = self.times
@@ -178,7 +182,7 @@ class AdaptivePolicy:
             self.times.learn(last, exit_index, spent_s)
             last = exit_index
             is_last = number == len(plan) - 1
-            if decide(delta, eta, is_first=number == 0, is_last=is_last):
+            if decide(delta, eta, is_first=len(steps.exits) == 1, is_last=is_last):
                 reason = ExitReason.LAST_EXIT if is_last else ExitReason.CONVERGED
                 break
         actions_HD = self._finished(going, steps, kept, watch)
@@ -250,7 +254,7 @@ class AdaptivePolicy:
             actions.append(signals[-1] if own else going.actions(exit_index).cpu().numpy())
             ends.append(going.end_probability(exit_index).cpu().numpy())
         normalised_KNHD, full_NHD = np.stack(signals), actions[-1]
-        if self.settings.head == "fm" and self.settings.start in CHAINED:
+        if self._chained:
             again = ExitPass(self.network, self.settings, given, watch)
             full_NHD = again.actions(count - 1).cpu().numpy()
         deltas_KN = np.full((count, len(observations)), _NONE)
@@ -310,13 +314,17 @@ class AdaptivePolicy:
             raise A1Error("setting.thresholds: none; adaptive mode needs calibrated thresholds")
         blocks = setting.thresholds.exits
         plan = [self._exit_index(block, "thresholds.exits") for block in blocks]
-        chained = self.settings.head == "fm" and self.settings.start in CHAINED
-        if chained and plan != list(range(len(exits))):
+        if self._chained and plan != list(range(len(exits))):
             raise A1Error(
                 f"setting.thresholds.exits: {blocks}; with the start {self.settings.start} every "
                 f"exit must be looked at, {exits}"
             )
         return plan
+
+    @property
+    def _chained(self) -> bool:
+        """Whether an exit's chunk depends on the exits looked at before it."""
+        return self.settings.head == "fm" and self.settings.start in CHAINED
 
     def _exit_index(self, block: int | None, field: str) -> int:
         exits = self.network.config.exits

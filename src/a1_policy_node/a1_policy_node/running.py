@@ -13,6 +13,7 @@ from a1_core.assembler import Assembler
 from a1_core.errors import A1Error, ObservationRefused
 from a1_core.intake import is_due
 from a1_core.observation import Observation
+from a1_core.policy import ExitReason
 from a1_core.verdict import VerdictCode
 from a1_policy_node.blocking import BlockWatch
 from a1_policy_node.execution import Execution
@@ -333,6 +334,7 @@ class Run:
                 "wait for worker": timing.wait_ms,
                 "inference": trace.total_ms,
             },
+            cut_short=trace.reason is ExitReason.DEADLINE,
         )
         return ChunkNews(
             session_id=done.chunk.session_id,

@@ -80,8 +80,8 @@ class Settings:
     )
     audit_fraction: float = parameter(
         0.1,
-        "Share of the chunks that are compared with full depth after they are out, "
-        "where the thresholds carry a certificate; 0: no audit",
+        "Share of the chunks, one of a task at least, that are compared with full depth after "
+        "they are out, where the thresholds carry a certificate; 0: no audit",
         range=(0.0, 1.0),
     )
     audit_alpha: float = fixed(

@@ -2,7 +2,9 @@
 
 Owned by the inference thread, which calls `idle` when no observation waits. Which ticks are drawn
 does not depend on what they hold, and a drawn tick waits until there is room for its pass: were
-ticks left out because the policy was slow, those that went deep would be missing.
+ticks left out because the policy was slow, those that went deep would be missing. Of an episode
+that ends without a draw one tick is taken, any with equal chances: else short episodes would seldom
+be audited, and long ones alone speak for all.
 """
 
 from __future__ import annotations
@@ -47,20 +49,35 @@ class _Drawn:
 
 @dataclass(kw_only=True, eq=False)
 class _Episode:
-    """A task in hand or just over; `mixed` when the setting changed in the middle of it."""
+    """A task in hand or just over.
+
+    Attributes:
+        mixed: the setting changed in the middle of it.
+        drawn, given_up: ticks that were to be audited, and those of them that will not be.
+        spare: a tick for the case that none is drawn; one of the `passed_over`, with equal chances.
+    """
 
     task: Task
     plan: AuditPlan
     mixed: bool = False
     waiting: deque[_Drawn] = field(default_factory=deque)
     losses: list[float] = field(default_factory=list)
+    drawn: int = 0
+    given_up: int = 0
+    spare: _Drawn | None = None
+    passed_over: int = 0
+
+    def pass_over(self, tick: _Drawn, random: np.random.Generator) -> None:
+        self.passed_over += 1
+        if not self.drawn and random.random() * self.passed_over < 1.0:
+            self.spare = tick
 
     def result(self) -> EpisodeAudit:
+        """What is given up counts as lossless, so that a mean is never too high for it."""
         loss = None
         if self.losses and not self.mixed:
-            _, loss_E = episode_losses(
-                np.array(self.losses), [0] * len(self.losses), self.plan.episode_loss
-            )
+            losses = np.array([*self.losses, *[0.0] * self.given_up])
+            _, loss_E = episode_losses(losses, [0] * len(losses), self.plan.episode_loss)
             loss = float(loss_E[0])
         return EpisodeAudit(rule=self.plan.rule, setting=self.plan.setting, loss=loss)
 
@@ -123,22 +140,39 @@ class ShadowPasses:
             if plan is None:
                 self._without_plan = task
                 return
+            self._take_spares()
             episode = _Episode(task=task, plan=plan, mixed=task is self._without_plan)
             self._episodes.append(episode)
         if plan is None or not plan.same(episode.plan):
             episode.mixed = True
             episode.waiting.clear()
-        if episode.mixed or self._random.random() >= episode.plan.fraction:
+            episode.spare = None
+        if episode.mixed:
             return
+        tick = _Drawn(observation=observation, published_HD=actions_HD, prefix=prefix)
+        if self._random.random() < episode.plan.fraction:
+            self._draw(episode, tick)
+        else:
+            episode.pass_over(tick, self._random)
+
+    def _draw(self, episode: _Episode, tick: _Drawn) -> None:
+        episode.drawn += 1
+        episode.spare = None
         if self.waiting == WAITING_TICKS:
             self.dropped += 1
-            return
-        episode.waiting.append(
-            _Drawn(observation=observation, published_HD=actions_HD, prefix=prefix)
-        )
+            episode.given_up += 1
+        else:
+            episode.waiting.append(tick)
+
+    def _take_spares(self) -> None:
+        """Of episodes that are over and had no tick drawn, the spare one is."""
+        for episode in self._episodes:
+            if episode.spare is not None and episode.task.outcome is not None:
+                self._draw(episode, episode.spare)
 
     def idle(self) -> bool:
         """One pass, if there is one to make and room for it; whether to be called again."""
+        self._take_spares()
         self._conclude(lambda episode: episode.task.outcome is not None and not episode.waiting)
         episode = next((each for each in self._episodes if each.waiting), None)
         if episode is None or self._room_s() < self.full_s:
@@ -156,6 +190,8 @@ class ShadowPasses:
     def stop(self) -> None:
         """The thread has ended: what was audited counts, what waits is given up."""
         self.dropped += self.waiting
+        for episode in self._episodes:
+            episode.given_up += len(episode.waiting)
         self._conclude(lambda episode: True)
 
     def _conclude(self, over: Callable[[_Episode], bool]) -> None:

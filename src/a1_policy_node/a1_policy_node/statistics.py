@@ -51,13 +51,17 @@ class InferenceStatistics:
 
     def __init__(self) -> None:
         self.chunks = 0
+        self.cut_short = 0
         self.exits: Counter[int] = Counter()
         self.refusals: Counter[str] = Counter()
         self._latencies: dict[str, deque[float]] = {}
 
-    def note_chunk(self, exit_layer: int, latencies_ms: dict[str, float]) -> None:
-        """Count a chunk that was published."""
+    def note_chunk(
+        self, exit_layer: int, latencies_ms: dict[str, float], *, cut_short: bool = False
+    ) -> None:
+        """Count a chunk that was published; `cut_short` by the deadline, whatever exits said."""
         self.chunks += 1
+        self.cut_short += cut_short
         self.exits[exit_layer] += 1
         for name, value in latencies_ms.items():
             self._latencies.setdefault(name, deque(maxlen=WINDOW)).append(value)

@@ -115,6 +115,7 @@ def inference_status(
         "mode": mode,
         "chunks": statistics.chunks,
         "exits taken (layer: count)": _counts(statistics.exits),
+        "cut short by the deadline, not certified": statistics.cut_short,
         "refused (reason: count)": _counts(statistics.refusals),
         "observations replaced by newer ones": replaced,
         **statistics.quantiles_ms(),
