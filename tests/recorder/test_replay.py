@@ -1,5 +1,6 @@
 """Recorded chunks, sent again on simulated time."""
 
+from collections.abc import Mapping
 from itertools import pairwise
 
 import pytest
@@ -23,15 +24,19 @@ MS = 1_000_000
 START = 1_700_000_000_000 * MS
 
 
-def write_chunks(path, count: int = 4):
+def write_chunks(path, count: int = 4, refused: Mapping[int, int] | None = None):
+    """A chunk every 100 ms, each 30 ms after its observation; codes of `refused` by place."""
     bag = BagWriter(path, {})
     bag.add_channel("/a1/chunk", Definitions().of("a1_msgs/msg/ActionChunk"))
+    bag.add_channel("/a1/chunk_verdict", Definitions().of("a1_msgs/msg/ChunkVerdict"))
     for k in range(count):
         chunk = ActionChunk(seq=70 + k, robot="franka", horizon=1, dim=2, data=[float(k), 0.5])
         chunk.valid_for = Duration(sec=1)
         received_ns = START + k * 100 * MS
         chunk.header.stamp = ns_to_stamp(received_ns - 30 * MS)
         bag.write(0, received_ns, received_ns, bytes(serialize_message(chunk)))
+        verdict = ChunkVerdict(seq=70 + k, code=(refused or {}).get(k, ChunkVerdict.ACCEPTED))
+        bag.write(1, received_ns, received_ns, bytes(serialize_message(verdict)))
     return bag.finish({})
 
 
@@ -57,7 +62,7 @@ def test_chunks_keep_rows_delay_and_distance_and_are_judged(ros, tmp_path):
     other.create_subscription(ActionChunk, "a1/chunk", judge, RELIABLE)
     replayer = ros.add(
         Replayer(
-            recorded_chunks(files),
+            recorded_chunks(files).chunks,
             use_global_arguments=False,
             parameter_overrides=[Parameter("use_sim_time", value=True)],
         )
@@ -78,6 +83,33 @@ def test_chunks_keep_rows_delay_and_distance_and_are_judged(ros, tmp_path):
         assert chunk.source == ActionChunk.SOURCE_SCRIPT
     assert replayer.verdicts == {"ACCEPTED": 3, "LIMIT": 1}
     assert replayer.refused == {"LIMIT": "joint 1"}
+
+
+def test_what_moved_nothing_is_not_sent(tmp_path):
+    codes = {1: ChunkVerdict.NOT_SOURCE, 3: ChunkVerdict.SHADOW}
+    (files,) = find_bags(write_chunks(tmp_path / "bag", refused=codes))
+    recording = recorded_chunks(files)
+    assert [each.chunk.seq for each in recording.chunks] == [70, 72]
+    assert recording.left_out == 2
+    codes = dict.fromkeys(range(4), ChunkVerdict.SHADOW)
+    (files,) = find_bags(write_chunks(tmp_path / "shadow", refused=codes))
+    with pytest.raises(BagError, match="none of its 4 chunks was accepted"):
+        recorded_chunks(files)
+
+
+def test_what_was_simulated_is_as_far_apart_as_its_stamps(tmp_path):
+    bag = BagWriter(tmp_path / "bag", {})
+    bag.add_channel("/a1/chunk", Definitions().of("a1_msgs/msg/ActionChunk"))
+    for k in range(3):
+        chunk = ActionChunk(seq=k, valid_for=Duration(sec=1))
+        chunk.header.stamp = ns_to_stamp((7_000 + k * 300) * MS)
+        # The simulation was three times as slow as the recorder's clock.
+        received_ns = START + k * 900 * MS
+        bag.write(0, received_ns, received_ns, bytes(serialize_message(chunk)))
+    (files,) = find_bags(bag.finish({}))
+    chunks = recorded_chunks(files).chunks
+    assert [(each.due_ns - chunks[0].due_ns) // MS for each in chunks] == [0, 300, 600]
+    assert {each.delay_ns for each in chunks} == {0}
 
 
 def test_a_bag_without_chunks_is_named(tmp_path):

@@ -1,7 +1,9 @@
 """`replay BAG`: sends the chunks of a bag again, through controller and gate, in the simulator.
 
 Chunks keep their rows and the time that lay between them; stamp, session and number are new, and
-their source is SCRIPT. The controller judges each as it judges any: another robot's are refused.
+their source is SCRIPT. Those that moved nothing when they were recorded, by their verdicts, are left
+out: sent by one source now, they would. The controller judges each as it judges any: another
+robot's are refused.
 """
 
 from __future__ import annotations
@@ -35,6 +37,9 @@ from a1_ros.times import node_now_ns, ns_to_stamp, stamp_to_ns
 
 CHUNK_TOPIC = "/a1/chunk"
 CHUNK = "a1_msgs/msg/ActionChunk"
+VERDICT_TOPIC = "/a1/chunk_verdict"
+VERDICT = "a1_msgs/msg/ChunkVerdict"
+KINDS = {CHUNK_TOPIC: CHUNK, VERDICT_TOPIC: VERDICT}
 INTERRUPTED = 130
 LAST_VERDICT_S = 1.0
 VERDICTS = {
@@ -46,37 +51,74 @@ VERDICTS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Recorded:
-    """A chunk, when it was received, and how long after its observation (ns)."""
+    """A chunk, when it came by the clock of its stamps, and how long after its observation (ns)."""
 
-    received_ns: int
+    due_ns: int
     delay_ns: int
     chunk: ActionChunk
 
 
-def recorded_chunks(files: BagFiles) -> list[Recorded]:
-    """All chunks of a bag in the order of their receipt; BagError where it holds none.
+@dataclass(frozen=True, kw_only=True)
+class Recording:
+    """What of a bag is sent again, in the order of receipt; `left_out`: how many moved nothing."""
 
-    Where the bag's times of receipt are on another clock than its stamps the delay is unknown, and
-    0 here.
+    chunks: tuple[Recorded, ...]
+    left_out: int
+
+
+def recorded_chunks(files: BagFiles) -> Recording:
+    """The chunks of a bag that drove the robot; those that nobody judged count as such.
+
+    Where the bag's times of receipt are on another clock than its stamps, as in a simulation, the
+    chunks are as far apart as their stamps: simulated time passes at another rate than the
+    recorder's. How long after its observation a chunk came is unknown then, and 0 here.
+
+    Raises BagError where the bag holds no chunk, or none that was accepted.
     """
-    found = []
+    found: list[tuple[int, ActionChunk]] = []
+    refused: set[tuple[bytes, int]] = set()
     for file in files.files:
-        for raw in read(file, look(file, files.findings), {CHUNK_TOPIC}, files.findings):
-            if raw.channel.msgtype == CHUNK:
-                chunk = deserialize_message(bytes(raw.data), ActionChunk)
-                valid_ns = stamp_to_ns(chunk.valid_for)
-                delay_ns = raw.received_ns - stamp_to_ns(chunk.header.stamp)
-                same_clock = 0 <= delay_ns <= valid_ns
-                found.append(
-                    Recorded(
-                        received_ns=raw.received_ns,
-                        delay_ns=delay_ns if same_clock else 0,
-                        chunk=chunk,
-                    )
-                )
+        for raw in read(file, look(file, files.findings), set(KINDS), files.findings):
+            topic = raw.channel.topic
+            if raw.channel.msgtype != KINDS[topic]:
+                continue
+            if topic == CHUNK_TOPIC:
+                found.append((raw.received_ns, deserialize_message(bytes(raw.data), ActionChunk)))
+                continue
+            verdict = deserialize_message(bytes(raw.data), ChunkVerdict)
+            if verdict.code != ChunkVerdict.ACCEPTED:
+                refused.add(_identity(verdict))
     if not found:
         raise BagError(f"{files.path}: holds no {CHUNK} on {CHUNK_TOPIC}; nothing can be replayed")
-    return found
+    drove = [(at_ns, chunk) for at_ns, chunk in found if _identity(chunk) not in refused]
+    if not drove:
+        raise BagError(
+            f"{files.path}: none of its {len(found)} chunks was accepted when it was recorded, as "
+            f"{VERDICT_TOPIC} says; replay a bag in which somebody drove the robot"
+        )
+    return Recording(chunks=_timed(drove), left_out=len(found) - len(drove))
+
+
+def _identity(msg: ActionChunk | ChunkVerdict) -> tuple[bytes, int]:
+    return bytes(msg.session_id.uuid), msg.seq
+
+
+def _timed(chunks: Sequence[tuple[int, ActionChunk]]) -> tuple[Recorded, ...]:
+    """Chunks with the times of their receipt, with both on the clock of the stamps."""
+    stamps = [stamp_to_ns(chunk.header.stamp) for _, chunk in chunks]
+    delays = [at_ns - stamp for (at_ns, _), stamp in zip(chunks, stamps, strict=True)]
+    fresh = [
+        0 <= delay <= stamp_to_ns(chunk.valid_for)
+        for delay, (_, chunk) in zip(delays, chunks, strict=True)
+    ]
+    return tuple(
+        Recorded(
+            due_ns=at_ns if any(fresh) else stamp,
+            delay_ns=delay if in_time else 0,
+            chunk=chunk,
+        )
+        for (at_ns, chunk), stamp, delay, in_time in zip(chunks, stamps, delays, fresh, strict=True)
+    )
 
 
 class Replayer(Node):
@@ -118,7 +160,7 @@ class Replayer(Node):
         elapsed_ns = now_ns - self._began_ns
         while self._next < len(self._chunks):
             recorded = self._chunks[self._next]
-            if recorded.received_ns - self._chunks[0].received_ns > elapsed_ns:
+            if recorded.due_ns - self._chunks[0].due_ns > elapsed_ns:
                 return
             self._next += 1
             self._publisher.publish(self._renewed(recorded, now_ns))
@@ -175,9 +217,11 @@ def _replay(path: Path, console: Console) -> int:
     bags = find_bags(path)
     if len(bags) != 1:
         raise BagError(f"{path}: holds {len(bags)} bags; give one")
-    chunks = recorded_chunks(bags[0])
+    recording = recorded_chunks(bags[0])
     rclpy.init()
-    replayer = Replayer(chunks, parameter_overrides=[Parameter("use_sim_time", value=True)])
+    replayer = Replayer(
+        recording.chunks, parameter_overrides=[Parameter("use_sim_time", value=True)]
+    )
     try:
         # On simulated time and on this machine alone: a real arm is never replayed to.
         refuse_foreign_endpoints(replayer, (), settle_s=0.0)
@@ -187,6 +231,8 @@ def _replay(path: Path, console: Console) -> int:
         rclpy.try_shutdown()
     told = ", ".join(f"{count} {name}" for name, count in replayer.verdicts.items())
     console.print(f"{replayer.sent} chunks sent: {told or 'nobody judged them'}", highlight=False)
+    if recording.left_out:
+        console.print(f"{recording.left_out} left out: they moved nothing when recorded")
     for name, detail in replayer.refused.items():
         console.print(f"[yellow]{name}[/yellow]: {escape(detail)}", highlight=False)
     return 0 if replayer.verdicts["ACCEPTED"] else 1
