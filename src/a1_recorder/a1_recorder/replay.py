@@ -1,8 +1,8 @@
 """`replay BAG`: sends the chunks of a bag again, through controller and gate, in the simulator.
 
 Chunks keep their rows and the time that lay between them; stamp, session and number are new, and
-their source is SCRIPT. Those that moved nothing when they were recorded, by their verdicts, are left
-out: sent by one source now, they would. The controller judges each as it judges any: another
+their source is SCRIPT. Those that moved nothing when they were recorded, by their verdicts, are
+left out: sent by one source now, they would. The controller judges each as it judges any: another
 robot's are refused.
 """
 
