@@ -1,8 +1,11 @@
 """Recorded chunks, sent again on simulated time."""
 
+import sys
 from collections.abc import Mapping
 from itertools import pairwise
+from pathlib import Path
 
+import numpy as np
 import pytest
 import rclpy
 from a1_msgs.msg import ActionChunk, ChunkVerdict
@@ -12,11 +15,20 @@ from rclpy.serialization import serialize_message
 from recorder_rig import wait_for
 from rosgraph_msgs.msg import Clock
 
+sys.path.insert(0, str(Path(__file__).parents[1] / "data"))
+
+from bag_rig import write_bag, write_spec
+from lerobot_rig import Commanded, export
+
+from a1_core.chunk import absolute_rows
 from a1_core.errors import BagError
+from a1_core.spec import load_spec
 from a1_data.bag_files import find_bags
 from a1_data.definitions import Definitions
 from a1_recorder.bag_writer import BagWriter
-from a1_recorder.replay import Replayer, main, recorded_chunks
+from a1_recorder.replay import Replayer, main, recording_of
+from a1_recorder.replayed import recorded_chunks
+from a1_ros.messages import msg_to_chunk
 from a1_ros.qos import RELIABLE
 from a1_ros.times import ns_to_stamp, stamp_to_ns
 
@@ -117,8 +129,68 @@ def test_a_bag_without_chunks_is_named(tmp_path):
     bag.add_channel("/said", Definitions().of("std_msgs/msg/String"))
     bag.write(0, 1, 1, bytes(8))
     (files,) = find_bags(bag.finish({}))
-    with pytest.raises(BagError, match="nothing can be replayed"):
+    with pytest.raises(BagError, match="give --action commanded"):
         recorded_chunks(files)
+
+
+def test_a_bag_without_chunks_is_replayed_by_what_was_commanded(tmp_path):
+    spec = load_spec(write_spec(tmp_path / "quick.yaml"))
+    run = Commanded(spec, size=(48, 64)).record()
+    write_bag(tmp_path / "bags/bag", run.messages, instruction="do it")
+    (plan,) = export(tmp_path / "set", tmp_path / "bags", spec)
+    (files,) = find_bags(tmp_path / "bags")
+    recording, action = recording_of(files, robot=str(spec.path))
+    assert action == "commanded"
+    assert len(recording.chunks) == -(-plan.frames // 3) >= 6
+    for number, sent in enumerate(recording.chunks):
+        place = 3 * number
+        assert sent.due_ns == plan.stamps_T[place]
+        chunk = msg_to_chunk(sent.chunk)
+        assert (chunk.robot, chunk.spec_digest) == (spec.robot, spec.digest)
+        rows_HD = absolute_rows(chunk, plan.state_TD[place].astype(float))
+        wanted_HD = plan.action_TD[place : place + spec.policy.horizon]
+        np.testing.assert_allclose(rows_HD[: len(wanted_HD)], wanted_HD, atol=1e-6)
+        beyond_HD = rows_HD[len(wanted_HD) :] - wanted_HD[-1]
+        assert np.abs(beyond_HD).max(initial=0.0) < 1e-6
+    # Where nobody told what was commanded, where the robot was has to be asked for.
+    silent = run.without("/a1/controller_state").messages
+    write_bag(tmp_path / "silent/bag", silent, instruction="do it")
+    (files,) = find_bags(tmp_path / "silent")
+    with pytest.raises(BagError, match="NO_COMMAND"):
+        recording_of(files, robot=str(spec.path))
+    measured, _ = recording_of(files, robot=str(spec.path), action="measured")
+    first = msg_to_chunk(measured.chunks[0].chunk)
+    rows_HD = absolute_rows(first, plan.state_TD[0].astype(float))
+    np.testing.assert_allclose(rows_HD[:5], plan.state_TD[1:6], atol=1e-6)
+
+
+def test_nothing_is_sent_before_somebody_listens(ros, tmp_path):
+    (files,) = find_bags(write_chunks(tmp_path / "bag"))
+    replayer = ros.add(
+        Replayer(
+            recorded_chunks(files).chunks,
+            use_global_arguments=False,
+            parameter_overrides=[Parameter("use_sim_time", value=True)],
+        )
+    )
+    assert replayer.missing == "no time on /clock"
+    other = ros.add(rclpy.create_node("controller", use_global_arguments=False))
+    clock = other.create_publisher(Clock, "/clock", RELIABLE)
+    now = {"ns": 5_000 * MS}
+
+    def tick() -> None:
+        now["ns"] += 10 * MS
+        clock.publish(Clock(clock=ns_to_stamp(now["ns"])))
+
+    other.create_timer(0.01, tick)
+    assert wait_for(lambda: replayer.missing == "no controller on a1/chunk")
+    begun_ns = now["ns"]
+    assert wait_for(lambda: now["ns"] > begun_ns + 500 * MS)
+    assert replayer.sent == 0
+    heard = []
+    other.create_subscription(ActionChunk, "a1/chunk", heard.append, RELIABLE)
+    assert wait_for(lambda: replayer.all_sent and len(heard) == 4)
+    assert [chunk.seq for chunk in heard] == [1, 2, 3, 4]
 
 
 def test_it_refuses_to_reach_beyond_this_machine(tmp_path, monkeypatch, capsys):
