@@ -37,7 +37,8 @@ def leave(path, text):
 if name in ("before", "after"):
     rows = [
         dict(task=t, setting=s, episodes=4, successes=3 * (name == "after"), interval95=[0, 1],
-             success_rate=0.75 * (name == "after"))
+             success_rate=0.75 * (name == "after"), mean_depth_fraction=0.6,
+             layouts={{str(n): name == "after" and n < 3 for n in range(4)}})
         for t in ("touch", "bowl") for s in ("full", "adaptive")
     ]
     leave(out + "/summary.json", json.dumps(dict(rows=rows)))
@@ -101,6 +102,10 @@ def test_every_step_is_run_once_and_summed_up(log, tmp_path):
     assert log.read_text().split() == [*ORDER, "predict", "mine"]
     rows = {row["name"]: row["value"] for row in summary["rows"]}
     assert (rows["success_before"], rows["success_after"]) == (0.0, 0.75)
+    assert len(summary["differences"]) == 4
+    for one in summary["differences"]:
+        assert (one["difference"], one["episodes"]) == (0.75, 4)
+        assert one["interval95"][0] < 0.75 < one["interval95"][1]
     assert json.loads((plan.out / "summary.json").read_text()) == summary
     assert set(summary["seconds"]) == {*ORDER, "predict", "mine"}
     run(plan, Console(quiet=True))
