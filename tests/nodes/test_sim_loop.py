@@ -13,9 +13,12 @@ import pytest
 from rich.console import Console
 
 from a1_core.errors import A1Error
+from a1_sim import evaluate, record_expert
 from a1_sim.loop import SIMULATOR, Plan, run, steps
+from a1_sim.plans import evaluation_plans, recording_plans
 from a1_sim.settings import SPECS, mounts_from
 from a1_sim.stage import simulator_parameters
+from a1_world.layout import FIRST_EVAL_SEED
 
 ROOT = Path(__file__).parents[2]
 # Notes its name, fails where it is told to, and leaves what the real one does.
@@ -127,6 +130,25 @@ def test_a_folder_belongs_to_one_plan(log, tmp_path):
     run(plan_in(tmp_path / "loop"), Console(quiet=True))
     with pytest.raises(A1Error, match="begun with other trials"):
         run(plan_in(tmp_path / "loop", trials=5), Console(quiet=True))
+
+
+def test_what_is_learnt_from_calibrated_on_and_evaluated_are_different_layouts(tmp_path):
+    taken = []
+    for step in steps(plan_in(tmp_path)):
+        if step.program == "record_expert":
+            options = record_expert.parse(step.arguments)
+            plans = recording_plans(options.tasks, options.episodes, options.seed)
+            taken.append({plan.seed for plan in plans})
+        if step.program == "evaluate":
+            trials = evaluate.parse(step.arguments)
+            plans = [p for task in trials.tasks for p in evaluation_plans(task, trials.episodes)]
+            taken.append({plan.seed for plan in plans})
+    before, recorded, held_out, after = taken
+    assert before == after
+    assert len(recorded) == 50 and len(held_out) == 10
+    assert not (before & recorded or before & held_out or recorded & held_out)
+    # The shipped checkpoint has learnt on layouts below.
+    assert min(before | recorded | held_out) >= FIRST_EVAL_SEED
 
 
 def test_the_manual_has_the_same_commands():
