@@ -151,6 +151,12 @@ def test_what_is_learnt_from_calibrated_on_and_evaluated_are_different_layouts(t
     assert min(before | recorded | held_out) >= FIRST_EVAL_SEED
 
 
+@pytest.mark.parametrize("option", ["episodes", "held_out", "trials"])
+def test_too_few_episodes_are_refused_before_anything_runs(tmp_path, option):
+    with pytest.raises(A1Error, match=f"--{option.replace('_', '-')} is 0; give"):
+        plan_in(tmp_path, **{option: 0})
+
+
 def test_the_manual_has_the_same_commands():
     text = (ROOT / "docs/loop.md").read_text()
     block = re.search(r"```bash\n(.*?)```", text.split("## Step by step")[1], re.S).group(1)

@@ -33,6 +33,8 @@ DEPTH = "depth=0.6"
 # Layouts of the held-out bags, apart from those that are trained on.
 HELD_OUT_SEED = EXPERT_SEED + 50_000
 STATE = "loop.json"
+# Fewer episodes than these leave a step without any, of the tasks or to calibrate on.
+LEAST = {"episodes": 2, "held_out": 3, "trials": 1}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +46,8 @@ class Plan:
         tasks: to record and to evaluate.
         episodes: to learn from. held_out: to calibrate on. trials: of each task and setting.
         out: folder of everything.
+
+    Raises A1Error where there are too few episodes for some step.
     """
 
     robot: Path
@@ -55,6 +59,12 @@ class Plan:
     held_out: int
     trials: int
     out: Path
+
+    def __post_init__(self) -> None:
+        for name, least in LEAST.items():
+            if getattr(self, name) < least:
+                option = name.replace("_", "-")
+                raise A1Error(f"--{option} is {getattr(self, name)}; give {least} or more")
 
     @property
     def binding(self) -> dict[str, Any]:
