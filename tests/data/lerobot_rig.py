@@ -23,9 +23,9 @@ CODEC_MEAN = 4.0
 """Mean difference of a decoded picture, in levels of 0..255."""
 
 
-def controller_state(spec, stamp_ns: int, position, mode: int = TRACKING, source: int = 0):
+def controller_state(spec, stamp_ns: int, position, mode: int = TRACKING, source: int | None = 0):
     empty = np.zeros(0)
-    uuid = make("unique_identifier_msgs/msg/UUID", uuid=np.zeros(16, np.uint8))
+    uuid = make("unique_identifier_msgs/msg/UUID", uuid=np.full(16, source is not None, np.uint8))
     numbers = dict.fromkeys(
         ("seq", "row", "rows_applied", "chunks_accepted", "chunks_refused", "clamped", "slowed"), 0
     )
@@ -35,7 +35,7 @@ def controller_state(spec, stamp_ns: int, position, mode: int = TRACKING, source
         mode=mode,
         reason="",
         session_id=uuid,
-        source=source,
+        source=source or 0,
         state_age_ms=0.0,
         chunk_age_ms=0.0,
         tracking_error=0.0,
@@ -70,7 +70,9 @@ class Commanded(Run):
     def wanted(self, at_ms: int):
         return np.append(np.linspace(0.1, 1, 7) * np.sin((at_ms + 80) / 300), at_ms % 400 > 200)
 
-    def command(self, stamp_ns: int, position, mode: int = TRACKING, source: int = 0) -> None:
+    def command(
+        self, stamp_ns: int, position, mode: int = TRACKING, source: int | None = 0
+    ) -> None:
         msg = controller_state(self.spec, stamp_ns, position, mode, source)
         self.add("/a1/controller_state", CONTROLLER_STATE, stamp_ns + 1 * MS, msg)
 

@@ -114,7 +114,7 @@ def test_who_drove_is_told_frame_by_frame(spec, tmp_path):
     run = Commanded(spec, size=(48, 64)).record()
     run.messages = run.without("/a1/controller_state").messages
     for at in range(0, 2000, 20):
-        source = Source.TAKEOVER if 690 <= at < 1290 else Source.POLICY
+        source = Source.TAKEOVER if 690 <= at < 1290 else Source.POLICY if at >= 290 else None
         run.command(START + at * MS, run.wanted(at), source=source)
     run.messages.sort(key=lambda message: message.received_ns)
     write_bag(tmp_path / "bags/bag", run.messages)
@@ -122,9 +122,13 @@ def test_who_drove_is_told_frame_by_frame(spec, tmp_path):
     (episode,) = Dataset(tmp_path / "set").episodes
     told = dict(zip(plan.stamps_T, episode.frame_drivers, strict=True))
     assert told == {
-        stamp: "takeover" if 700 * MS <= stamp - START < 1300 * MS else "policy"
+        stamp: "takeover"
+        if 700 * MS <= stamp - START < 1300 * MS
+        else "policy" * (stamp - START >= 300 * MS)
         for stamp in plan.stamps_T
     }
+    # Before the first session nobody drove.
+    assert list(told.values()).count("") == 3
     assert list(told.values()).count("takeover") == 6
     (plan,) = export(tmp_path / "moved", tmp_path / "bags", spec, action="measured")
     assert set(Dataset(tmp_path / "moved").episodes[0].frame_drivers) == {""}

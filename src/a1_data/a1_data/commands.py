@@ -32,7 +32,7 @@ class Commands:
     def __init__(self, files: BagFiles, spec: RobotSpec) -> None:
         self._stamps: list[int] = []
         self._values: list[NDArray[np.float64] | None] = []
-        self._sources: list[int] = []
+        self._sources: list[int | None] = []
         self.heard = 0
         decoder = Decoder(files.findings)
         for file in files.files:
@@ -60,7 +60,7 @@ class Commands:
         return first + share * (second - first)
 
     def source_at(self, stamp_ns: int) -> int | None:
-        """Who drove at a stamp, as on the wire; None before the first message."""
+        """Who drove at a stamp, as on the wire; None where nobody did, or nobody tells."""
         before = bisect_right(self._stamps, stamp_ns) - 1
         return self._sources[before] if before >= 0 else None
 
@@ -78,4 +78,5 @@ class Commands:
         finite = value is not None and np.isfinite(value).all()
         self._stamps.append(stamp_ns)
         self._values.append(value if finite else None)
-        self._sources.append(int(msg.source))
+        # Without a session the source says nothing: nobody has sent a chunk yet.
+        self._sources.append(int(msg.source) if np.any(msg.session_id.uuid) else None)

@@ -49,8 +49,7 @@ class RobotMessages:
     ) -> None:
         """One moment: cameras by the spec's names, state and command in the spec's columns.
 
-        `driver` is who drove, a name of `a1_data.lerobot.drivers`; empty where nobody knows, which
-        the wire has no number for: 0 is written.
+        `driver` is who drove, a name of `a1_data.lerobot.drivers`; empty where nobody knows.
         """
         if task != self._task:
             self._task = task
@@ -70,6 +69,9 @@ class RobotMessages:
         """What the controller says it commands."""
         told = self._commanded(stamp_ns, state_D, action_D)
         told["source"] = NUMBERS.get(driver, 0)
+        # On the wire only a session makes a source count.
+        session = np.full(16, driver in NUMBERS, np.uint8)
+        told["session_id"] = self._definitions.make("unique_identifier_msgs/msg/UUID", uuid=session)
         self._put(TOPIC, MSGTYPE, stamp_ns, **told)
 
     def joints(self, stamp_ns: int, state_D: NDArray[np.float32]) -> None:
@@ -131,15 +133,11 @@ class RobotMessages:
     def _commanded(
         self, stamp_ns: int, state_D: NDArray[np.float32], action_D: NDArray[np.float32]
     ) -> dict[str, Any]:
-        none = self._definitions.make(
-            "unique_identifier_msgs/msg/UUID", uuid=np.zeros(16, np.uint8)
-        )
         unknown = np.full(self._spec.dim, np.nan)
         return {
             "header": self._header(stamp_ns, self._spec.base_frame),
             "mode": TRACKING,
             "reason": "imported from a data set",
-            "session_id": none,
             "seq": 0,
             "row": -1,
             "rows_applied": 0,
