@@ -23,9 +23,9 @@ CODEC_MEAN = 4.0
 """Mean difference of a decoded picture, in levels of 0..255."""
 
 
-def controller_state(spec, stamp_ns: int, position, mode: int = TRACKING):
+def controller_state(spec, stamp_ns: int, position, mode: int = TRACKING, source: int | None = 0):
     empty = np.zeros(0)
-    uuid = make("unique_identifier_msgs/msg/UUID", uuid=np.zeros(16, np.uint8))
+    uuid = make("unique_identifier_msgs/msg/UUID", uuid=np.full(16, source is not None, np.uint8))
     numbers = dict.fromkeys(
         ("seq", "row", "rows_applied", "chunks_accepted", "chunks_refused", "clamped", "slowed"), 0
     )
@@ -35,7 +35,7 @@ def controller_state(spec, stamp_ns: int, position, mode: int = TRACKING):
         mode=mode,
         reason="",
         session_id=uuid,
-        source=0,
+        source=source or 0,
         state_age_ms=0.0,
         chunk_age_ms=0.0,
         tracking_error=0.0,
@@ -70,8 +70,10 @@ class Commanded(Run):
     def wanted(self, at_ms: int):
         return np.append(np.linspace(0.1, 1, 7) * np.sin((at_ms + 80) / 300), at_ms % 400 > 200)
 
-    def command(self, stamp_ns: int, position, mode: int = TRACKING) -> None:
-        msg = controller_state(self.spec, stamp_ns, position, mode)
+    def command(
+        self, stamp_ns: int, position, mode: int = TRACKING, source: int | None = 0
+    ) -> None:
+        msg = controller_state(self.spec, stamp_ns, position, mode, source)
         self.add("/a1/controller_state", CONTROLLER_STATE, stamp_ns + 1 * MS, msg)
 
     def pixels(self, rng) -> np.ndarray:
@@ -97,7 +99,8 @@ def export(path: Path, bags: Path, spec, *, pictures="video", data_mb=100, **set
             planned = plan_bag(bag, spec, settings)
             plans += planned
             for plan, frames in write_frames(bag, planned):
-                writer.add_episode(frames, {"outcome": plan.outcome, "begin_ns": plan.grid_ns})
+                note = {"outcome": plan.outcome, "begin_ns": plan.grid_ns, "drivers": plan.drivers}
+                writer.add_episode(frames, note)
         writer.finish()
     return plans
 

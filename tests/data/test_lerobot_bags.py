@@ -5,7 +5,7 @@ import pytest
 from bag_rig import EPISODE, MS, START, event, live, write_bag, write_spec
 from lerobot_rig import CODEC_MEAN, DISARMED, HOLD, Commanded, away, export, record
 
-from a1_core.chunk import ActionSpace, DeltaBase
+from a1_core.chunk import ActionSpace, DeltaBase, Source
 from a1_core.errors import DatasetError
 from a1_core.spec import load_spec
 from a1_data.bag_files import find_bags
@@ -108,6 +108,30 @@ def test_nobody_commands_before_the_robot_is_armed(spec, tmp_path):
     (plan,) = export(tmp_path / "set", tmp_path / "bags", spec)
     assert plan.stamps_T[0] >= START + 700 * MS
     assert plan.frames == 13
+
+
+def test_who_drove_is_told_frame_by_frame(spec, tmp_path):
+    run = Commanded(spec, size=(48, 64)).record()
+    run.messages = run.without("/a1/controller_state").messages
+    for at in range(0, 2000, 20):
+        source = Source.TAKEOVER if 690 <= at < 1290 else Source.POLICY if at >= 290 else None
+        run.command(START + at * MS, run.wanted(at), source=source)
+    run.messages.sort(key=lambda message: message.received_ns)
+    write_bag(tmp_path / "bags/bag", run.messages)
+    (plan,) = export(tmp_path / "set", tmp_path / "bags", spec)
+    (episode,) = Dataset(tmp_path / "set").episodes
+    told = dict(zip(plan.stamps_T, episode.frame_drivers, strict=True))
+    assert told == {
+        stamp: "takeover"
+        if 700 * MS <= stamp - START < 1300 * MS
+        else "policy" * (stamp - START >= 300 * MS)
+        for stamp in plan.stamps_T
+    }
+    # Before the first session nobody drove.
+    assert list(told.values()).count("") == 3
+    assert list(told.values()).count("takeover") == 6
+    (plan,) = export(tmp_path / "moved", tmp_path / "bags", spec, action="measured")
+    assert set(Dataset(tmp_path / "moved").episodes[0].frame_drivers) == {""}
 
 
 @pytest.mark.parametrize("silence", ["none", "in the middle"])

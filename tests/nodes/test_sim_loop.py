@@ -13,9 +13,12 @@ import pytest
 from rich.console import Console
 
 from a1_core.errors import A1Error
+from a1_sim import evaluate, record_expert
 from a1_sim.loop import SIMULATOR, Plan, run, steps
+from a1_sim.plans import evaluation_plans, recording_plans
 from a1_sim.settings import SPECS, mounts_from
 from a1_sim.stage import simulator_parameters
+from a1_world.layout import FIRST_EVAL_SEED
 
 ROOT = Path(__file__).parents[2]
 # Notes its name, fails where it is told to, and leaves what the real one does.
@@ -37,7 +40,8 @@ def leave(path, text):
 if name in ("before", "after"):
     rows = [
         dict(task=t, setting=s, episodes=4, successes=3 * (name == "after"), interval95=[0, 1],
-             success_rate=0.75 * (name == "after"))
+             success_rate=0.75 * (name == "after"), mean_depth_fraction=0.6,
+             layouts={{str(n): name == "after" and n < 3 for n in range(4)}})
         for t in ("touch", "bowl") for s in ("full", "adaptive")
     ]
     leave(out + "/summary.json", json.dumps(dict(rows=rows)))
@@ -101,6 +105,10 @@ def test_every_step_is_run_once_and_summed_up(log, tmp_path):
     assert log.read_text().split() == [*ORDER, "predict", "mine"]
     rows = {row["name"]: row["value"] for row in summary["rows"]}
     assert (rows["success_before"], rows["success_after"]) == (0.0, 0.75)
+    assert len(summary["differences"]) == 4
+    for one in summary["differences"]:
+        assert (one["difference"], one["episodes"]) == (0.75, 4)
+        assert one["interval95"][0] < 0.75 < one["interval95"][1]
     assert json.loads((plan.out / "summary.json").read_text()) == summary
     assert set(summary["seconds"]) == {*ORDER, "predict", "mine"}
     run(plan, Console(quiet=True))
@@ -122,6 +130,31 @@ def test_a_folder_belongs_to_one_plan(log, tmp_path):
     run(plan_in(tmp_path / "loop"), Console(quiet=True))
     with pytest.raises(A1Error, match="begun with other trials"):
         run(plan_in(tmp_path / "loop", trials=5), Console(quiet=True))
+
+
+def test_what_is_learnt_from_calibrated_on_and_evaluated_are_different_layouts(tmp_path):
+    taken = []
+    for step in steps(plan_in(tmp_path)):
+        if step.program == "record_expert":
+            options = record_expert.parse(step.arguments)
+            plans = recording_plans(options.tasks, options.episodes, options.seed)
+            taken.append({plan.seed for plan in plans})
+        if step.program == "evaluate":
+            trials = evaluate.parse(step.arguments)
+            plans = [p for task in trials.tasks for p in evaluation_plans(task, trials.episodes)]
+            taken.append({plan.seed for plan in plans})
+    before, recorded, held_out, after = taken
+    assert before == after
+    assert len(recorded) == 50 and len(held_out) == 10
+    assert not (before & recorded or before & held_out or recorded & held_out)
+    # The shipped checkpoint has learnt on layouts below.
+    assert min(before | recorded | held_out) >= FIRST_EVAL_SEED
+
+
+@pytest.mark.parametrize("option", ["episodes", "held_out", "trials"])
+def test_too_few_episodes_are_refused_before_anything_runs(tmp_path, option):
+    with pytest.raises(A1Error, match=f"--{option.replace('_', '-')} is 0; give"):
+        plan_in(tmp_path, **{option: 0})
 
 
 def test_the_manual_has_the_same_commands():

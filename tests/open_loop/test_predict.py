@@ -47,6 +47,7 @@ def test_errors_are_those_of_a_policy_that_is_known(run_bag, spec):
     )
     np.testing.assert_array_equal(known, due_s <= left_s[:, None] + 1e-6)
     told = summary(errors)
+    assert told["stay_joint_rad"] == pytest.approx(float(np.nanmean(errors.stay_NH)))
     assert told["taken"]["share_by_exit"] == [0.0, 1.0, 0.0, 0.0]
     assert json.loads(json.dumps(told, allow_nan=False)) == told
 

@@ -15,13 +15,16 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "golden"))
 import lerobot_golden as golden
 from bag_rig import IMAGE, MS, START, S, image, write_bag, write_spec
 from lerobot_rig import CODEC_MEAN, Commanded, away, export, record
+from lerobot_rig import frame as made_up
 
 from a1_core.errors import BagError, DatasetError, SpecError
 from a1_core.spec import load_spec
 from a1_data.bag_files import find_bags
 from a1_data.definitions import Definitions
-from a1_data.lerobot.columns import Columns
+from a1_data.lerobot.columns import Columns, Naming
 from a1_data.lerobot.dataset import Dataset
+from a1_data.lerobot.episode_filters import Dropped, Wanted
+from a1_data.lerobot.writer import DatasetWriter
 from a1_data.reader import ReadSettings, open_bags
 from a1_recorder import export as exporting
 from a1_recorder import import_dataset as importing
@@ -81,6 +84,22 @@ def test_bag_to_data_set_to_bag_keeps_numbers_pictures_and_times(quick, tmp_path
         assert rows.action_TD.tobytes() == again.action_TD.tobytes()
         assert rows.state_TD.tobytes() == again.state_TD.tobytes()
         assert ours.begin_ns == theirs.begin_ns
+
+
+def test_who_drove_survives_the_way_there_and_back(quick, tmp_path):
+    drivers = ((0, "policy"), (6, "takeover"), (14, "teleop"))
+    with DatasetWriter(tmp_path / "set", robot="quick", fps=10, names=quick.action_names) as writer:
+        writer.add_episode([made_up(number) for number in range(20)], {"drivers": drivers})
+        writer.finish()
+    bags, again = tmp_path / "bags", tmp_path / "again"
+    importing.import_dataset(
+        Dataset(tmp_path / "set"), quick, bags, Naming(), Wanted(strict=True), Dropped()
+    )
+    run_export(bags, "--robot", quick.path, "--out", again)
+    (episode,) = Dataset(again).episodes
+    assert (episode.length, episode.drivers) == (20, drivers)
+    page = (tmp_path / "again_report.html").read_text()
+    assert "policy 0.6 s<br>takeover 0.8 s<br>teleop 0.6 s" in page
 
 
 def test_what_the_recorder_recorded_over_dds_becomes_a_data_set(

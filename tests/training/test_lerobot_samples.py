@@ -166,6 +166,24 @@ def test_samples_without_motion_are_left_out_and_counted(spec, tmp_path):
     assert not nothing.counts
 
 
+def test_what_a_person_corrected_is_no_example(spec, tmp_path):
+    frames = [frame(number) for number in range(20)]
+    drivers = {
+        "corrected": [(0, "policy"), (6, "takeover"), (11, "policy")],
+        "alone": [(0, "policy")],
+        "by hand": [(0, "policy"), (2, "teleop")],
+    }
+    with DatasetWriter(tmp_path / "set", robot="franka", fps=10, names=spec.action_names) as writer:
+        for stretches in drivers.values():
+            writer.add_episode(frames, {"drivers": stretches})
+        writer.finish()
+    samples, dropped = load(Dataset(tmp_path / "set"), spec)
+    ticks = [[s.tick for s in samples if s.episode == index] for index in range(len(drivers))]
+    assert ticks == [[*range(6, 11), 19], [*range(20)], [*range(20)]]
+    assert dropped.counts == {"CORRECTED": 14}
+    assert [s.tick for s in samples if s.end] == [19, 19, 19]
+
+
 def test_a_faster_data_set_is_read_at_the_policys_rate(spec, tmp_path):
     for fps, ticks in ((30, 4), (10, 10), (15, None)):
         path = tmp_path / str(fps)

@@ -32,6 +32,7 @@ class Commands:
     def __init__(self, files: BagFiles, spec: RobotSpec) -> None:
         self._stamps: list[int] = []
         self._values: list[NDArray[np.float64] | None] = []
+        self._sources: list[int | None] = []
         self.heard = 0
         decoder = Decoder(files.findings)
         for file in files.files:
@@ -58,6 +59,11 @@ class Commands:
         share = (stamp_ns - self._stamps[before]) / span_ns
         return first + share * (second - first)
 
+    def source_at(self, stamp_ns: int) -> int | None:
+        """Who drove at a stamp, as on the wire; None where nobody did, or nobody tells."""
+        before = bisect_right(self._stamps, stamp_ns) - 1
+        return self._sources[before] if before >= 0 else None
+
     def _take(self, msg: Any, spec: RobotSpec) -> None:
         place = {name: index for index, name in enumerate(msg.names)}
         if not set(spec.action_names) <= set(place):
@@ -72,3 +78,5 @@ class Commands:
         finite = value is not None and np.isfinite(value).all()
         self._stamps.append(stamp_ns)
         self._values.append(value if finite else None)
+        # Without a session the source says nothing: nobody has sent a chunk yet.
+        self._sources.append(int(msg.source) if np.any(msg.session_id.uuid) else None)

@@ -151,7 +151,8 @@ def show(found: Sequence[MinedTick], top: int, console: Console) -> None:
     """The best moments as a table."""
     table = Table()
     for heading in ("why", "bag", "episode", "at (s)", "layer", "of tolerance", "instruction"):
-        table.add_column(heading)
+        # A name that is cut short finds no bag.
+        table.add_column(heading, overflow="fold", no_wrap=False)
     for tick in moments(found)[:top]:
         deviation = "" if tick.deviation is None else f"{tick.deviation:.2f}"
         table.add_row(

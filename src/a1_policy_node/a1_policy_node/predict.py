@@ -109,7 +109,7 @@ def show(told: dict[str, Any], console: Console) -> None:
         by_row_k, overall = told["joint_rad_by_exit_and_row"][k], told["joint_rad_by_exit"][k]
         line(str(layer), by_row_k, overall, f"{100 * shares[k]:.0f}")
     line("taken", taken["joint_rad_by_row"], taken["joint_rad"], f"layer {taken['mean_layer']:.1f}")
-    line("staying put", told["stay_joint_rad_by_row"], None, "")
+    line("staying put", told["stay_joint_rad_by_row"], told["stay_joint_rad"], "")
     console.print(table)
 
 

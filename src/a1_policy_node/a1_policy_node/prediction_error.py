@@ -87,6 +87,7 @@ def summary(errors: Errors) -> dict[str, Any]:
             "mean_layer": float(errors.taken_N.mean()),
         },
         "stay_joint_rad_by_row": _plain(mean(errors.stay_NH, 0)),
+        "stay_joint_rad": _plain(mean(errors.stay_NH, (0, 1))[None])[0],
     }
 
 

@@ -61,12 +61,16 @@ def by_exit(errors: Errors) -> bytes:
     places = np.arange(len(errors.layers))
     axes.vlines(places, low, high, color=LAYER, linewidth=6, alpha=0.3)
     axes.plot(places, known_KN.mean(axis=1), "o-", color=LAYER)
-    axes.axhline(float(mean(errors.stay_NH, (0, 1))), linestyle="--", color=STAY)
-    axes.annotate("staying put", (places[0], float(mean(errors.stay_NH, (0, 1)))), fontsize=8)
+    stay = float(mean(errors.stay_NH, (0, 1)))
+    axes.axhline(stay, linestyle="--", color=STAY)
+    axes.annotate(
+        "staying put", (places[0], stay), (0, -3), textcoords="offset points", va="top", fontsize=8
+    )
     axes.set_ylabel("joint error of a chunk [rad]")
     axes.set_ylim(bottom=0.0)
     axes.grid(**GRID)
-    share.bar(places, [100 * (errors.taken_N == layer).mean() for layer in errors.layers], 0.6)
+    shares = [100 * (errors.taken_N == layer).mean() for layer in errors.layers]
+    share.bar(places, shares, 0.6, color=LAYER)
     share.set_xticks(places, [str(layer) for layer in errors.layers])
     share.set_xlabel("exit layer")
     share.set_ylabel("ticks that leave [%]")

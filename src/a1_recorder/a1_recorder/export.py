@@ -180,6 +180,7 @@ def _note(bag: Bag, plan: Plan) -> dict[str, object]:
         "bag_episode": plan.episode,
         "outcome": plan.outcome,
         "begin_ns": plan.grid_ns,
+        "drivers": plan.drivers,
         "repeated": plan.repeated,
         "trimmed": plan.trimmed,
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
@@ -12,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from a1_core.spec import RobotSpec
+from a1_data.lerobot.drivers import names_of
 from a1_data.lerobot.from_bags import ExportSettings, Plan
 from a1_data.reader import Bag
 from a1_data.report import BagReport
@@ -112,7 +114,9 @@ def _streams(report: BagReport) -> str:
     return _table(("stream", "rate", "messages", "dropped", "gaps"), rows) + told
 
 
-_EPISODE_HEADS = ("episode", "instruction", "outcome", "frames", "without motion", "pictures")
+_EPISODE_HEADS = (
+    *("episode", "instruction", "outcome", "frames", "driven by", "without motion", "pictures"),
+)
 
 
 def _episode(account: BagAccount, plan: Plan, settings: ExportSettings) -> tuple[str, ...]:
@@ -132,9 +136,17 @@ def _episode(account: BagAccount, plan: Plan, settings: ExportSettings) -> tuple
         escape(plan.instruction) or "-",
         plan.outcome or "-",
         fate,
+        _driven(plan, settings),
         still,
         pictures,
     )
+
+
+def _driven(plan: Plan, settings: ExportSettings) -> str:
+    """Who drove for how long, in the order of their first frames."""
+    frames = Counter(names_of(plan.drivers, plan.frames))
+    told = (f"{name or 'unknown'} {count / settings.fps:.1f} s" for name, count in frames.items())
+    return "<br>".join(told) if plan.drivers else "-"
 
 
 def _bar(still_T: NDArray[np.bool_]) -> str:

@@ -122,10 +122,16 @@ def _write(
     try:
         messages = RobotMessages(bag, spec, definitions)
         first_ns = episode.begin_ns or begin_ns
+        drivers_T = episode.frame_drivers
         for place, images in enumerate(dataset.images(episode, columns.cameras)):
             stamp_ns = first_ns + round(place * NS_PER_S / dataset.info.fps)
             messages.write(
-                stamp_ns, images, rows.state_TD[place], rows.action_TD[place], rows.tasks[place]
+                stamp_ns,
+                images,
+                rows.state_TD[place],
+                rows.action_TD[place],
+                rows.tasks[place],
+                drivers_T[place],
             )
     except (A1Error, OSError, KeyboardInterrupt):
         bag.discard()

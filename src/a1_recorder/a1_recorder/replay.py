@@ -1,17 +1,20 @@
-"""`replay BAG`: sends the chunks of a bag again, through controller and gate, in the simulator.
+"""`replay BAG`: sends the actions of a bag again, through controller and gate, in the simulator.
 
 Chunks keep their rows and the time that lay between them; stamp, session and number are new, and
-their source is SCRIPT. The controller judges each as it judges any: another robot's are refused.
+their source is SCRIPT. Those that moved nothing when they were recorded, by their verdicts, are
+left out: sent by one source now, they would. The controller judges each as it judges any: another
+robot's are refused. A bag without chunks, as an import leaves it, is replayed by what was
+commanded.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
+import time
 import uuid
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import rclpy
@@ -19,64 +22,35 @@ from a1_msgs.msg import ActionChunk, ChunkVerdict
 from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from rclpy.parameter import Parameter
-from rclpy.serialization import deserialize_message
 from rclpy.utilities import remove_ros_args
 from rich.console import Console
 from rich.markup import escape
 
 from a1_core.errors import A1Error, BagError
 from a1_data.bag_files import BagFiles, find_bags
-from a1_data.storage import look, read
+from a1_data.share import find_spec
+from a1_recorder.export import recorded_spec
+from a1_recorder.replayed import (
+    Recorded,
+    Recording,
+    chunks_of_actions,
+    holds_chunks,
+    recorded_chunks,
+)
 from a1_ros.executor import make_executor
 from a1_ros.guard import refuse_foreign_endpoints
 from a1_ros.messages import uuid_to_msg
 from a1_ros.qos import RELIABLE
-from a1_ros.times import node_now_ns, ns_to_stamp, stamp_to_ns
+from a1_ros.times import node_now_ns, ns_to_stamp
 
-CHUNK_TOPIC = "/a1/chunk"
-CHUNK = "a1_msgs/msg/ActionChunk"
 INTERRUPTED = 130
 LAST_VERDICT_S = 1.0
+READY_S = 10.0
 VERDICTS = {
     getattr(ChunkVerdict, name): name
     for name in dir(ChunkVerdict)
     if name.isupper() and isinstance(getattr(ChunkVerdict, name), int)
 }
-
-
-@dataclass(frozen=True, kw_only=True)
-class Recorded:
-    """A chunk, when it was received, and how long after its observation (ns)."""
-
-    received_ns: int
-    delay_ns: int
-    chunk: ActionChunk
-
-
-def recorded_chunks(files: BagFiles) -> list[Recorded]:
-    """All chunks of a bag in the order of their receipt; BagError where it holds none.
-
-    Where the bag's times of receipt are on another clock than its stamps the delay is unknown, and
-    0 here.
-    """
-    found = []
-    for file in files.files:
-        for raw in read(file, look(file, files.findings), {CHUNK_TOPIC}, files.findings):
-            if raw.channel.msgtype == CHUNK:
-                chunk = deserialize_message(bytes(raw.data), ActionChunk)
-                valid_ns = stamp_to_ns(chunk.valid_for)
-                delay_ns = raw.received_ns - stamp_to_ns(chunk.header.stamp)
-                same_clock = 0 <= delay_ns <= valid_ns
-                found.append(
-                    Recorded(
-                        received_ns=raw.received_ns,
-                        delay_ns=delay_ns if same_clock else 0,
-                        chunk=chunk,
-                    )
-                )
-    if not found:
-        raise BagError(f"{files.path}: holds no {CHUNK} on {CHUNK_TOPIC}; nothing can be replayed")
-    return found
 
 
 class Replayer(Node):
@@ -95,6 +69,13 @@ class Replayer(Node):
         self.create_timer(0.005, self._send_due)
 
     @property
+    def missing(self) -> str:
+        """What is not there yet that chunks need; empty when all is."""
+        if node_now_ns(self) == 0:
+            return "no time on /clock"
+        return "" if self._publisher.get_subscription_count() else "no controller on a1/chunk"
+
+    @property
     def sent(self) -> int:
         """Chunks published."""
         return self._next
@@ -110,15 +91,15 @@ class Replayer(Node):
         return self._next == len(self._chunks)
 
     def _send_due(self) -> None:
-        now_ns = node_now_ns(self)
-        if now_ns == 0:
+        if self._began_ns is None and self.missing:
             return
+        now_ns = node_now_ns(self)
         if self._began_ns is None:
             self._began_ns = now_ns
         elapsed_ns = now_ns - self._began_ns
         while self._next < len(self._chunks):
             recorded = self._chunks[self._next]
-            if recorded.received_ns - self._chunks[0].received_ns > elapsed_ns:
+            if recorded.due_ns - self._chunks[0].due_ns > elapsed_ns:
                 return
             self._next += 1
             self._publisher.publish(self._renewed(recorded, now_ns))
@@ -140,6 +121,23 @@ class Replayer(Node):
                 self.refused.setdefault(name, msg.detail)
 
 
+def wait_ready(replayer: Replayer, patience_s: float = READY_S) -> None:
+    """Until time passes and somebody listens: what is sent before is lost.
+
+    Raises A1Error that says what is missing.
+    """
+    executor = make_executor(replayer.context)
+    executor.add_node(replayer)
+    end_s = time.monotonic() + patience_s
+    while missing := replayer.missing:
+        executor.spin_once(timeout_sec=0.1)
+        if time.monotonic() > end_s:
+            raise A1Error(
+                f"{missing} within {patience_s:.0f} s; launch the simulator in this ROS_DOMAIN_ID"
+            )
+    executor.remove_node(replayer)
+
+
 def run(replayer: Replayer) -> None:
     """Until all is sent and judged, or a controller is silent after the last one."""
     executor = make_executor(replayer.context)
@@ -158,11 +156,20 @@ def run(replayer: Replayer) -> None:
 def main(argv: Sequence[str] | None = None) -> None:
     """Exits with 1 on a mistake, or when no chunk was accepted."""
     parser = argparse.ArgumentParser(prog="replay", description=__doc__)
-    parser.add_argument("bag", type=Path, help="one bag with chunks")
+    parser.add_argument("bag", type=Path, help="one bag")
+    parser.add_argument(
+        "--action",
+        choices=["chunks", "commanded", "measured"],
+        help="what is sent: the chunks as they were, what the controller commanded, or where the "
+        "robot was; chunks where the bag holds any, else commanded",
+    )
+    parser.add_argument(
+        "--robot", default="", help="name of a robot spec, or its path; else as recorded"
+    )
     arguments = parser.parse_args(remove_ros_args(sys.argv)[1:] if argv is None else argv)
     console = Console()
     try:
-        sys.exit(_replay(arguments.bag, console))
+        sys.exit(_replay(arguments, console))
     except A1Error as error:
         console.print(f"[red]replay:[/red] {escape(str(error))}", highlight=False)
         sys.exit(1)
@@ -171,22 +178,41 @@ def main(argv: Sequence[str] | None = None) -> None:
         sys.exit(INTERRUPTED)
 
 
-def _replay(path: Path, console: Console) -> int:
-    bags = find_bags(path)
+def recording_of(
+    files: BagFiles, *, action: str | None = None, robot: str = ""
+) -> tuple[Recording, str]:
+    """What is sent, and its kind; `action` None is chunks where there are any, else commanded."""
+    action = action or ("chunks" if holds_chunks(files) else "commanded")
+    if action == "chunks":
+        return recorded_chunks(files), action
+    spec = find_spec(robot) if robot else recorded_spec([files.path])
+    return chunks_of_actions(files, spec, measured=action == "measured"), action
+
+
+def _replay(arguments: argparse.Namespace, console: Console) -> int:
+    bags = find_bags(arguments.bag)
     if len(bags) != 1:
-        raise BagError(f"{path}: holds {len(bags)} bags; give one")
-    chunks = recorded_chunks(bags[0])
+        raise BagError(f"{arguments.bag}: holds {len(bags)} bags; give one")
+    recording, action = recording_of(bags[0], action=arguments.action, robot=arguments.robot)
     rclpy.init()
-    replayer = Replayer(chunks, parameter_overrides=[Parameter("use_sim_time", value=True)])
+    replayer = Replayer(
+        recording.chunks, parameter_overrides=[Parameter("use_sim_time", value=True)]
+    )
     try:
         # On simulated time and on this machine alone: a real arm is never replayed to.
         refuse_foreign_endpoints(replayer, (), settle_s=0.0)
+        wait_ready(replayer)
         run(replayer)
     finally:
         replayer.destroy_node()
         rclpy.try_shutdown()
     told = ", ".join(f"{count} {name}" for name, count in replayer.verdicts.items())
-    console.print(f"{replayer.sent} chunks sent: {told or 'nobody judged them'}", highlight=False)
+    made = "" if action == "chunks" else f" of what was {action}"
+    console.print(
+        f"{replayer.sent} chunks{made} sent: {told or 'nobody judged them'}", highlight=False
+    )
+    if recording.left_out:
+        console.print(f"{recording.left_out} left out: they moved nothing when recorded")
     for name, detail in replayer.refused.items():
         console.print(f"[yellow]{name}[/yellow]: {escape(detail)}", highlight=False)
     return 0 if replayer.verdicts["ACCEPTED"] else 1

@@ -14,6 +14,7 @@ from a1_core.spec import CameraSpec, RobotSpec
 from a1_data.commands import MSGTYPE, TOPIC, TRACKING
 from a1_data.definitions import Definitions
 from a1_data.episodes import INSTRUCTION_TOPIC, TEXT
+from a1_data.lerobot.drivers import NUMBERS
 from a1_data.streams import COMPRESSED_IMAGE, IMAGE, JOINT_STATE, absolute
 from a1_recorder.bag_writer import BagWriter
 
@@ -44,21 +45,34 @@ class RobotMessages:
         state_D: NDArray[np.float32],
         action_D: NDArray[np.float32],
         task: str,
+        driver: str = "",
     ) -> None:
-        """One moment: cameras by the spec's names, state and command in the spec's columns."""
+        """One moment: cameras by the spec's names, state and command in the spec's columns.
+
+        `driver` is who drove, a name of `a1_data.lerobot.drivers`; empty where nobody knows.
+        """
         if task != self._task:
             self._task = task
             self._put(INSTRUCTION_TOPIC, TEXT, stamp_ns, data=task)
-        self.command(stamp_ns, state_D, action_D)
+        self.command(stamp_ns, state_D, action_D, driver)
         self.joints(stamp_ns, state_D)
         for camera in reversed(self._spec.cameras):
             self.picture(camera, stamp_ns, images[camera.name])
 
     def command(
-        self, stamp_ns: int, state_D: NDArray[np.float32], action_D: NDArray[np.float32]
+        self,
+        stamp_ns: int,
+        state_D: NDArray[np.float32],
+        action_D: NDArray[np.float32],
+        driver: str = "",
     ) -> None:
         """What the controller says it commands."""
-        self._put(TOPIC, MSGTYPE, stamp_ns, **self._commanded(stamp_ns, state_D, action_D))
+        told = self._commanded(stamp_ns, state_D, action_D)
+        told["source"] = NUMBERS.get(driver, 0)
+        # On the wire only a session makes a source count.
+        session = np.full(16, driver in NUMBERS, np.uint8)
+        told["session_id"] = self._definitions.make("unique_identifier_msgs/msg/UUID", uuid=session)
+        self._put(TOPIC, MSGTYPE, stamp_ns, **told)
 
     def joints(self, stamp_ns: int, state_D: NDArray[np.float32]) -> None:
         """The joint states of every topic."""
@@ -119,16 +133,11 @@ class RobotMessages:
     def _commanded(
         self, stamp_ns: int, state_D: NDArray[np.float32], action_D: NDArray[np.float32]
     ) -> dict[str, Any]:
-        none = self._definitions.make(
-            "unique_identifier_msgs/msg/UUID", uuid=np.zeros(16, np.uint8)
-        )
         unknown = np.full(self._spec.dim, np.nan)
         return {
             "header": self._header(stamp_ns, self._spec.base_frame),
             "mode": TRACKING,
             "reason": "imported from a data set",
-            "session_id": none,
-            "source": 0,
             "seq": 0,
             "row": -1,
             "rows_applied": 0,

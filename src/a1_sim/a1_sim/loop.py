@@ -25,6 +25,7 @@ from a1_sim import assets
 from a1_sim.command import run_command
 from a1_sim.ledger import digest
 from a1_sim.plans import EXPERT_SEED, TASKS
+from a1_sim.statistics import paired_difference
 
 SIMULATOR = "config/sim_knocked_camera.yaml"
 RECIPE = "fine-tune"
@@ -32,6 +33,8 @@ DEPTH = "depth=0.6"
 # Layouts of the held-out bags, apart from those that are trained on.
 HELD_OUT_SEED = EXPERT_SEED + 50_000
 STATE = "loop.json"
+# Fewer episodes than these leave a step without any, of the tasks or to calibrate on.
+LEAST = {"episodes": 2, "held_out": 3, "trials": 1}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +46,8 @@ class Plan:
         tasks: to record and to evaluate.
         episodes: to learn from. held_out: to calibrate on. trials: of each task and setting.
         out: folder of everything.
+
+    Raises A1Error where there are too few episodes for some step.
     """
 
     robot: Path
@@ -54,6 +59,12 @@ class Plan:
     held_out: int
     trials: int
     out: Path
+
+    def __post_init__(self) -> None:
+        for name, least in LEAST.items():
+            if getattr(self, name) < least:
+                option = name.replace("_", "-")
+                raise A1Error(f"--{option} is {getattr(self, name)}; give {least} or more")
 
     @property
     def binding(self) -> dict[str, Any]:
@@ -117,6 +128,8 @@ def steps(plan: Plan) -> Iterator[Step]:
             *("--robot", str(plan.robot), "--checkpoint", str(checkpoint)),
             *("--bags", str(held_out), "--out", str(thresholds)),
             *("--budget", DEPTH, "--distribution", "gaussian"),
+            # There is no certificate to keep half of so few episodes for.
+            *("--certify-share", "0.2"),
         ),
         product=thresholds,
     )
@@ -248,7 +261,10 @@ def summarise(plan: Plan, seconds: dict[str, float]) -> dict[str, Any]:
         when: json.loads((plan.out / when / "summary.json").read_text())["rows"]
         for when in ("before", "after")
     }
-    kept = ("task", "setting", "episodes", "successes", "success_rate", "interval95")
+    kept = (
+        *("task", "setting", "episodes", "successes", "success_rate", "interval95"),
+        "mean_depth_fraction",
+    )
     table = [
         {"when": when, **{key: row[key] for key in kept}}
         for when, rows in tables.items()
@@ -259,9 +275,34 @@ def summarise(plan: Plan, seconds: dict[str, float]) -> dict[str, Any]:
         "rows": [{"name": name, "value": value, "unit": "1"} for name, value in overall.items()]
         + [{"name": "minutes", "value": round(sum(seconds.values()) / 60, 2), "unit": "min"}],
         "table": table,
+        "differences": differences(tables["before"], tables["after"]),
         "recorded_episodes": plan.episodes,
         "seconds": {name: round(value, 1) for name, value in seconds.items()},
     }
+
+
+def differences(
+    before: Sequence[dict[str, Any]], after: Sequence[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """Success after less success before, by task and setting, on the layouts of both."""
+    found = []
+    for row in after:
+        same = [r for r in before if (r["task"], r["setting"]) == (row["task"], row["setting"])]
+        earlier, later = same[0]["layouts"], row["layouts"]
+        seeds = [seed for seed in later if seed in earlier]
+        difference, interval = paired_difference(
+            [later[seed] for seed in seeds], [earlier[seed] for seed in seeds]
+        )
+        found.append(
+            {
+                "task": row["task"],
+                "setting": row["setting"],
+                "episodes": len(seeds),
+                "difference": difference,
+                "interval95": list(interval),
+            }
+        )
+    return found
 
 
 def _adaptive_success(rows: Sequence[dict[str, Any]]) -> float:
@@ -316,6 +357,13 @@ def _loop(options: argparse.Namespace, console: Console) -> None:
         out=options.out,
     )
     summary = run(plan, console)
+    for one in summary["differences"]:
+        low, high = (100 * bound for bound in one["interval95"])
+        console.print(
+            f"{one['task']}, {one['setting']}: {100 * one['difference']:+.0f} points "
+            f"(95%: {low:+.0f} to {high:+.0f}, {one['episodes']} pairs)",
+            highlight=False,
+        )
     before, after, minutes = (row["value"] for row in summary["rows"])
     console.print(
         f"success {before:.2f} before, {after:.2f} after, in {minutes:.0f} minutes; written: "

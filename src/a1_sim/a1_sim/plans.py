@@ -23,8 +23,9 @@ TASKS = {
 SEEDS_A_KIND = 1000
 # Layouts of recordings for calibration: neither trained nor evaluated on.
 FIRST_RECORDING_SEED = FIRST_EVAL_SEED + 500_000
-# Layouts that the expert records on: used neither to train the shipped checkpoint nor to evaluate.
-EXPERT_SEED = 900_000
+# Layouts that the expert records on: neither those of the shipped checkpoint's training, which lie
+# anywhere below FIRST_EVAL_SEED, nor those of evaluation or calibration.
+EXPERT_SEED = FIRST_EVAL_SEED + 700_000
 # What a demonstration shows, in turn, of what the policy has learnt.
 DEMONSTRATED = ("touch", "bowl", "bowl_then_touch", "stack", "push")
 

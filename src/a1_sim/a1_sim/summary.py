@@ -128,8 +128,15 @@ def equal_cost_exit(cost: float, prices: Mapping[int, float]) -> int:
 
 
 def write(out: Path, ledger: Ledger, about: dict[str, Any]) -> dict[str, Any]:
-    """Write summary.json, summary.md and summary.png; returns the summary."""
-    rows = [row_of(cell, list(ledger.records(cell).values())) for cell in ledger.cells()]
+    """Write summary.json, summary.md and summary.png; returns the summary.
+
+    `layouts` of a row holds success by the layout's seed: evaluations are compared in pairs.
+    """
+    rows = []
+    for cell in ledger.cells():
+        records = list(ledger.records(cell).values())
+        layouts = {str(record.seed): record.success for record in records}
+        rows.append({**row_of(cell, records), "layouts": layouts})
     summary = {**about, "rows": rows, "comparisons": comparisons(ledger)}
     (out / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
     (out / "summary.md").write_text(markdown(summary))

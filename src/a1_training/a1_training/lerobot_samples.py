@@ -20,6 +20,7 @@ from a1_core.spec import RobotSpec
 from a1_data.lerobot.chunks import chunk_at, frames_apart
 from a1_data.lerobot.columns import Columns, Naming
 from a1_data.lerobot.dataset import Dataset, Episode, Rows
+from a1_data.lerobot.drivers import POLICY, corrected
 from a1_data.lerobot.episode_filters import Dropped, Wanted, sound_episodes, still_frames
 from a1_data.lerobot.layout import INFO
 from a1_model.vision import fit_images
@@ -53,7 +54,9 @@ def lerobot_samples(
     """The samples in order; what is left out is counted in `dropped`.
 
     A sample's chunk holds the actions due from its frame on, in the spec's action space. `end` is
-    true for the last frame of an episode that is not labelled a failure.
+    true for the last frame of an episode that is not labelled a failure. Where a person took over
+    from a policy, what the policy did is no example: samples of frames in which it drove are left
+    out, but for the last one, which says that the episode ends.
 
     Raises DatasetError where the data set is of other joints, cameras or another rate.
     """
@@ -106,10 +109,15 @@ def _samples(
     # The policy's rate from here on.
     state_TD, action_TD = rows.state_TD[::step], rows.action_TD[::step]
     still_T = still_frames(state_TD, action_TD)
+    drivers_T = episode.frame_drivers[::step]
+    was_corrected = corrected(drivers_T)
     last = len(state_TD) - 1
     for frame, images in enumerate(dataset.images(episode, columns.cameras)):
         at, between = divmod(frame, step)
         if between or (at % settings.every and at != last):
+            continue
+        if was_corrected and drivers_T[at] == POLICY and at != last:
+            dropped.note("CORRECTED", f"{dataset.path}: episode {episode.index}, frame {frame}")
             continue
         if not settings.still and at != last and still_T[at : at + HORIZON].all():
             dropped.note("STILL_SAMPLE", f"{dataset.path}: episode {episode.index}, frame {frame}")

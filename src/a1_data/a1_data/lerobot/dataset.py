@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from a1_core.errors import DatasetError
 from a1_data.lerobot import layout
+from a1_data.lerobot.drivers import Drivers, names_of
 from a1_data.lerobot.layout import ACTION, STATE, Info, read_info, read_json
 from a1_data.lerobot.video import read_video
 
@@ -44,6 +45,7 @@ class Episode:
         videos: by name of the feature.
         outcome: "success", "failure" or empty; only where this project wrote the data set.
         begin_ns: stamp of its first frame; 0 where nobody knows.
+        drivers: who drove, by stretches of frames; empty where nobody knows.
     """
 
     index: int
@@ -54,11 +56,17 @@ class Episode:
     videos: Mapping[str, VideoPart]
     outcome: str
     begin_ns: int
+    drivers: Drivers = ()
 
     @property
     def length(self) -> int:
         """Frames."""
         return self.end - self.begin
+
+    @property
+    def frame_drivers(self) -> tuple[str, ...]:
+        """Who drove, frame by frame; see `drivers`."""
+        return names_of(self.drivers, self.length)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -189,8 +197,9 @@ class Dataset:
                     videos={key: self._part(row, key) for key in self._video_keys()},
                     outcome=str(note.get("outcome", "")),
                     begin_ns=int(note.get("begin_ns", 0)),
+                    drivers=tuple((int(at), str(who)) for at, who in note.get("drivers", ())),
                 )
-            except (KeyError, TypeError) as error:
+            except (KeyError, TypeError, ValueError) as error:
                 raise DatasetError(
                     f"{self.path}/meta/episodes: a row has no usable {error}; copy the data set "
                     "whole, or write it anew"

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from a1_core.errors import DatasetError
 from a1_core.spec import RobotSpec
 from a1_data.commands import TOPIC, Commands
+from a1_data.lerobot.drivers import NAMES, Drivers, stretches
 from a1_data.lerobot.episode_filters import still_ends, still_frames
 from a1_data.lerobot.writer import Frame
 from a1_data.reader import Bag
@@ -77,6 +78,7 @@ class Plan:
         stamps_T: ticks that its frames take, one for every frame.
         grid_ns: stamp of the first frame on the grid.
         state_TD, action_TD: float32, rows of the frames.
+        drivers: who drove, by stretches of frames; empty where the bag does not tell.
         repeated: frames that repeat an observation.
         away_ns: largest distance of a tick from its place on the grid.
         gap: missing frames in a row, at most.
@@ -93,6 +95,7 @@ class Plan:
     grid_ns: int
     state_TD: NDArray[np.float32]
     action_TD: NDArray[np.float32]
+    drivers: Drivers
     repeated: int
     away_ns: int
     gap: int
@@ -214,6 +217,7 @@ def _plan(
         grid_ns=stamps[first] + begin * period_ns if chosen else 0,
         state_TD=state_TD[begin:end],
         action_TD=action_TD[begin:end],
+        drivers=_drivers([stamps[place] for place in chosen[begin:end]], commands),
         repeated=grid.repeated,
         away_ns=grid.away_ns,
         gap=grid.gap,
@@ -242,6 +246,11 @@ def _actions(
     if any(action is None for action in actions):
         return None
     return np.array(actions, np.float32).reshape(state_TD.shape)
+
+
+def _drivers(stamps: Sequence[int], commands: Commands | None) -> Drivers:
+    sources = [None if commands is None else commands.source_at(stamp_ns) for stamp_ns in stamps]
+    return stretches("" if source is None else NAMES.get(source, "") for source in sources)
 
 
 def _on_grid(stamps: Sequence[int], period_ns: int) -> _Grid:
