@@ -70,6 +70,7 @@ class Fault:
         needs: the action of docs/faults.md.
         task_again: the action includes to give the policy its task again.
         since_s: the robot's time of the fault itself, where it is not that of the strike.
+        goes_on: it moves again as soon as it rests, so its first rest counts and not its last.
     """
 
     name: str
@@ -79,6 +80,7 @@ class Fault:
     needs: str
     task_again: bool = False
     since_s: Callable[[Bench], float] | None = None
+    goes_on: bool = False
 
 
 def faults_of(spec: RobotSpec, settings: ControllerSettings) -> list[Fault]:
@@ -140,6 +142,7 @@ def faults_of(spec: RobotSpec, settings: ControllerSettings) -> list[Fault]:
             mend=lambda bench: None,
             needs="nothing: it goes on by itself in simulation; hardware: a1/reset, a1/arm",
             since_s=lambda bench: bench.watch.jumped_s,
+            goes_on=True,
         ),
     ]
 
@@ -180,21 +183,21 @@ class Bench:
         self._wait(lambda: self._tracks() and watch.speed > FAST_RAD_S, "a motion", MOTION_S)
         struck_s, speed = watch.now_s, watch.speed
         watch.begin()
-        until_s = struck_s + CUT_S
         fault.strike(self)
         noticed_s = fault.noticed_s + 2.0 * self._period_s
         # A pause of the task before the fault counts is no rest.
-        late_s = max(until_s, struck_s + noticed_s + LONGEST_STOP_S)
-        self._wait(lambda: watch.now_s > late_s and self._rests(), f"{fault.name}: rest", REST_S)
-        struck_s = fault.since_s(self) if fault.since_s is not None else struck_s
+        late_s = struck_s + max(CUT_S, noticed_s + LONGEST_STOP_S)
+        rested = partial(self._rested, fault, struck_s, late_s)
+        self._wait(lambda: rested() is not None, f"{fault.name}: rest", REST_S)
+        since_s, told_s, arm_s = rested()
         said = operator.controller
-        braking_s = watch.braking_s(struck_s + noticed_s)
+        braking_s = watch.braking_s(since_s + noticed_s)
         row = {
             "name": fault.name,
-            "time_to_rest_s": round(watch.told_rest_s() - struck_s, 3),
+            "time_to_rest_s": round(told_s - since_s, 3),
             "allowed_s": round(braking_s + noticed_s, 3),
             "recovers": False,
-            "arm_to_rest_s": round(watch.arm_rest_s() - struck_s, 3),
+            "arm_to_rest_s": round(arm_s - since_s, 3),
             "noticed_within_s": round(fault.noticed_s, 3),
             "braking_s": round(braking_s, 3),
             "speed_rad_s": round(speed, 3),
@@ -242,9 +245,17 @@ class Bench:
     def _armed(self) -> bool:
         return self.operator.controller.mode in (ControllerState.HOLD, ControllerState.TRACKING)
 
-    def _rests(self) -> bool:
+    def _rested(
+        self, fault: Fault, struck_s: float, late_s: float
+    ) -> tuple[float, float, float] | None:
+        """When it happened, when the arm was told to stand still and when it did; None: not yet."""
         motion = self.watch.motion
-        return None not in (motion.arm_rest_s(), motion.told_rest_s())
+        since_s = struck_s if fault.since_s is None else fault.since_s(self)
+        if fault.goes_on:
+            rest_s = motion.first_rest_s(since_s) if since_s >= struck_s else None
+        else:
+            rest_s = motion.last_rest_s() if motion.now_s > late_s else None
+        return None if rest_s is None else (since_s, *rest_s)
 
     def _wait(self, condition: Callable[[], bool], what: str, timeout_s: float) -> None:
         self.operator.wait_for(condition, what, timeout_s)
