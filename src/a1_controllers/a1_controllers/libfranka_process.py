@@ -8,6 +8,7 @@ continuous as the controller's plan. When windows stop coming, or the pipe close
 in hand to its end at rest and ends the motion. The hand has a process of its own (libfranka_hand).
 """
 
+import gc
 import signal
 import sys
 import threading
@@ -77,6 +78,9 @@ class Arm:
 
     def run(self) -> None:
         """Until the pipe closes and the arm rests."""
+        # What is there by now stays: a collection that looks through it costs the robot packets.
+        gc.collect()
+        gc.freeze()
         inbox = self._inbox
         while not inbox.closed.is_set():
             if inbox.recover.is_set():
