@@ -160,6 +160,22 @@ def test_state_motion_gripper_reflex_and_recovery(bench_of, robot, wait_for):
     assert wait_for(lambda: np.abs(bench.q_D[:7] - START).max() < 0.5 * away, 40.0)
 
 
+def test_a_robot_that_was_away_is_spoken_to_anew(bench_of, robot, address, wait_for):
+    bench = bench_of()
+    bench.arm()
+    robot.close()
+    assert wait_for(lambda: bench.script.mode == ControllerState.FAULT, 40.0)
+    assert "no connection to the robot" in bench.script.reason
+    back = Franky(address)
+    try:
+        assert bench.call("reset", Trigger.Request()).success
+        bench.arm()
+        bench.script.begin()
+        assert wait_for(lambda: np.abs(bench.q_D[:7] - START).max() > 0.03, 40.0)
+    finally:
+        back.close()
+
+
 def test_killed_in_motion_the_arm_comes_to_rest_along_its_window(bench_of, spec, wait_for, robot):
     bench = bench_of(controller=False)
     process = subprocess.Popen([sys.executable, str(CONTROLLER), str(spec.path)])
