@@ -219,14 +219,6 @@ class Motion:
         """From when on it has stood still; None when it has not, or not long."""
         return self._rest_s(2, ARM_REST_RAD_S)
 
-    def first_rest_s(self, since_s: float) -> tuple[float, float] | None:
-        """When from then on it was first told to stand still, and first stood still."""
-        told, arm = (
-            next((s[0] for s in list(self.speeds) if s[0] >= since_s and s[column] <= limit), None)
-            for column, limit in ((1, TOLD_REST_RAD_S), (2, ARM_REST_RAD_S))
-        )
-        return None if told is None or arm is None else (told, arm)
-
     def last_rest_s(self) -> tuple[float, float] | None:
         """From when on it has been told to stand still, and has stood; None unless for long."""
         told, arm = self.told_rest_s(), self.arm_rest_s()

@@ -70,7 +70,7 @@ class Fault:
         needs: the action of docs/faults.md.
         task_again: the action includes to give the policy its task again.
         since_s: the robot's time of the fault itself, where it is not that of the strike.
-        goes_on: it moves again as soon as it rests, so its first rest counts and not its last.
+        blind: what the arm's trajectory controller tells right after it says nothing of the arm.
     """
 
     name: str
@@ -80,7 +80,7 @@ class Fault:
     needs: str
     task_again: bool = False
     since_s: Callable[[Bench], float] | None = None
-    goes_on: bool = False
+    blind: bool = False
 
 
 def faults_of(spec: RobotSpec, settings: ControllerSettings) -> list[Fault]:
@@ -137,12 +137,16 @@ def faults_of(spec: RobotSpec, settings: ControllerSettings) -> list[Fault]:
         ),
         Fault(
             name="clock jump",
-            strike=lambda bench: bench.set_fault("clock_offset_s", JUMP_S),
+            # Without the link cut the policy would have it go on before its rest can be seen.
+            strike=lambda bench: (
+                bench.system.cable.cut(bench.system.process("policy")),
+                bench.set_fault("clock_offset_s", JUMP_S),
+            ),
             noticed_s=0.0,
-            mend=lambda bench: None,
+            mend=lambda bench: bench.system.cable.mend(bench.system.process("policy")),
             needs="nothing: it goes on by itself in simulation; hardware: a1/reset, a1/arm",
             since_s=lambda bench: bench.watch.jumped_s,
-            goes_on=True,
+            blind=True,
         ),
     ]
 
@@ -191,7 +195,7 @@ class Bench:
         self._wait(lambda: rested() is not None, f"{fault.name}: rest", REST_S)
         since_s, told_s, arm_s = rested()
         said = operator.controller
-        braking_s = watch.braking_s(since_s + noticed_s)
+        braking_s = watch.braking_s(since_s if fault.blind else since_s + noticed_s)
         row = {
             "name": fault.name,
             "time_to_rest_s": round(told_s - since_s, 3),
@@ -251,10 +255,7 @@ class Bench:
         """When it happened, when the arm was told to stand still and when it did; None: not yet."""
         motion = self.watch.motion
         since_s = struck_s if fault.since_s is None else fault.since_s(self)
-        if fault.goes_on:
-            rest_s = motion.first_rest_s(since_s) if since_s >= struck_s else None
-        else:
-            rest_s = motion.last_rest_s() if motion.now_s > late_s else None
+        rest_s = motion.last_rest_s() if motion.now_s > late_s else None
         return None if rest_s is None else (since_s, *rest_s)
 
     def _wait(self, condition: Callable[[], bool], what: str, timeout_s: float) -> None:
