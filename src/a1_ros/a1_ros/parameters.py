@@ -117,7 +117,7 @@ def settings_from(settings: type[T], values: Mapping[str, Any]) -> T:
 
 
 def _field(spec: ParameterSpec) -> Any:
-    default = spec.default if _is_scalar(spec.default) else tuple(spec.default)
+    default = tuple(spec.default) if isinstance(spec.default, list | tuple) else spec.default
     return dataclasses.field(default=default, metadata={ParameterSpec.__name__: spec})
 
 
