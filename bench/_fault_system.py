@@ -17,7 +17,7 @@ from typing import Any, Protocol
 import numpy as np
 from _hosts import Hosts, die_with_parent
 from control_msgs.msg import JointTrajectoryControllerState
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from rclpy.node import Node
 from sensor_msgs.msg import JointState
 
@@ -180,31 +180,31 @@ class System:
             )
 
 
-class ArmWatch(Node):
-    """What the arm is told and what it does, from its trajectory controller, on the robot's clock.
+class Motion:
+    """What an arm is told and what it does, from the messages of who tells it.
 
     Attributes:
         told: (time (s), q, qd, qdd [J] each) of every message since `begin`.
         speeds: (time (s), fastest joint told, fastest joint measured (rad/s)).
-        now_s: the robot's time at the newest message, jumps of its clock taken out.
-        jumped_s, state_s: when that clock jumped last, and when a joint state was heard last.
+        now_s: time of the newest message.
     """
 
     def __init__(self, spec: RobotSpec) -> None:
-        super().__init__("arm_watch", start_parameter_services=False)
         self._limits = spec.operating_limits
-        self._stamp_s = 0.0
-        self.now_s, self.jumped_s, self.state_s = 0.0, 0.0, 0.0
+        self.now_s = 0.0
         self.told: list[tuple[float, NDArray, NDArray, NDArray]] = []
         self.speeds: list[tuple[float, float, float]] = []
-        topic = f"{spec.command.controller}/controller_state"
-        self.create_subscription(JointTrajectoryControllerState, topic, self._hear, RELIABLE)
-        for source in spec.state_sources:
-            self.create_subscription(JointState, source.topic, self._hear_state, RELIABLE)
 
     def begin(self) -> None:
         """Forget what was."""
         self.told, self.speeds = [], []
+
+    def hear(self, time_s: float, told: Sequence[ArrayLike], measured_rad_s: float) -> None:
+        """Positions, velocities and accelerations told, and how fast the arm is."""
+        self.now_s = time_s
+        q, qd, qdd = (np.array(each) for each in told)
+        self.told.append((time_s, q, qd, qdd))
+        self.speeds.append((time_s, float(np.abs(qd).max()), measured_rad_s))
 
     @property
     def speed(self) -> float:
@@ -218,6 +218,11 @@ class ArmWatch(Node):
     def arm_rest_s(self) -> float | None:
         """From when on it has stood still; None when it has not, or not long."""
         return self._rest_s(2, ARM_REST_RAD_S)
+
+    def last_rest_s(self) -> tuple[float, float] | None:
+        """From when on it has been told to stand still, and has stood; None unless for long."""
+        told, arm = self.told_rest_s(), self.arm_rest_s()
+        return None if told is None or arm is None else (told, arm)
 
     def _rest_s(self, column: int, limit_rad_s: float) -> float | None:
         if not self.speeds:
@@ -235,24 +240,41 @@ class ArmWatch(Node):
         ]
         return max(stops, default=0.0)
 
+
+class ArmWatch(Node):
+    """Listens to the arm's trajectory controller, on the robot's clock.
+
+    Attributes:
+        motion: what it tells; jumps of its clock are taken out of the times.
+        jumped_s, state_s: when that clock jumped last, and when a joint state was heard last.
+    """
+
+    def __init__(self, spec: RobotSpec) -> None:
+        super().__init__("arm_watch", start_parameter_services=False)
+        self.motion = Motion(spec)
+        self._stamp_s = 0.0
+        self.jumped_s, self.state_s = 0.0, 0.0
+        topic = f"{spec.command.controller}/controller_state"
+        self.create_subscription(JointTrajectoryControllerState, topic, self._hear, RELIABLE)
+        for source in spec.state_sources:
+            self.create_subscription(JointState, source.topic, self._hear_state, RELIABLE)
+
     def _hear(self, msg: JointTrajectoryControllerState) -> None:
         before_s, self._stamp_s = self._stamp_s, stamp_to_ns(msg.header.stamp) / 1e9
-        passed_s = self._stamp_s - before_s
+        passed_s, time_s = self._stamp_s - before_s, self.motion.now_s
         if 0.0 <= passed_s < JUMP_S:
-            self.now_s += passed_s
+            time_s += passed_s
         else:
-            self.jumped_s = self.now_s
-        time_s = self.now_s
-        told, arm = msg.reference, msg.feedback
-        q, qd, qdd = (
-            np.array(each) for each in (told.positions, told.velocities, told.accelerations)
+            self.jumped_s = time_s
+        told = msg.reference
+        self.motion.hear(
+            time_s,
+            (told.positions, told.velocities, told.accelerations),
+            float(np.abs(msg.feedback.velocities).max()),
         )
-        self.told.append((time_s, q, qd, qdd))
-        fastest = float(np.abs(arm.velocities).max())
-        self.speeds.append((time_s, float(np.abs(qd).max()), fastest))
 
     def _hear_state(self, msg: JointState) -> None:
-        self.state_s = self.now_s
+        self.state_s = self.motion.now_s
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 """Fault table: how long the arm moves on after each fault, and what is needed to go on.
 
-    make bench-faults                  every fault, about five minutes; ARGS="--only link" for one
+    make bench-faults                  every fault, five to six minutes; ARGS="--only link" for one
 
 The whole system runs in real time with the shipped checkpoint: simulator, controller, policy and
 the managers that bring them up are processes, which talk over DDS; the policy is on a computer of
@@ -14,8 +14,9 @@ then, two control periods, and what the spec and the controller's settings let p
 counts: `noticed_within_s`. Then the action that docs/faults.md names is taken, and `recovers` says
 whether the arm follows the policy again. Written to out/bench/faults.json, one row a fault.
 
-A reflex is no row here: franky-sim has one, over Franka's own protocol and slower than time, and
-tests/adapters/test_libfranka.py goes through it.
+The eighth row, the robot's own reflex, is played over Franka's protocol with franky-sim in place of
+the simulator (_reflex.py): there the times of the command are our clock's and those of the arm the
+robot's, and the adapter's way to learn of it counts as `noticed_within_s`.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -32,6 +33,7 @@ from pathlib import Path
 from typing import Any
 
 import _hosts
+import _reflex
 from _fault_system import SPEC, START_S, ArmWatch, OneHost, System, TwoHosts, running
 from a1_msgs.msg import ControllerState
 from rclpy.parameter import Parameter
@@ -68,96 +70,116 @@ class Fault:
         needs: the action of docs/faults.md.
         task_again: the action includes to give the policy its task again.
         since_s: the robot's time of the fault itself, where it is not that of the strike.
+        blind: what the arm's trajectory controller tells right after it says nothing of the arm.
     """
 
     name: str
-    strike: Callable[[], object]
+    strike: Callable[[Bench], object]
     noticed_s: float
-    mend: Callable[[], object]
+    mend: Callable[[Bench], object]
     needs: str
     task_again: bool = False
-    since_s: Callable[[], float] | None = None
+    since_s: Callable[[Bench], float] | None = None
+    blind: bool = False
+
+
+def faults_of(spec: RobotSpec, settings: ControllerSettings) -> list[Fault]:
+    """All that the simulator plays, in the order of the table."""
+    open_loop_s = spec.policy.max_open_loop_s
+    frozen_s = max(IMAGES_KEPT / camera.rate_hz for camera in spec.cameras)
+    lost_s = min(source.max_age_s for source in spec.state_sources)
+    return [
+        Fault(
+            name="stop called",
+            strike=lambda bench: bench.call("stop"),
+            noticed_s=0.0,
+            mend=lambda bench: (bench.call("reset"), bench.operator.arm()),
+            needs="a1/reset, a1/arm, the task again",
+            task_again=True,
+        ),
+        Fault(
+            name="policy killed",
+            strike=lambda bench: bench.system.kill("policy"),
+            noticed_s=open_loop_s,
+            mend=lambda bench: bench.system.start_policy(),
+            needs="start the policy again, the task again",
+            task_again=True,
+        ),
+        Fault(
+            name="controller killed",
+            strike=lambda bench: bench.system.kill("controller"),
+            noticed_s=settings.window_s,
+            mend=lambda bench: bench.system.start_controller(),
+            needs="start the controller again, a1/arm; the task again where it was given up",
+            task_again=True,
+        ),
+        Fault(
+            name=f"link cut for {CUT_S:.0f} s",
+            strike=lambda bench: bench.system.cable.cut(bench.system.process("policy")),
+            noticed_s=open_loop_s,
+            mend=lambda bench: bench.system.cable.mend(bench.system.process("policy")),
+            needs="nothing: it goes on by itself within hold_timeout_s",
+        ),
+        Fault(
+            name="camera frozen",
+            strike=lambda bench: bench.set_fault("cameras_frozen", ["front", "wrist"]),
+            noticed_s=frozen_s + open_loop_s,
+            mend=lambda bench: bench.set_fault("cameras_frozen", [""]),
+            needs="restart the camera's driver; it goes on by itself within hold_timeout_s",
+        ),
+        Fault(
+            name="joint state lost",
+            strike=lambda bench: bench.set_fault("joint_states_silent", True),
+            noticed_s=lost_s,
+            mend=lambda bench: bench.set_fault("joint_states_silent", False),
+            needs="bring the joint states back; it goes on by itself within hold_timeout_s",
+            since_s=lambda bench: bench.watch.state_s,
+        ),
+        Fault(
+            name="clock jump",
+            # Without the link cut the policy would have it go on before its rest can be seen.
+            strike=lambda bench: (
+                bench.system.cable.cut(bench.system.process("policy")),
+                bench.set_fault("clock_offset_s", JUMP_S),
+            ),
+            noticed_s=0.0,
+            mend=lambda bench: bench.system.cable.mend(bench.system.process("policy")),
+            needs="nothing: it goes on by itself in simulation; hardware: a1/reset, a1/arm",
+            since_s=lambda bench: bench.watch.jumped_s,
+            blind=True,
+        ),
+    ]
 
 
 class Bench:
-    """The faults of one running system; `operator` and `watch` are spun elsewhere."""
+    """One running system; `operator` and `watch` are spun elsewhere."""
 
     def __init__(
-        self, system: System, operator: Operator, watch: ArmWatch, spec: RobotSpec
+        self, system: System, operator: Operator, watch: ArmWatch, settings: ControllerSettings
     ) -> None:
-        self.system, self.operator, self.watch, self.spec = system, operator, watch, spec
-        self.settings = ControllerSettings()
+        self.system, self.operator, self.watch = system, operator, watch
+        self._period_s = 1.0 / settings.rate_hz
         self._goal: Any = None
         self._simulator = AsyncParameterClient(operator, "simulator")
         self._services = {
             name: operator.create_client(Trigger, f"a1/{name}") for name in ("stop", "reset")
         }
 
-    def faults(self) -> list[Fault]:
-        """All of them, in the order of the table."""
-        open_loop_s = self.spec.policy.max_open_loop_s
-        frozen_s = max(IMAGES_KEPT / camera.rate_hz for camera in self.spec.cameras)
-        lost_s = min(source.max_age_s for source in self.spec.state_sources)
-        return [
-            Fault(
-                name="stop called",
-                strike=lambda: self._trigger("stop"),
-                noticed_s=0.0,
-                mend=lambda: (self._trigger("reset"), self.operator.arm()),
-                needs="a1/reset, a1/arm, the task again",
-                task_again=True,
-            ),
-            Fault(
-                name="policy killed",
-                strike=lambda: self.system.kill("policy"),
-                noticed_s=open_loop_s,
-                mend=self.system.start_policy,
-                needs="start the policy again, the task again",
-                task_again=True,
-            ),
-            Fault(
-                name="controller killed",
-                strike=lambda: self.system.kill("controller"),
-                noticed_s=self.settings.window_s,
-                mend=self.system.start_controller,
-                needs="start the controller again, a1/arm; the task again where it was given up",
-                task_again=True,
-            ),
-            Fault(
-                name=f"link cut for {CUT_S:.0f} s",
-                strike=lambda: self.system.cable.cut(self.system.process("policy")),
-                noticed_s=open_loop_s,
-                mend=lambda: self.system.cable.mend(self.system.process("policy")),
-                needs="nothing: it goes on by itself within hold_timeout_s",
-            ),
-            Fault(
-                name="camera frozen",
-                strike=lambda: self._set("fault.cameras_frozen", ["front", "wrist"]),
-                noticed_s=frozen_s + open_loop_s,
-                mend=lambda: self._set("fault.cameras_frozen", [""]),
-                needs="restart the camera's driver; it goes on by itself within hold_timeout_s",
-            ),
-            Fault(
-                name="joint state lost",
-                strike=lambda: self._set("fault.joint_states_silent", True),
-                noticed_s=lost_s,
-                mend=lambda: self._set("fault.joint_states_silent", False),
-                needs="bring the joint states back; it goes on by itself within hold_timeout_s",
-                since_s=lambda: self.watch.state_s,
-            ),
-            Fault(
-                name="clock jump",
-                strike=lambda: self._set("fault.clock_offset_s", JUMP_S),
-                noticed_s=0.0,
-                mend=lambda: None,
-                needs="nothing: it goes on by itself in simulation; hardware: a1/reset, a1/arm",
-                since_s=lambda: self.watch.jumped_s,
-            ),
-        ]
+    def call(self, name: str) -> None:
+        """The controller's service a1/`name`."""
+        client = self._services[name]
+        answer = self.operator.answer(client.call_async(Trigger.Request()), f"a1/{name}")
+        if not answer.success:
+            raise A1Error(f"a1/{name}: {answer.message}")
+
+    def set_fault(self, name: str, value: Any) -> None:
+        """The simulator's parameter fault.`name`."""
+        parameter = Parameter(f"fault.{name}", value=value)
+        self.operator.answer(self._simulator.set_parameters([parameter]), "simulator")
 
     def row(self, fault: Fault, plan: EpisodePlan) -> dict[str, Any]:
         """Strike while the arm moves, see it come to rest, mend, see it move again."""
-        operator, watch = self.operator, self.watch
+        operator, watch = self.operator, self.watch.motion
         operator.disarm()
         instruction, _ = operator.reset(plan)
         operator.arm()
@@ -165,28 +187,28 @@ class Bench:
         self._wait(lambda: self._tracks() and watch.speed > FAST_RAD_S, "a motion", MOTION_S)
         struck_s, speed = watch.now_s, watch.speed
         watch.begin()
-        until_s = struck_s + CUT_S
-        fault.strike()
-        noticed_s = fault.noticed_s + 2.0 / self.settings.rate_hz
+        fault.strike(self)
+        noticed_s = fault.noticed_s + 2.0 * self._period_s
         # A pause of the task before the fault counts is no rest.
-        late_s = max(until_s, struck_s + noticed_s + LONGEST_STOP_S)
-        self._wait(lambda: watch.now_s > late_s and self._rests(), f"{fault.name}: rest", REST_S)
-        struck_s = fault.since_s() if fault.since_s is not None else struck_s
+        late_s = struck_s + max(CUT_S, noticed_s + LONGEST_STOP_S)
+        rested = partial(self._rested, fault, struck_s, late_s)
+        self._wait(lambda: rested() is not None, f"{fault.name}: rest", REST_S)
+        since_s, told_s, arm_s = rested()
         said = operator.controller
-        braking_s = watch.braking_s(struck_s + noticed_s)
+        braking_s = watch.braking_s(since_s if fault.blind else since_s + noticed_s)
         row = {
             "name": fault.name,
-            "time_to_rest_s": round(watch.told_rest_s() - struck_s, 3),
+            "time_to_rest_s": round(told_s - since_s, 3),
             "allowed_s": round(braking_s + noticed_s, 3),
             "recovers": False,
-            "arm_to_rest_s": round(watch.arm_rest_s() - struck_s, 3),
+            "arm_to_rest_s": round(arm_s - since_s, 3),
             "noticed_within_s": round(fault.noticed_s, 3),
             "braking_s": round(braking_s, 3),
             "speed_rad_s": round(speed, 3),
             "controller": f"{Mode(said.mode).name}: {said.reason}",
             "needs": fault.needs,
         }
-        fault.mend()
+        fault.mend(self)
         began_s = time.monotonic()
         row["recovers"] = self._recovers(fault, instruction)
         row["recovery_s"] = round(time.monotonic() - began_s, 1)
@@ -200,7 +222,9 @@ class Bench:
             self._wait(self._armed, "arming", START_S)
             if fault.task_again:
                 self._begin(instruction)
-            self._wait(lambda: self._tracks() and self.watch.speed > MOVES_RAD_S, "motion", START_S)
+            self._wait(
+                lambda: self._tracks() and self.watch.motion.speed > MOVES_RAD_S, "motion", START_S
+            )
         except A1Error as error:
             print(f"{fault.name}: {error}", file=sys.stderr)
             return False
@@ -225,29 +249,41 @@ class Bench:
     def _armed(self) -> bool:
         return self.operator.controller.mode in (ControllerState.HOLD, ControllerState.TRACKING)
 
-    def _rests(self) -> bool:
-        return None not in (self.watch.arm_rest_s(), self.watch.told_rest_s())
+    def _rested(
+        self, fault: Fault, struck_s: float, late_s: float
+    ) -> tuple[float, float, float] | None:
+        """When it happened, when the arm was told to stand still and when it did; None: not yet."""
+        motion = self.watch.motion
+        since_s = struck_s if fault.since_s is None else fault.since_s(self)
+        rest_s = motion.last_rest_s() if motion.now_s > late_s else None
+        return None if rest_s is None else (since_s, *rest_s)
 
     def _wait(self, condition: Callable[[], bool], what: str, timeout_s: float) -> None:
         self.operator.wait_for(condition, what, timeout_s)
 
-    def _trigger(self, name: str) -> None:
-        client = self._services[name]
-        answer = self.operator.answer(client.call_async(Trigger.Request()), f"a1/{name}")
-        if not answer.success:
-            raise A1Error(f"a1/{name}: {answer.message}")
-
-    def _set(self, name: str, value: Any) -> None:
-        self.operator.answer(
-            self._simulator.set_parameters([Parameter(name, value=value)]), "simulator"
-        )
-
 
 def measure(only: str, speed: float) -> dict[str, Any]:
-    """The rows of the faults whose names hold `only`."""
-    spec = load_spec(SPEC)
-    rows: list[dict[str, Any]] = []
-    with _cable() as cable, running(LOGS, cable, speed) as system, spinning() as spin:
+    """The rows of the faults whose names hold `only`; A1Error where there is none."""
+    spec, settings = load_spec(SPEC), ControllerSettings()
+    faults = [fault for fault in faults_of(spec, settings) if only in fault.name]
+    if not faults and only not in _reflex.NAME:
+        names = ", ".join([*(fault.name for fault in faults_of(spec, settings)), _reflex.NAME])
+        raise A1Error(f"--only {only}: no fault's name holds that; there are: {names}")
+    with _cable() as cable:
+        rows = _simulated(faults, spec, settings, cable, speed) if faults else []
+        if only in _reflex.NAME:
+            rows.append(_measured(_reflex.NAME, lambda: _reflex.row(LOGS)))
+        return {"link": cable.how, "speed": speed, "rows": rows}
+
+
+def _simulated(
+    faults: Sequence[Fault],
+    spec: RobotSpec,
+    settings: ControllerSettings,
+    cable: TwoHosts | OneHost,
+    speed: float,
+) -> list[dict[str, Any]]:
+    with running(LOGS, cable, speed) as system, spinning() as spin:
         operator, watch = spin(Operator()), spin(ArmWatch(spec))
         operator.watch_controller()
         operator.health = system.check
@@ -255,15 +291,22 @@ def measure(only: str, speed: float) -> dict[str, Any]:
         operator.wait_armed()
         operator.wait_for(lambda: system.is_up("policy"), "an active policy", START_S)
         operator.let_the_world_judge()
-        bench = Bench(system, operator, watch, spec)
-        faults = [fault for fault in bench.faults() if only in fault.name]
-        for fault, plan in zip(faults, evaluation_plans("bowl", len(faults)), strict=True):
-            try:
-                rows.append(bench.row(fault, plan))
-            except A1Error as error:
-                rows.append({**NOT_MEASURED, "name": fault.name, "error": str(error)})
-            print(json.dumps(rows[-1]), file=sys.stderr)
-    return {"link": cable.how, "speed": speed, "rows": rows}
+        bench = Bench(system, operator, watch, settings)
+        plans = evaluation_plans("bowl", len(faults))
+        return [
+            _measured(fault.name, partial(bench.row, fault, plan))
+            for fault, plan in zip(faults, plans, strict=True)
+        ]
+
+
+def _measured(name: str, row: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """The row, told as soon as it is there; one that says why where it could not be measured."""
+    try:
+        told = row()
+    except A1Error as error:
+        told = {**NOT_MEASURED, "name": name, "error": str(error)}
+    print(json.dumps(told), file=sys.stderr, flush=True)
+    return told
 
 
 @contextmanager
@@ -284,7 +327,11 @@ def main() -> int:
     if _hosts.possible():
         _hosts.become_robot_host()
     isolate()
-    result = measure(options.only, options.speed)
+    try:
+        result = measure(options.only, options.speed)
+    except A1Error as error:
+        print(f"faults: {error}", file=sys.stderr)
+        return 2
     OUT.parent.mkdir(parents=True, exist_ok=True)
     OUT.write_text(json.dumps(result, indent=2) + "\n")
     print(json.dumps({"bench": "faults", **result}))

@@ -2,12 +2,15 @@
 
 franky-sim has no reflexes of its own. A line `reflex` on standard input ends the motion as a robot
 does that was hit, and every motion is refused until the client asks for automatic error recovery. A
-line `state` is answered with one of JSON: whether a motion is on, and the joints.
+line `state` is answered with one of JSON: whether a motion is on, the joints and the hand, the
+robot's time (its milliseconds may be longer than ours), and when the last reflex was, by
+that and by our clock.
 """
 
 import json
 import sys
 import threading
+import time
 
 from franky_sim import SimulationServer
 from franky_sim.franka_robot_protocol import (
@@ -22,6 +25,7 @@ from franky_sim.franka_robot_server import FrankaRobotServer
 from franky_sim.mujoco_simulator import MujocoSimulator
 
 asked, hit, state_wanted = threading.Event(), threading.Event(), threading.Event()
+clock = {"time_s": 0.0, "hit_s": None, "hit_ns": None}
 
 
 def watch_input() -> None:
@@ -38,16 +42,17 @@ def with_reflexes() -> None:
 
     def process_commands(server) -> None:
         process(server)
+        clock["time_s"] += 0.001
         if state_wanted.is_set():
             state_wanted.clear()
             told = server.robot.state
             moving = server.current_motion_id > 0
-            print(
-                json.dumps({"moving": moving, "q": list(told.q), "dq": list(told.dq)}), flush=True
-            )
+            joints = {"q": list(told.q), "dq": list(told.dq), "width_m": server.robot.hand_width}
+            print(json.dumps({"moving": moving, **joints, **clock}), flush=True)
         if asked.is_set() and server.current_motion_id:
             asked.clear()
             hit.set()
+            clock.update(hit_s=clock["time_s"], hit_ns=time.time_ns())
             motion = server.current_motion_id
             server.stop_motion(send_preemption_signal=False)
             server.reset_current_motion_id()

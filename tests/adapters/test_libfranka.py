@@ -4,71 +4,48 @@ franky-sim's millisecond is Python: it runs slower than time, so the arm lags be
 nothing here may depend on how far.
 """
 
-import json
-import os
 import signal
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import pytest
 import rclpy
-import yaml
 from a1_msgs.msg import ControllerState
 from a1_msgs.srv import GoHome
+from franky import CONTROLLER, START, TREMBLES_RAD_S, Franky, own_address, write_spec
 from rclpy.parameter import Parameter
+from sensor_msgs.msg import JointState
 from std_srvs.srv import SetBool, Trigger
 
 from a1_controllers.node import ControllerNode
-from a1_core.spec import RobotSpec, load_spec
+from a1_core.spec import RobotSpec
 from a1_ros.executor import make_executor
+from a1_ros.qos import RELIABLE
 from a1_sim.script_source import ScriptSource
 
 pytest.importorskip("pylibfranka", reason="there is no wheel of it for this Python")
 
-SHIPPED = Path(__file__).parents[2] / "config/robots/franka_libfranka.yaml"
-CONTROLLER = str(Path(__file__).with_name("controller_process.py"))
-# Where franky-sim's arm stands when it starts.
-START = [0.0, 0.0, 0.0, -1.5708, 0.0, 1.5708, 0.7854]
-
 
 @pytest.fixture
 def address() -> str:
-    """One of this machine's own, which no other process of these tests uses."""
-    return f"127.0.{1 + os.getpid() % 250}.{1 + os.getpid() // 250 % 250}"
+    return own_address()
 
 
 @pytest.fixture
-def robot(address) -> Iterator[subprocess.Popen]:
+def robot(address) -> Iterator[Franky]:
     """franky-sim, listening."""
-    script = Path(__file__).with_name("franka_server.py")
-    process = subprocess.Popen(
-        [sys.executable, str(script), address],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout is not None
-    assert process.stdout.readline().startswith("ready")
-    yield process
-    process.kill()
-    process.wait()
+    listening = Franky(address)
+    yield listening
+    listening.close()
 
 
 @pytest.fixture
 def spec(tmp_path, address) -> RobotSpec:
-    """The shipped spec, for a robot that starts elsewhere and is slower than time."""
-    content = yaml.safe_load(SHIPPED.read_text())
-    content["home"]["value"] = START
-    content["command"]["address"] = address
-    content["state_sources"][0]["max_age_s"] = 20.0
-    content["command"]["stream"]["arguments"]["max_lag_s"] = 30.0
-    copy = tmp_path / "franka.yaml"
-    copy.write_text(yaml.safe_dump(content))
-    return load_spec(copy)
+    """Of the robot that franky-sim plays."""
+    return write_spec(tmp_path / "franka.yaml", address)
 
 
 class Bench:
@@ -80,9 +57,15 @@ class Bench:
         self.executor = make_executor()
         self.script = ScriptSource(spec, use_global_arguments=False)
         self._nodes = [self.script]
+        self.joint_states: list[JointState] = []
+        source = spec.state_sources[0].topic
+        self.script.create_subscription(JointState, source, self.joint_states.append, RELIABLE)
         if controller:
-            # In franky-sim the last joint trembles at up to 0.08 rad/s after a stop.
-            values = {"robot": str(spec.path), "hardware": False, "max_arming_speed_rad_s": 0.2}
+            values = {
+                "robot": str(spec.path),
+                "hardware": False,
+                "max_arming_speed_rad_s": TREMBLES_RAD_S,
+            }
             node = ControllerNode(
                 parameter_overrides=[Parameter(k, value=v) for k, v in values.items()],
                 use_global_arguments=False,
@@ -153,11 +136,17 @@ def test_state_motion_gripper_reflex_and_recovery(bench_of, robot, wait_for):
     bench.arm()
     script.begin()
     assert wait_for(lambda: np.abs(bench.q_D[:7] - START).max() > 0.08, 40.0), script.refusals
+
+    # While the hand is on its way the arm is read, and so answered, as ever.
+    assert wait_for(lambda: robot.state()["width_m"] > 0.06, 40.0)
+    assert wait_for(lambda: robot.state()["width_m"] < 0.05, 40.0)
+    heard = len(bench.joint_states)
+    assert wait_for(lambda: robot.state()["width_m"] < 0.01, 40.0)
+    assert len(bench.joint_states) > heard + 10
     assert wait_for(lambda: bench.q_D[7] < 0.1, 40.0)  # the hand has closed
     assert script.mode == ControllerState.TRACKING, script.reason
 
-    robot.stdin.write("reflex\n")
-    robot.stdin.flush()
+    robot.hit()
     assert wait_for(lambda: script.mode == ControllerState.FAULT, 40.0)
     assert "the robot stopped the motion" in script.reason
     script.end()
@@ -171,10 +160,25 @@ def test_state_motion_gripper_reflex_and_recovery(bench_of, robot, wait_for):
     assert wait_for(lambda: np.abs(bench.q_D[:7] - START).max() < 0.5 * away, 40.0)
 
 
-def test_killed_in_motion_the_arm_comes_to_rest_along_its_window(bench_of, spec, wait_for, robot):
+def test_a_robot_that_was_away_is_spoken_to_anew(bench_of, robot, address, wait_for):
+    bench = bench_of()
+    bench.arm()
+    robot.close()
+    assert wait_for(lambda: bench.script.mode == ControllerState.FAULT, 40.0)
+    assert "no connection to the robot" in bench.script.reason
+    back = Franky(address)
+    try:
+        assert bench.call("reset", Trigger.Request()).success
+        bench.arm()
+        bench.script.begin()
+        assert wait_for(lambda: np.abs(bench.q_D[:7] - START).max() > 0.03, 40.0)
+    finally:
+        back.close()
 
+
+def test_killed_in_motion_the_arm_comes_to_rest_along_its_window(bench_of, spec, wait_for, robot):
     bench = bench_of(controller=False)
-    process = subprocess.Popen([sys.executable, CONTROLLER, str(spec.path)])
+    process = subprocess.Popen([sys.executable, str(CONTROLLER), str(spec.path)])
     try:
         assert wait_for(lambda: bench.script.mode >= 0, 30.0)
         bench.arm()
@@ -187,22 +191,15 @@ def test_killed_in_motion_the_arm_comes_to_rest_along_its_window(bench_of, spec,
         process.wait()
     finally:
         process.kill()
-    states = [state_of(robot)]
+    states = [robot.state()]
 
     def rests() -> bool:
-        states.append(state_of(robot))
+        states.append(robot.state())
         return not states[-1]["moving"]
 
     assert wait_for(rests, 40.0)
     # The motion has ended at rest, on the window's last place, which lies ahead of the arm.
-    assert wait_for(lambda: np.abs(state_of(robot)["dq"][:6]).max() < 0.01)
-    went = np.array(state_of(robot)["q"]) - START
+    assert wait_for(lambda: np.abs(robot.state()["dq"][:6]).max() < 0.01)
+    went = np.array(robot.state()["q"]) - START
     assert np.abs(went).max() > 0.03
     assert (np.abs(went) < np.abs(bench.script.swing_J) + 0.01).all()
-
-
-def state_of(robot: subprocess.Popen) -> dict:
-    """What the simulated robot says of itself."""
-    robot.stdin.write("state\n")
-    robot.stdin.flush()
-    return json.loads(robot.stdout.readline())

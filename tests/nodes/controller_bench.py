@@ -1,6 +1,7 @@
 """The controller without ROS, on a made-up clock, and an arm that follows it."""
 
 import uuid
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from a1_controllers.controller import Controller
 from a1_controllers.mode import Mode
 from a1_controllers.output import Output
 from a1_controllers.settings import ControllerSettings, Now
-from a1_core.chunk import ActionChunk, ActionSpace, DeltaBase, RotationKind, Source
+from a1_core.chunk import ActionChunk, ActionSpace, Source, joint_chunk
 from a1_core.limits import SafetyGate
 from a1_core.spec import load_spec
 from a1_core.verdict import VerdictCode
@@ -20,36 +21,26 @@ TICK_NS = 20_000_000
 READY = Readiness(ok=True, message="")
 HOME_D = np.append(SPEC.home, 1.0)
 FINGER = SPEC.gripper.joint
+SESSION = str(uuid.UUID(int=1))
 
 
-def chunk(stamp_ns: int, seq: int = 1, *, reach: float = 0.15, **changes) -> ActionChunk:
-    """Joint 1 runs to `reach` (rad) within the chunk, the gripper stays open."""
-    actions_HD = np.zeros((16, 8), np.float32)
+def chunk(
+    stamp_ns: int, seq: int = 1, *, reach: float = 0.15, opening: float = 1.0, **changes
+) -> ActionChunk:
+    """Joint 1 runs to `reach` (rad) within the chunk, the gripper goes to `opening`."""
+    actions_HD = np.zeros((16, 8))
     actions_HD[:, 0] = np.linspace(0.0, reach, 16)
-    actions_HD[:, 7] = 1.0
-    values = {
-        "stamp_ns": stamp_ns,
-        "session_id": str(uuid.UUID(int=1)),
-        "seq": seq,
-        "source": Source.POLICY,
-        "robot": SPEC.robot,
-        "spec_digest": SPEC.digest,
-        "action_space": ActionSpace.JOINT_DELTA,
-        "delta_base": DeltaBase.OBSERVED,
-        "rotation": RotationKind.QUATERNION_XYZW,
-        "tip_frame": "",
-        "base_frame": SPEC.base_frame,
-        "period_ns": SPEC.policy.period_ns,
-        "valid_for_ns": SPEC.policy.valid_for_ns,
-        "committed_rows": 0,
-        "end_of_substep": 0.0,
-        "exit_layer": 0,
-        "checkpoint_digest": "",
-        "thresholds_digest": "",
-        "names": SPEC.action_names,
-        "actions_HD": actions_HD,
-    }
-    return ActionChunk(**(values | changes))
+    actions_HD[:, 7] = opening
+    made = joint_chunk(
+        SPEC,
+        stamp_ns=stamp_ns,
+        session_id=SESSION,
+        seq=seq,
+        source=Source.POLICY,
+        actions_HD=actions_HD,
+        action_space=ActionSpace.JOINT_DELTA,
+    )
+    return replace(made, **changes)
 
 
 class Bench:

@@ -7,9 +7,10 @@ import pytest
 import yaml
 
 from a1_controllers.adapters import refuse_unserved
-from a1_controllers.parameters import SPECS
+from a1_controllers.settings import ControllerSettings
 from a1_core.errors import A1Error
 from a1_core.spec import load_spec
+from a1_ros.parameters import specs_of
 
 CONFIG = Path(__file__).parents[2] / "config"
 
@@ -17,7 +18,7 @@ CONFIG = Path(__file__).parents[2] / "config"
 def test_controller_yaml_names_every_parameter_with_its_default():
     content = yaml.safe_load((CONFIG / "controller.yaml").read_text())
     assert content["/**/controller"]["ros__parameters"] == {
-        spec.name: spec.default for spec in SPECS
+        spec.name: spec.default for spec in specs_of(ControllerSettings)
     }
 
 

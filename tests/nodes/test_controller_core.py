@@ -342,3 +342,18 @@ def test_windows_end_at_rest_and_continue_each_other():
     for before, after in pairwise(windows):
         jerk = np.abs(after[0].qdd_D[:7] - before[0].qdd_D[:7]) / 0.02
         assert np.all(jerk <= limits.jerk * 1.001)
+
+
+def test_a_driver_that_does_not_stamp_its_joint_states_is_told_of():
+    bench = Bench()
+    bench.step(2)
+    bench.speaking = False
+    names, unstamped_ns = list(SPEC.joint_names), 0
+    for _ in range(10):
+        bench.step()
+        bench.controller.sensing.push(0, unstamped_ns, names, HOME_D[:7], np.zeros(7), bench.now)
+    answer = bench.controller.arm(READY, bench.now)
+    assert not answer.ok
+    assert "messages come, but the stamp 0.000 s" in answer.message
+    bench.speak()
+    assert bench.controller.arm(READY, bench.now).ok

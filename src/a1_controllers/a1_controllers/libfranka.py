@@ -37,6 +37,8 @@ POLL_S = 0.005
 # A child that has told nothing for so many times the allowed age of a joint state is not there.
 SILENT_AGES = 5.0
 CLOSE_S = 3.0
+# Between two attempts to reach a robot.
+RETRY_NS = 5_000_000_000
 # franka::RobotMode in which the arm takes commands.
 GOOD_MODES = ("Idle", "Move")
 
@@ -64,9 +66,12 @@ class LibfrankaLink:
         self._silent_ns = round(SILENT_AGES * self._source.max_age_s * 1e9)
         self._report: Report | None = None
         self._ended = False
+        self._armed = False
+        self._started_ns = 0
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
+        self._report, self._ended, self._started_ns = None, False, steady_now_ns()
         ours, theirs = socket.socketpair()
         self._process = subprocess.Popen(
             [
@@ -84,7 +89,11 @@ class LibfrankaLink:
         )
 
     def refresh(self) -> None:
-        """The child tells by itself."""
+        """Speak to a robot anew that could not be reached, once it is nobody's motion any more."""
+        if not self._ended or self._armed or steady_now_ns() - self._started_ns < RETRY_NS:
+            return
+        self.close()
+        self.start()
 
     def ready(self) -> Readiness:
         fault = self.fault()
@@ -100,7 +109,10 @@ class LibfrankaLink:
     def fault(self) -> str:
         report = self._report
         if self._ended:
-            return "the process that speaks to the robot has ended; its output says why"
+            return (
+                f"no connection to the robot at {self._address}; the output of the process that "
+                "speaks to it says why, and it is tried anew"
+            )
         if report is None:
             return ""
         if self._silent(report):
@@ -108,7 +120,7 @@ class LibfrankaLink:
         return report.fault
 
     def update(self, *, armed: bool, measured_D: Floats | None) -> None:
-        """The window in hand says it all."""
+        self._armed = armed
 
     def command(self, window: Sequence[Setpoint], *, stamp_ns: int) -> None:
         begin_ns = steady_now_ns() - (node_now_ns(self._node) - stamp_ns)

@@ -5,9 +5,10 @@
 It reads windows from a pipe and plays them on the robot's own clock, a little behind the
 controller's: each window is left for the next one exactly where that begins, so the motion is as
 continuous as the controller's plan. When windows stop coming, or the pipe closes, it plays the one
-in hand to its end at rest and ends the motion.
+in hand to its end at rest and ends the motion. The hand has a process of its own (libfranka_hand).
 """
 
+import gc
 import signal
 import sys
 import threading
@@ -19,6 +20,7 @@ from typing import Any
 import numpy as np
 import pylibfranka as franka
 
+from a1_controllers.libfranka_hand import Hand
 from a1_controllers.libfranka_report import Report
 from a1_controllers.played_window import PlayedWindow
 
@@ -29,20 +31,17 @@ FADE_S = 0.5
 MOST_OFFSET_RAD = 0.05
 # So long the end of a window is held before the motion is ended.
 LINGER_S = 0.1
-HAND_POLL_S = 0.1
-ANY_WIDTH_M = 0.08
 
 
 class Inbox:
-    """What the controller has sent; a thread fills it."""
+    """What the controller has sent; a thread fills it, and hands on what is for the hand."""
 
-    def __init__(self, pipe: Connection) -> None:
+    def __init__(self, pipe: Connection, hand: Hand) -> None:
         self._pipe = pipe
+        self._hand = hand
         self.windows: deque[PlayedWindow] = deque()
         self.closed = threading.Event()
         self.recover = threading.Event()
-        self.hand = threading.Condition()
-        self.hand_wish: tuple[float, bool, float, float] | None = None
         threading.Thread(target=self._read, name="inbox", daemon=True).start()
 
     def _read(self) -> None:
@@ -62,39 +61,7 @@ class Inbox:
             self.windows.clear()  # what was meant before the fault is never played after it
             self.recover.set()
         else:
-            with self.hand:
-                self.hand_wish = rest if kind == "hand" else None
-                self.hand.notify()
-
-
-class Hand:
-    """The gripper in a thread of its own, because its calls wait."""
-
-    def __init__(self, address: str, inbox: Inbox) -> None:
-        self._gripper = franka.Gripper(address)
-        self._inbox = inbox
-        self.width_m = self._gripper.read_once().width
-        threading.Thread(target=self._work, name="hand", daemon=True).start()
-
-    def _work(self) -> None:
-        inbox = self._inbox
-        while not inbox.closed.is_set():
-            with inbox.hand:
-                inbox.hand.wait(HAND_POLL_S)
-                wish, inbox.hand_wish = inbox.hand_wish, None
-            try:
-                if wish is not None:
-                    self._do(*wish)
-                self.width_m = self._gripper.read_once().width
-            except (franka.CommandException, franka.NetworkException) as error:
-                print(f"hand: {error}", file=sys.stderr, flush=True)
-
-    def _do(self, width_m: float, closing: bool, speed: float, force: float) -> None:
-        if closing:
-            # Whatever is between the fingers is grasped.
-            self._gripper.grasp(width_m, speed, force, ANY_WIDTH_M, ANY_WIDTH_M)
-        else:
-            self._gripper.move(width_m, speed)
+            self._hand.tell(rest if kind == "hand" else None)
 
 
 class Arm:
@@ -103,14 +70,17 @@ class Arm:
     def __init__(self, address: str, pipe: Connection, max_lag_s: float) -> None:
         self._robot = franka.Robot(address, franka.RealtimeConfig.kIgnore)
         self._pipe = pipe
-        self._inbox = Inbox(pipe)
-        self._hand = Hand(address, self._inbox)
+        self._hand = Hand(address)
+        self._inbox = Inbox(pipe, self._hand)
         self._max_lag_ns = round(max_lag_s * NS_PER_S)
         self._fault = ""
         self._told_ns = 0
 
     def run(self) -> None:
         """Until the pipe closes and the arm rests."""
+        # What is there by now stays: a collection that looks through it costs the robot packets.
+        gc.collect()
+        gc.freeze()
         inbox = self._inbox
         while not inbox.closed.is_set():
             if inbox.recover.is_set():
@@ -124,6 +94,7 @@ class Arm:
                 self._follow()
             except (franka.ControlException, franka.CommandException) as error:
                 self._fault = f"the robot stopped the motion: {str(error).splitlines()[0]}"
+                self._told_ns = 0  # the next report does not wait for its turn
 
     def _recover(self) -> None:
         self._inbox.recover.clear()
@@ -213,7 +184,7 @@ def main(arguments: list[str]) -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the controller's end is the end of the pipe
     try:
         Arm(address, Connection(int(descriptor)), float(max_lag_s)).run()
-    except (franka.NetworkException, franka.FrankaException) as error:
+    except (franka.NetworkException, franka.FrankaException, ConnectionError) as error:
         print(f"libfranka: {address}: {error}", file=sys.stderr, flush=True)
         return 1
     return 0

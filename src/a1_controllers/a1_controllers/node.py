@@ -12,10 +12,9 @@ from std_srvs.srv import SetBool, Trigger
 from a1_controllers.adapters import make_robot, refuse_unserved
 from a1_controllers.controller import Controller
 from a1_controllers.output import Counters, Output
-from a1_controllers.parameters import SPECS, settings_from
 from a1_controllers.report import Reporter
 from a1_controllers.robot import Robot
-from a1_controllers.settings import Now
+from a1_controllers.settings import ControllerSettings, Now
 from a1_core.errors import A1Error
 from a1_core.limits import SafetyGate
 from a1_core.spec import load_spec
@@ -24,6 +23,7 @@ from a1_ros.diagnostics import Status
 from a1_ros.guard import refuse_foreign_endpoints
 from a1_ros.lifecycle import A1LifecycleNode
 from a1_ros.messages import chunk_to_msg, msg_to_chunk, msg_to_uuid, verdict_to_msg
+from a1_ros.parameters import settings_from, specs_of
 from a1_ros.qos import RELIABLE, qos_from_spec
 from a1_ros.realtime import ask_for_realtime
 from a1_ros.times import node_now_ns, ns_to_stamp, stamp_to_ns, steady_now_ns
@@ -41,7 +41,7 @@ class ControllerNode(A1LifecycleNode):
     """
 
     def __init__(self, **node_kwargs: Any) -> None:
-        super().__init__("controller", SPECS, **node_kwargs)
+        super().__init__("controller", specs_of(ControllerSettings), **node_kwargs)
         self._adapter: Robot | None = None
         self._controller: Controller | None = None
         self._active: list[tuple[Any, Any]] = []  # destroyer, what it destroys
@@ -50,39 +50,38 @@ class ControllerNode(A1LifecycleNode):
 
     def on_configured(self) -> None:
         """Load the spec, begin to ask the robot's side about itself."""
-        values = self.parameters
-        if not values["robot"]:
+        settings = self._settings = self._settings_now()
+        if not settings.robot:
             raise A1Error("controller: parameter robot is empty; give the file of a robot spec")
-        self._settings = settings_from(values)
-        if not self._settings.hardware:
+        if not settings.hardware:
             refuse_foreign_endpoints(self, [], settle_s=0.0)
-        self._spec = load_spec(values["robot"])
-        refuse_unserved(self._spec, hardware=self._settings.hardware)
+        self._spec = load_spec(settings.robot)
+        refuse_unserved(self._spec, hardware=settings.hardware)
         self._gate = SafetyGate(
             self._spec,
             self._spec.kinematics,
             self_collision=self._self_collision(),
             pose_solver=None if self._spec.kinematics is None else InverseKinematics(self._spec),
         )
-        if values["realtime_priority"]:
-            refusal = ask_for_realtime(values["realtime_priority"])
+        if settings.realtime_priority:
+            refusal = ask_for_realtime(settings.realtime_priority)
             if refusal:
                 raise A1Error(f"controller: {refusal}")
         self._counters = Counters()
         self._simulated = bool(self.get_parameter("use_sim_time").value)
         self._adapter = make_robot(
-            self,
-            self._spec,
-            hardware=self._settings.hardware,
-            address=values["robot_address"],
+            self, self._spec, hardware=settings.hardware, address=settings.robot_address
         )
         self._adapter.start()
         self._refresh_timer = self.create_timer(
             REFRESH_S, self._refresh, clock=Clock(clock_type=ClockType.STEADY_TIME)
         )
 
+    def _settings_now(self) -> ControllerSettings:
+        return settings_from(ControllerSettings, self.parameters.values())
+
     def _self_collision(self) -> SelfCollision | None:
-        if not self.parameters["self_collision"]:
+        if not self._settings.self_collision:
             return None
         if self._spec.model is None:
             self.get_logger().warning(
@@ -94,7 +93,7 @@ class ControllerNode(A1LifecycleNode):
     def on_activated(self) -> None:
         """Listen and tick; disarmed."""
         self._tick_ns, self._judged_seq = 0, 0
-        self._lockstep = self.parameters["lockstep"]
+        self._lockstep = self._settings.lockstep
         self._controller = Controller(
             self._spec, self._settings, self._gate, self._now(), self._counters
         )
@@ -240,7 +239,7 @@ class ControllerNode(A1LifecycleNode):
         assert self._controller is not None and self._adapter is not None
         now = self._now()
         if request.data:
-            self._controller.settings = settings_from(self.parameters)
+            self._controller.settings = self._settings_now()
             answer = self._controller.arm(self._adapter.ready(), now)
         else:
             answer, output = self._controller.disarm(now)

@@ -45,6 +45,7 @@ class Sensing:
             self.complaint = refused.detail
             return
         if not taken:
+            self.watch.unused(source, stamp_ns)
             return
         self.complaint = ""
         self.watch.state(source, stamp_ns, now)

@@ -15,7 +15,17 @@ class _Source:
     max_age_ns: int
     stamp_ns: int | None = None
     seen_ns: int = 0  # watch clock
+    repeated_ns: int | None = None  # stamp of a message heard since, which was no newer
     offset_ns: int = 0  # node clock minus stamp at arrival
+
+
+def _repeats(source: _Source) -> str:
+    if source.repeated_ns is None:
+        return ""
+    return (
+        f"; messages come, but the stamp {source.repeated_ns / 1e9:.3f} s is no newer than the one "
+        "before: the driver has to stamp them as they are measured"
+    )
 
 
 class Watch:
@@ -43,6 +53,13 @@ class Watch:
         source.stamp_ns = stamp_ns
         source.seen_ns = now.watch_ns
         source.offset_ns = now.node_ns - stamp_ns
+        source.repeated_ns = None
+
+    def unused(self, index: int, stamp_ns: int) -> None:
+        """A message of source `index` that nobody took; told of when its stamp is the reason."""
+        source = self._sources[index]
+        if source.stamp_ns is not None and stamp_ns <= source.stamp_ns:
+            source.repeated_ns = stamp_ns
 
     def state_age_ns(self, now: Now) -> int | None:
         """Age of the oldest source's newest message; None before the first of each."""
@@ -59,7 +76,7 @@ class Watch:
             if age_ns > source.max_age_ns:
                 return (
                     f"joint state on {source.topic} is {age_ns / 1e6:.0f} ms old "
-                    f"(limit {source.max_age_ns / 1e6:.0f} ms)"
+                    f"(limit {source.max_age_ns / 1e6:.0f} ms){_repeats(source)}"
                 )
         return None
 

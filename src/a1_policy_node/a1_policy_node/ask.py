@@ -9,7 +9,8 @@ from typing import Any
 
 import rclpy
 from a1_msgs.action import RunTask
-from a1_msgs.msg import ChunkVerdict, ObservationRefusal
+from a1_msgs.msg import ChunkVerdict, ControllerState, ObservationRefusal
+from a1_msgs.srv import GoHome
 from action_msgs.msg import GoalStatus
 from builtin_interfaces.msg import Duration
 from rclpy.action import ActionClient
@@ -35,19 +36,57 @@ VERDICTS = {
     if name.isupper() and isinstance(getattr(ChunkVerdict, name), int)
 }
 SERVER_WAIT_S = 10.0
+# How the controller's reason begins when it has played a plan to its end.
+PLAYED = "plan finished"
 
 
 class Asker(Node):
     """One goal of a1/run_task; what it hears is kept as one line of text."""
 
-    def __init__(self, substeps: int) -> None:
-        super().__init__("ask")
+    def __init__(self, substeps: int, **node_kwargs: Any) -> None:
+        super().__init__("ask", **node_kwargs)
         self._substeps = substeps
         self.line = "waiting for the policy"
         self._verdict = ""
         self._client = ActionClient(self, RunTask, "a1/run_task")
         self.create_subscription(ChunkVerdict, "a1/chunk_verdict", self._on_verdict, RELIABLE)
         self.create_subscription(ObservationRefusal, "a1/refusal", self._on_refusal, RELIABLE)
+
+    def go_home(self, velocity_scale: float, stop: threading.Event, live: Live) -> bool:
+        """The armed arm from rest to its home pose; False, and `line` says why, when it is not.
+
+        `stop` gives up waiting; the arm ends its way, unless somebody stops it.
+        """
+        client = self.create_client(GoHome, "a1/go_home")
+        if not client.wait_for_service(timeout_sec=SERVER_WAIT_S):
+            self.line = "no controller offers a1/go_home: is it launched, in this ROS_DOMAIN_ID?"
+            return False
+        heard: list[ControllerState] = []
+        states = self.create_subscription(
+            ControllerState, "a1/controller_state", heard.append, RELIABLE
+        )
+        answer = self._wait(
+            client.call_async(GoHome.Request(velocity_scale=velocity_scale)), stop, live
+        )
+        if answer is None or not answer.success:
+            self.line = "given up" if answer is None else f"not home: {answer.message}"
+            return False
+        self.line = answer.message
+        # The first states may be of before.
+        gone = False
+        while not stop.is_set():
+            rclpy.spin_once(self, timeout_sec=0.1)
+            live.update(self.line)
+            gone = gone or any(state.mode == ControllerState.TRACKING for state in heard)
+            if gone and heard[-1].mode != ControllerState.TRACKING:
+                break
+            del heard[:-1]
+        self.destroy_subscription(states)
+        why = heard[-1].reason if gone and heard else "given up"
+        # It also holds when it had to brake on its way; only a way to its end leads home.
+        home = heard[-1].mode == ControllerState.HOLD and why.startswith(PLAYED) if heard else False
+        self.line = "home" if home else f"not home: {why}"
+        return home
 
     def run(self, goal: RunTask.Goal, stop: threading.Event, live: Live) -> RunTask.Result | None:
         """Sends the goal and waits; None when no policy takes it. `stop` cancels."""
@@ -98,6 +137,12 @@ def main() -> None:
         help="what to do; several, or one sentence with `, then ` in it: one after the other",
     )
     parser.add_argument("--timeout", type=float, default=30.0, help="seconds of the node's clock")
+    parser.add_argument(
+        "--home",
+        type=float,
+        metavar="SCALE",
+        help="go home first, at this share of the operating velocities (0.2 is slow)",
+    )
     arguments = parser.parse_args(remove_ros_args(sys.argv)[1:])
     fraction, whole = math.modf(arguments.timeout)
     goal = RunTask.Goal(timeout=Duration(sec=int(whole), nanosec=int(fraction * 1e9)))
@@ -113,7 +158,8 @@ def main() -> None:
     console = Console()
     try:
         with Live(node.line, console=console, refresh_per_second=10) as live:
-            result = node.run(goal, stop, live)
+            ready = arguments.home is None or node.go_home(arguments.home, stop, live)
+            result = node.run(goal, stop, live) if ready else None
             live.update(node.line)
     finally:
         node.destroy_node()

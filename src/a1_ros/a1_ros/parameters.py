@@ -78,7 +78,7 @@ def parameter(
     choices: tuple[str, ...] = (),
     change: Change = Change.ALWAYS,
 ) -> Any:
-    """A field of a dataclass of settings that is declared as a parameter.
+    """A field of a dataclass of settings that is declared as a parameter, with its default.
 
     Args:
         name: where it is not the field's: one with dots, which are underscores in the field's.
@@ -117,7 +117,8 @@ def settings_from(settings: type[T], values: Mapping[str, Any]) -> T:
 
 
 def _field(spec: ParameterSpec) -> Any:
-    return dataclasses.field(metadata={ParameterSpec.__name__: spec})
+    default = tuple(spec.default) if isinstance(spec.default, list | tuple) else spec.default
+    return dataclasses.field(default=default, metadata={ParameterSpec.__name__: spec})
 
 
 def _is_scalar(value: Any) -> bool:

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from a1_core.spec import RobotSpec
 from a1_world.robot_model import compile_robot, load_robot, model_of
+from a1_world.scene import add_sky
 
 Floats = NDArray[np.float64]
 
@@ -158,24 +159,7 @@ def _with_servos(spec: mujoco.MjSpec, joints: list[str]) -> mujoco.MjSpec:
             servo.forcelimited = mujoco.mjtLimited.mjLIMITED_TRUE
     spec.option.timestep = TIMESTEP_S
     spec.option.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
-    _add_surroundings(spec)
+    add_sky(spec)
+    spec.visual.headlight.ambient = [0.4, 0.4, 0.4]
+    spec.visual.headlight.diffuse = [0.6, 0.6, 0.6]
     return spec
-
-
-def _add_surroundings(spec: mujoco.MjSpec) -> None:
-    """Light and a background, without substance."""
-    visual = spec.visual
-    visual.quality.offsamples = 0
-    visual.quality.shadowsize = 0
-    visual.global_.offwidth, visual.global_.offheight = 1280, 960
-    visual.headlight.ambient = [0.4, 0.4, 0.4]
-    visual.headlight.diffuse = [0.6, 0.6, 0.6]
-    spec.add_texture(
-        name="a1_sky",
-        type=mujoco.mjtTexture.mjTEXTURE_SKYBOX,
-        builtin=mujoco.mjtBuiltin.mjBUILTIN_GRADIENT,
-        rgb1=[0.80, 0.85, 0.90],
-        rgb2=[0.42, 0.47, 0.54],
-        width=64,
-        height=64,
-    )

@@ -101,17 +101,14 @@ def _tune_robot(spec: mujoco.MjSpec) -> None:
     hand.biasprm[:3] = [0.0, -FINGER_KP, -FINGER_KV]
 
 
-def _add_surroundings(spec: mujoco.MjSpec) -> None:
+def add_sky(spec: mujoco.MjSpec) -> None:
+    """A background, and pictures as cheap as they get; nothing of substance."""
     visual = spec.visual
     visual.quality.offsamples = 0
     visual.quality.shadowsize = 0
     visual.global_.offwidth, visual.global_.offheight = 1280, 960
-    visual.headlight.ambient = [0.38, 0.38, 0.38]
-    visual.headlight.diffuse = [0.25, 0.25, 0.25]
-    visual.headlight.specular = [0.0, 0.0, 0.0]
-    visual.map.znear, visual.map.zfar = 0.01, 20.0
     spec.add_texture(
-        name="sky",
+        name="a1_sky",
         type=mujoco.mjtTexture.mjTEXTURE_SKYBOX,
         builtin=mujoco.mjtBuiltin.mjBUILTIN_GRADIENT,
         rgb1=[0.80, 0.85, 0.90],
@@ -119,6 +116,15 @@ def _add_surroundings(spec: mujoco.MjSpec) -> None:
         width=64,
         height=64,
     )
+
+
+def _add_surroundings(spec: mujoco.MjSpec) -> None:
+    add_sky(spec)
+    visual = spec.visual
+    visual.headlight.ambient = [0.38, 0.38, 0.38]
+    visual.headlight.diffuse = [0.25, 0.25, 0.25]
+    visual.headlight.specular = [0.0, 0.0, 0.0]
+    visual.map.znear, visual.map.zfar = 0.01, 20.0
     for pos, diffuse in (((1.2, 0.8, 2.2), 0.42), ((0.2, -1.4, 1.8), 0.20)):
         direction = np.array([0.45, 0.0, 0.0]) - np.array(pos)
         spec.worldbody.add_light(

@@ -3,7 +3,6 @@
 import threading
 import time
 import uuid
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -13,6 +12,7 @@ from a1_msgs.msg import ChunkVerdict, ControllerState
 from a1_msgs.srv import GoHome
 from control_msgs.action import GripperCommand
 from control_msgs.msg import JointTrajectoryControllerState
+from controller_bench import SPEC, chunk
 from rclpy.action import ActionServer, CancelResponse
 from rclpy.node import Node
 from rclpy.parameter import Parameter
@@ -21,23 +21,15 @@ from std_srvs.srv import SetBool, Trigger
 from trajectory_msgs.msg import JointTrajectory
 
 from a1_controllers.node import ControllerNode
-from a1_core.chunk import ActionChunk, ActionSpace, DeltaBase, RotationKind, Source
-from a1_core.spec import load_spec
 from a1_ros.messages import chunk_to_msg, to_joint_state
 from a1_ros.qos import RELIABLE
 from a1_ros.times import node_now_ns
 from a1_sim.jtc import TrajectoryController
 from a1_sim.jtc_node import from_message
-from a1_sim.trajectory import (
-    JtcParameters,
-    refusal,
-)
+from a1_sim.trajectory import JtcParameters, refusal
 
-ROBOT = Path(__file__).parents[3] / "config/robots/franka.yaml"
-SPEC = load_spec(ROBOT)
-LIMITS = SPEC.operating_limits
 PERIOD_S = 0.01
-PARAMETERS = {"robot": str(ROBOT), "hardware": False}
+PARAMETERS = {"robot": str(SPEC.path), "hardware": False}
 
 
 class RobotSide(Node):
@@ -139,34 +131,12 @@ class Operator(Node):
     def send(self, **changes) -> int:
         """A chunk of now; returns its number."""
         self.seq += 1
-        actions_HD = np.zeros((16, 8), np.float32)
-        actions_HD[:, 0] = np.linspace(0.0, self.reach, 16)
-        actions_HD[:, 7] = self.gripper
-        values = {
-            "stamp_ns": node_now_ns(self) - 20_000_000,
-            "session_id": self.session,
-            "seq": self.seq,
-            "source": Source.POLICY,
-            "robot": SPEC.robot,
-            "spec_digest": SPEC.digest,
-            "action_space": ActionSpace.JOINT_DELTA,
-            "delta_base": DeltaBase.OBSERVED,
-            "rotation": RotationKind.QUATERNION_XYZW,
-            "tip_frame": "",
-            "base_frame": SPEC.base_frame,
-            "period_ns": SPEC.policy.period_ns,
-            "valid_for_ns": SPEC.policy.valid_for_ns,
-            "committed_rows": 0,
-            "end_of_substep": 0.0,
-            "exit_layer": 0,
-            "checkpoint_digest": "",
-            "thresholds_digest": "",
-            "names": SPEC.action_names,
-            "actions_HD": actions_HD,
-        } | changes
-        self.last_chunk = chunk_to_msg(ActionChunk(**values))
+        told = {"session_id": self.session, "seq": self.seq} | changes
+        stamp_ns = told.pop("stamp_ns", node_now_ns(self) - 20_000_000)
+        made = chunk(stamp_ns, reach=self.reach, opening=self.gripper, **told)
+        self.last_chunk = chunk_to_msg(made)
         self._chunks.publish(self.last_chunk)
-        return values["seq"]
+        return made.seq
 
     def replay(self) -> None:
         self._chunks.publish(self.last_chunk)
