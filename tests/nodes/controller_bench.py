@@ -13,7 +13,7 @@ from a1_controllers.output import Output
 from a1_controllers.settings import ControllerSettings, Now
 from a1_core.chunk import ActionChunk, ActionSpace, Source, joint_chunk
 from a1_core.limits import SafetyGate
-from a1_core.spec import load_spec
+from a1_core.spec import RobotSpec, load_spec
 from a1_core.verdict import VerdictCode
 
 SPEC = load_spec(Path(__file__).parents[2] / "config/robots/franka.yaml")
@@ -46,11 +46,13 @@ def chunk(
 class Bench:
     """A controller and an arm that is always where it is commanded to be."""
 
-    def __init__(self, gate: SafetyGate | None = None, **settings) -> None:
+    def __init__(
+        self, gate: SafetyGate | None = None, *, spec: RobotSpec = SPEC, **settings
+    ) -> None:
         self.now = Now(node_ns=10_000_000_000, watch_ns=77_000_000_000)
         values = {"hardware": False} | settings
-        gate = gate or SafetyGate(SPEC, None)
-        self.controller = Controller(SPEC, ControllerSettings(**values), gate, self.now)
+        gate = gate or SafetyGate(spec, None)
+        self.controller = Controller(spec, ControllerSettings(**values), gate, self.now)
         self.arm_D = HOME_D.copy()
         self.speaking = True
         self.outputs: list[Output] = []

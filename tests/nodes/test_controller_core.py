@@ -16,6 +16,11 @@ from a1_controllers.settings import Now
 from a1_core.chunk import ActionSpace, Source
 from a1_core.verdict import VerdictCode
 
+STREAMED = replace(
+    SPEC, commands=tuple(replace(each, adapter="joint_state") for each in SPEC.commands)
+)
+"""The same arm, whose set-points are streamed by a clock that nobody sets."""
+
 
 def test_arming_needs_state_a_ready_robot_and_an_arm_at_rest_within_limits():
     bench = Bench()
@@ -187,7 +192,7 @@ def test_not_a_number_in_the_joint_state_is_a_lost_joint_state():
 
 @pytest.mark.parametrize("jump_s", [3.0, -3.0])
 def test_a_chunk_right_after_a_clock_jump_moves_nothing(jump_s):
-    bench = Bench().tracking()
+    bench = Bench(spec=STREAMED).tracking()
     before = bench.controller.setpoint
     bench.now = replace(bench.now, node_ns=bench.now.node_ns + round(jump_s * 1e9))
     assert bench.judge(seq=2) is VerdictCode.STALE
@@ -196,9 +201,9 @@ def test_a_chunk_right_after_a_clock_jump_moves_nothing(jump_s):
 
 
 @pytest.mark.parametrize(("hardware", "mode"), [(True, Mode.FAULT), (False, Mode.HOLD)])
-@pytest.mark.parametrize("jump_s", [3.0, -3.0])
-def test_clock_jump_brakes_without_a_jump_of_the_command(hardware, mode, jump_s):
-    bench = Bench(hardware=hardware, confirmed_limits=SPEC.digest[:12]).tracking()
+@pytest.mark.parametrize(("spec", "jump_s"), [(STREAMED, 3.0), (STREAMED, -3.0), (SPEC, -3.0)])
+def test_clock_jump_brakes_without_a_jump_of_the_command(hardware, mode, spec, jump_s):
+    bench = Bench(spec=spec, hardware=hardware, confirmed_limits=SPEC.digest[:12]).tracking()
     before = bench.controller.setpoint
     bench.now = replace(bench.now, node_ns=bench.now.node_ns + round(jump_s * 1e9))
     bench.step()
@@ -209,6 +214,27 @@ def test_clock_jump_brakes_without_a_jump_of_the_command(hardware, mode, jump_s)
     assert bench.outputs[-1].braking
     bench.step(30)
     assert bench.speed == 0.0
+
+
+@pytest.mark.parametrize("chunk_first", [False, True])
+@pytest.mark.parametrize("jump_s", [0.3, 3.0])
+def test_a_trajectory_controller_went_forward_with_the_clock(jump_s, chunk_first):
+    """It is further along the window that it has, or at its end; nothing may pull it back."""
+    bench = Bench().tracking()
+    went = played(bench.outputs[-1].window, bench.now.node_ns)
+    bench.now = replace(bench.now, node_ns=bench.now.node_ns + round(jump_s * 1e9))
+    bench.arm_D = went.at(jump_s)
+    if chunk_first:
+        assert bench.judge(seq=2) is VerdictCode.STALE
+        assert "jumped" in bench.reason
+    output = bench.step()
+    assert bench.mode is Mode.HOLD
+    np.testing.assert_allclose(bench.controller.setpoint.q_D, went.at(jump_s + 0.02), atol=1e-3)
+    if jump_s > went.times_K[-1]:
+        assert not output.window, "the arm rests already"
+    bench.step(30)
+    assert bench.speed == 0.0
+    assert bench.judge(seq=3) is VerdictCode.ACCEPTED
 
 
 @pytest.mark.parametrize("chunk_first", [False, True])

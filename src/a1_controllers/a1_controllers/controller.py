@@ -26,7 +26,8 @@ class Controller:
     """State machine, player, gate and watchdogs of one robot; every call is given the time.
 
     The player lives on a time of its own, the node's clock minus its jumps, so that a jump of the
-    clock is no jump of the arm; whatever uses that time looks for a jump first.
+    clock is no jump of the arm; whatever uses that time looks for a jump first. Only windows that
+    are played by the node's clock, those of trajectory controllers, go forward with it.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class Controller:
         self._gate = gate
         self._jumped_ns = 0
         self._told_ns: int | None = None  # the last tick that sent what there was to send
+        self._played_by_clock = all(c.adapter == "joint_trajectory" for c in spec.commands)
         self._braking = False
         self._lost: str | None = None
         self._joints = len(spec.joint_names)
@@ -281,11 +283,14 @@ class Controller:
         jump_ns = self.sensing.watch.clock_jump_ns(now)
         if not jump_ns:
             return
-        self._jumped_ns += jump_ns
         self.sensing.forget()
         self.admission.renew(now.node_ns)
         reason = f"the clock jumped by {jump_ns / 1e9:.3f} s"
         self._lost = reason
+        if jump_ns > 0 and self._played_by_clock and self._told_ns is not None:
+            self._go_on_as_told(self._trouble, reason, now)
+            return
+        self._jumped_ns += jump_ns
         self._brake(self._trouble, reason, now)
 
     def _watch_loop(self, now: Now) -> None:
@@ -298,9 +303,19 @@ class Controller:
         pause_s = (self._motion_ns(now) - self._told_ns) * 1e-9
         if pause_s <= self.settings.window_s:
             return
+        reason = f"the control loop stood still for {pause_s * 1e3:.0f} ms"
+        self._go_on_as_told(Event.LOST, reason, now)
+
+    def _go_on_as_told(self, event: Event, reason: str, now: Now) -> None:
+        """The arm is on the tail of the last window, or where it ends: the command goes there too.
+
+        Braking from where the plan says, or said, would be a step.
+        """
+        if not self.mode.armed:
+            return
         self.player.brake_as_told(self.settings.window_s)
         self._braking, self._told_ns = True, None
-        self._change(Event.LOST, f"the control loop stood still for {pause_s * 1e3:.0f} ms", now)
+        self._change(event, reason, now)
 
     @property
     def _trouble(self) -> Event:
