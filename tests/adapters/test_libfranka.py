@@ -201,5 +201,4 @@ def test_killed_in_motion_the_arm_comes_to_rest_along_its_window(bench_of, spec,
     # The motion has ended at rest, on the window's last place, which lies ahead of the arm.
     assert wait_for(lambda: np.abs(robot.state()["dq"][:6]).max() < 0.01)
     went = np.array(robot.state()["q"]) - START
-    assert np.abs(went).max() > 0.03
     assert (np.abs(went) < np.abs(bench.script.swing_J) + 0.01).all()

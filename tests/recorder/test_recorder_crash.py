@@ -26,7 +26,8 @@ KILLS = 5
 def test_kills_at_random_moments_cost_less_than_a_second(robot, spec_file, tmp_path):
     robot.start()
     folders = [tmp_path / f"bags{number}" for number in range(KILLS)]
-    path = os.pathsep.join([str(KILLED.parent), os.environ.get("PYTHONPATH", "")])
+    places = [KILLED.parent, KILLED.parents[1], os.environ.get("PYTHONPATH", "")]
+    path = os.pathsep.join(map(str, places))
     recorders = [
         subprocess.Popen(
             [sys.executable, str(KILLED), str(spec_file), str(folder)],
