@@ -32,6 +32,7 @@ TITLE_LENGTH = 110
 # Width of a strip, and of a letter in it.
 STRIP_IN, LETTER_IN = 8.8, 0.065
 PANELS_IN_A_ROW = 4
+LEGEND_COLUMNS = 6
 DONE_COLOUR, FIRED_COLOUR = "#1f7a3d", "#2a78c2"
 SETTING_COLOURS = {"full": "#444444", "adaptive": "#e07b00", "fixed": "#2a78c2"}
 
@@ -51,7 +52,7 @@ def plot_exits(path: Path, records: Sequence[EpisodeRecord]) -> None:
         axes.step(times, layers, where="post", color="#333333", linewidth=1.0, zorder=2)
         axes.plot(times, layers, "o", color="#c2410c", markersize=4.5, zorder=3)
         deepest = max((sample.num_layers for sample in record.exits), default=1)
-        axes.set_ylim(0.5, deepest + 1.5)  # Above the last layer stand the names of phases.
+        axes.set_ylim(0.5, 0.5 + 1.22 * deepest)  # Above the last layer stand names of phases.
         axes.set_yticks(range(2, deepest + 1, 2))
         axes.set_xlim(0.0, longest_s)
         _mark_steps(axes, record)
@@ -74,7 +75,7 @@ def plot_exits(path: Path, records: Sequence[EpisodeRecord]) -> None:
             handles.values(),
             handles.keys(),
             loc="outside lower center",
-            ncols=len(handles),
+            ncols=min(len(handles), LEGEND_COLUMNS),
             fontsize=8,
             frameon=False,
         )
