@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from a1_controllers.adapter import Readiness
 from a1_controllers.admission import Admission
-from a1_controllers.gripper_goal import GripperGoal
+from a1_controllers.gripper_goal import GripperGoals
 from a1_controllers.mode import Event, Mode, ModeState, initial
 from a1_controllers.output import Answer, Counters, Output
 from a1_controllers.plan import TOLD_PERIOD_NS, Plan, told
@@ -54,10 +54,7 @@ class Controller:
         self._braking = False
         self._lost: str | None = None
         self._joints = len(spec.joint_names)
-        self._grips = [
-            GripperGoal(deadband=settings.gripper_deadband, interval_s=settings.gripper_interval_s)
-            for _ in spec.grippers
-        ]
+        self._grips = GripperGoals(len(spec.grippers), settings)
 
     # Chunks
 
@@ -135,8 +132,7 @@ class Controller:
         self.plan, self._braking, self._lost, self._told_ns = None, False, None, None
         self.setpoint = self.player.sample(now.node_ns)
         self.admission.arm(now.node_ns)
-        for grip, opening in zip(self._grips, measured_D[self._joints :], strict=True):
-            grip.start(float(opening), now.node_ns)
+        self._grips.start(measured_D[self._joints :], now.node_ns)
         self._change(Event.ARM, "armed, waiting for a chunk", now)
         return Answer(ok=True, message="armed")
 
@@ -383,10 +379,7 @@ class Controller:
         assert self.setpoint is not None
         row = min(max(self.setpoint.row, 0), len(self.plan.rows_HD) - 1)
         wanted_G = self.plan.rows_HD[row, self._joints :]
-        return tuple(
-            grip.wish(float(opening), now.node_ns)
-            for grip, opening in zip(self._grips, wanted_G, strict=True)
-        )
+        return self._grips.wishes(wanted_G, now.node_ns)
 
     @property
     def _receivers(self) -> str:

@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 
+from a1_controllers.settings import ControllerSettings
+from a1_core.motion import Floats
+
 
 @dataclass(kw_only=True)
 class GripperGoal:
@@ -37,3 +40,25 @@ class GripperGoal:
         if unit < self.snap:
             return 0.0
         return 1.0 if unit > 1.0 - self.snap else unit
+
+
+class GripperGoals:
+    """One goal a gripper, in the order of the spec."""
+
+    def __init__(self, grippers: int, settings: ControllerSettings) -> None:
+        self._goals = [
+            GripperGoal(deadband=settings.gripper_deadband, interval_s=settings.gripper_interval_s)
+            for _ in range(grippers)
+        ]
+
+    def start(self, opening_G: Floats, now_ns: int) -> None:
+        """Begin at the measured openings."""
+        for goal, opening in zip(self._goals, opening_G, strict=True):
+            goal.start(float(opening), now_ns)
+
+    def wishes(self, opening_G: Floats, now_ns: int) -> tuple[float | None, ...]:
+        """The goals to send now; None for a gripper that gets none."""
+        return tuple(
+            goal.wish(float(opening), now_ns)
+            for goal, opening in zip(self._goals, opening_G, strict=True)
+        )
