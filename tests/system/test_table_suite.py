@@ -12,7 +12,8 @@ from a1_sim.evaluate import main
 
 ROOT = Path(__file__).parents[2]
 DOMAIN = os.environ.get("ROS_DOMAIN_ID", "42")
-LAYERS = json.loads((ROOT / "checkpoints/tiny/config.json").read_text())["model"]["backbone"][
+CONFIG = json.loads((ROOT / "checkpoints/tiny/config.json").read_text())
+LAYERS = CONFIG["model"]["backbone"]["layers"]
     "layers"
 ]
 
