@@ -14,8 +14,6 @@ ROOT = Path(__file__).parents[2]
 DOMAIN = os.environ.get("ROS_DOMAIN_ID", "42")
 CONFIG = json.loads((ROOT / "checkpoints/tiny/config.json").read_text())
 LAYERS = CONFIG["model"]["backbone"]["layers"]
-    "layers"
-]
 
 
 @pytest.fixture(scope="module")
