@@ -1,14 +1,23 @@
 """Nodes of a test, spun by threads of their own: all by one, or each by one."""
 
 import threading
+from functools import partial
 
 import rclpy
 from rclpy.executors import Executor
+from rclpy.lifecycle import LifecycleNode
 from rclpy.node import Node
 
-from a1_ros.executor import make_executor
+from a1_ros.executor import call_in, make_executor
 
-PATIENCE_S = 10.0
+TRANSITIONS = ("configure", "activate", "deactivate", "cleanup", "shutdown")
+
+
+def transitions_by(executor: Executor, node: Node) -> None:
+    """Have the thread that spins a node make its transitions, as when a service asks for them."""
+    if isinstance(node, LifecycleNode):
+        for name in (f"trigger_{transition}" for transition in TRANSITIONS):
+            setattr(node, name, partial(call_in, executor, getattr(node, name)))
 
 
 class Ros:
@@ -25,6 +34,7 @@ class Ros:
         """Spin a node; it is destroyed at the end of the test."""
         self._nodes.append(node)
         self.executor.add_node(node)
+        transitions_by(self.executor, node)
         return node
 
     def node(self, name: str) -> Node:
@@ -34,16 +44,12 @@ class Ros:
     def remove(self, node: Node) -> None:
         """Stop spinning a node and destroy it now."""
         self._nodes.remove(node)
-        gone = threading.Event()
 
         def destroy() -> None:
             self.executor.remove_node(node)
             node.destroy_node()
-            gone.set()
 
-        # By the thread that spins it: an entity that goes while it is waited for ends that thread.
-        self.executor.create_task(destroy)
-        assert gone.wait(PATIENCE_S), f"{node.get_name()} was not destroyed"
+        call_in(self.executor, destroy)
 
     def shutdown(self) -> None:
         """Stop spinning, then destroy every node."""
@@ -65,6 +71,7 @@ class RosApart:
         """Spin a node; it is destroyed at the end of the test."""
         executor = make_executor()
         executor.add_node(node)
+        transitions_by(executor, node)
         thread = threading.Thread(target=executor.spin, daemon=True)
         thread.start()
         self._spun.append((node, executor, thread))

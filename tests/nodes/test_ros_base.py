@@ -1,5 +1,7 @@
 """Lifecycle, parameters, diagnostics, composition and the guard, over real DDS."""
 
+import threading
+
 import pytest
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
@@ -10,6 +12,7 @@ from std_msgs.msg import String
 from a1_core.errors import A1Error, SpecError
 from a1_ros.compose import Composition, find_node
 from a1_ros.diagnostics import Level, Status
+from a1_ros.executor import call_in, make_executor
 from a1_ros.guard import refuse_foreign_endpoints
 from a1_ros.lifecycle import A1LifecycleNode
 from a1_ros.parameters import Change, ParameterSpec
@@ -154,6 +157,23 @@ def test_diagnostics_come_each_second(ros, probe, wait_for):
     status = {s.name: s for s in heard[-1].status}["/probe: x"]
     assert (status.level, status.message) == (Level.WARN.value, "do y")
     assert (status.values[0].key, status.values[0].value) == ("n", "3")
+
+
+def test_a_call_in_the_executor_is_made_by_the_thread_that_spins_it(ros):
+    spinning = call_in(ros.executor, threading.current_thread)
+    assert spinning is not threading.current_thread()
+
+    def fail() -> None:
+        raise ValueError("no such camera")
+
+    with pytest.raises(ValueError, match="no such camera"):
+        call_in(ros.executor, fail)
+    assert call_in(ros.executor, threading.current_thread) is spinning  # it spins on
+
+
+def test_a_call_in_an_executor_that_nobody_spins_ends(ros):
+    with pytest.raises(TimeoutError):
+        call_in(make_executor(), list, timeout_s=0.1)
 
 
 def test_a_composition_brings_nodes_up_with_parameters_and_namespace():

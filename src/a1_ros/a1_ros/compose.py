@@ -18,7 +18,7 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from a1_core.errors import A1Error
-from a1_ros.executor import make_executor
+from a1_ros.executor import call_in, make_executor
 
 GROUP = "a1_ros.nodes"
 
@@ -82,10 +82,16 @@ class Composition:
         """Configure, then activate, every lifecycle node in order; A1Error names one that fails."""
         lifecycle = {n: node for n, node in self.nodes.items() if isinstance(node, LifecycleNode)}
         for name, node in lifecycle.items():
-            if node.trigger_configure() is not TransitionCallbackReturn.SUCCESS:
+            if (
+                call_in(self.executor, node.trigger_configure)
+                is not TransitionCallbackReturn.SUCCESS
+            ):
                 raise A1Error(f"node '{name}' did not configure; its log says why")
         for name, node in lifecycle.items():
-            if node.trigger_activate() is not TransitionCallbackReturn.SUCCESS:
+            if (
+                call_in(self.executor, node.trigger_activate)
+                is not TransitionCallbackReturn.SUCCESS
+            ):
                 raise A1Error(f"node '{name}' did not activate; its log says why")
 
     def forget_qos_events(self) -> None:

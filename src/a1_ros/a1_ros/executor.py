@@ -9,7 +9,8 @@ One thread is enough, since no callback of ours waits.
 import gc
 import signal
 from collections.abc import Callable
-from typing import Any
+from concurrent.futures import Future
+from typing import Any, TypeVar
 
 import rclpy
 from rclpy.context import Context
@@ -18,10 +19,32 @@ from rclpy.node import Node
 
 ENDING = (signal.SIGINT, signal.SIGTERM)
 
+_T = TypeVar("_T")
+
 
 def make_executor(context: Context | None = None) -> Executor:
     """An executor for nodes whose callbacks never wait."""
     return SingleThreadedExecutor(context=context)
+
+
+def call_in(executor: Executor, call: Callable[[], _T], timeout_s: float = 120.0) -> _T:
+    """Call in the thread that spins `executor`, and wait for what it returns or raises.
+
+    rclpy's entities are made and destroyed safely by that thread only: one that goes while it is
+    waited for ends the spinning, or the process.
+
+    Raises TimeoutError when nobody spins it, or the call takes longer.
+    """
+    called: Future[_T] = Future()
+
+    def task() -> None:
+        try:
+            called.set_result(call())
+        except Exception as error:  # noqa: BLE001 - raised again by result()
+            called.set_exception(error)
+
+    executor.create_task(task)
+    return called.result(timeout_s)
 
 
 def run_node(make: Callable[..., Node], **node_kwargs: Any) -> None:
