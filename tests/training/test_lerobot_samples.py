@@ -200,18 +200,45 @@ def test_a_faster_data_set_is_read_at_the_policys_rate(spec, tmp_path):
         np.testing.assert_allclose(rows_HD[1], frame(fps // 10).action_D, rtol=1e-5)
 
 
-def test_another_robot_is_refused(spec, recorded, root, tmp_path):
+def test_another_robot_is_refused(spec, recorded, root):
     dataset, _, _ = recorded
     ur5e = load_spec(root / "config/robots/ur5e.yaml")
     with pytest.raises(DatasetError, match="no column shoulder_pan_joint"):
         load(dataset, ur5e)
+
+
+def test_a_camera_may_be_called_otherwise(spec, recorded, tmp_path):
+    dataset, _, _ = recorded
     content = yaml.safe_load(spec.path.read_text())
     content["cameras"][0]["name"] = "top"
     content["model"]["cameras"]["top"] = content["model"]["cameras"].pop("front")
     (tmp_path / "top.yaml").write_text(yaml.safe_dump(content))
     naming = Naming(cameras={"top": "observation.images.front"})
-    with pytest.raises(DatasetError, match=r"has cameras top, wrist .* samples hold front"):
-        load(dataset, load_spec(tmp_path / "top.yaml"), naming=naming)
+    (renamed, *_), _ = load(dataset, load_spec(tmp_path / "top.yaml"), naming=naming)
+    (own, *_), _ = load(dataset, spec)
+    assert list(renamed.images) == ["top", "wrist"]
+    np.testing.assert_array_equal(renamed.images["top"], own.images["front"])
+
+
+def test_an_episode_of_two_steps_ends_twice_and_no_chunk_runs_into_the_next(spec, tmp_path):
+    """A step's chunk holds its last action instead of beginning what the next text asks for."""
+    tasks = ["fetch it"] * 7 + ["put it down"] * 5
+    with DatasetWriter(tmp_path / "set", robot="franka", fps=10, names=spec.action_names) as writer:
+        for outcome in ("success", "failure"):
+            frames = [frame(number, task=task) for number, task in enumerate(tasks)]
+            writer.add_episode(frames, {"outcome": outcome})
+        writer.finish()
+    samples, _ = load(Dataset(tmp_path / "set"), spec)
+    assert [(s.episode, s.tick) for s in samples if s.end] == [(0, 6), (0, 11), (1, 6)]
+    assert [s.instruction for s in samples[:12]] == tasks
+    for sample, stop in ((samples[4], 6), (samples[8], 11)):
+        rows_HD = rows_from_actions(sample.actions_HD, sample.state_D)
+        for row in (1, 2, 3, 9):
+            due = frame(min(sample.tick + row, stop)).action_D
+            np.testing.assert_allclose(rows_HD[row], due, atol=1e-6)
+    # Thinned out, the end of a step is still there.
+    thin, _ = load(Dataset(tmp_path / "set"), spec, every=4)
+    assert [s.tick for s in thin if s.episode == 0] == [0, 4, 6, 8, 11]
 
 
 def test_pictures_are_stored_as_the_network_would_make_them(spec, recorded):

@@ -112,7 +112,7 @@ def write_checkpoint(
                     "name": spec.robot,
                     "names": list(spec.action_names),
                     "period_s": spec.policy.period_s,
-                    **_space(spec),
+                    **action_space(spec),
                 },
                 "model": config.to_json(),
             }
@@ -209,6 +209,7 @@ def grow_network(directory: Path | str, config: ModelConfig) -> A1Network:
 class CheckpointDescription:
     """All of a checkpoint but its weights; `digest` covers them too."""
 
+    directory: Path
     config: ModelConfig
     normaliser: Normaliser
     tokenizer: InstructionTokenizer
@@ -239,6 +240,7 @@ def read_without_weights(directory: Path | str) -> CheckpointDescription:
         )
     try:
         return CheckpointDescription(
+            directory=directory,
             config=ModelConfig.from_json(config["model"]),
             normaliser=Normaliser.from_arrays(
                 _parse_json(directory / "normaliser.json", content["normaliser.json"])
@@ -315,7 +317,9 @@ def _check_robot(
     spec: RobotSpec,
 ) -> None:
     # Checkpoints written before the action space stood in them do not say it.
-    space = [(key, made_for[key], ours) for key, ours in _space(spec).items() if key in made_for]
+    space = [
+        (key, made_for[key], ours) for key, ours in action_space(spec).items() if key in made_for
+    ]
     wanted = (
         ("robot", made_for["name"], spec.robot),
         *space,
@@ -338,8 +342,8 @@ def _check_robot(
             )
 
 
-def _space(spec: RobotSpec) -> dict[str, str]:
-    """What the numbers of a chunk mean."""
+def action_space(spec: RobotSpec) -> dict[str, str]:
+    """What the numbers of a chunk mean, as config.json says it of a robot."""
     policy = spec.policy
     return {
         "action_space": policy.action_space.name.lower(),

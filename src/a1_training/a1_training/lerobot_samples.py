@@ -7,8 +7,9 @@ the same assembler (`a1_data.lerobot.from_bags`), and normalisation is the check
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from a1_data.lerobot.drivers import POLICY, corrected
 from a1_data.lerobot.episode_filters import Dropped, Wanted, sound_episodes, still_frames
 from a1_data.lerobot.layout import INFO
 from a1_model.vision import fit_images
-from a1_world.sample import CAMERAS, HORIZON, Sample
+from a1_world.sample import Sample
 from a1_world.shards import write_shards
 
 
@@ -37,8 +38,8 @@ class LoadSettings:
         naming: what the data set calls the robot's columns and cameras.
         every: periods of the policy between two samples.
         still: keep samples within whose chunk nothing moves; the last of an episode stays anyway.
-        image_size: side of the stored images, cropped and scaled as the network does; None keeps
-            them as they are.
+        image_size: side of the stored images, cropped and scaled as a network without a connector
+            does (`VisionConfig`); None keeps them as they are.
     """
 
     wanted: Wanted = field(default_factory=Wanted)
@@ -53,19 +54,16 @@ def lerobot_samples(
 ) -> Iterator[Sample]:
     """The samples in order; what is left out is counted in `dropped`.
 
-    A sample's chunk holds the actions due from its frame on, in the spec's action space. `end` is
-    true for the last frame of an episode that is not labelled a failure. Where a person took over
-    from a policy, what the policy did is no example: samples of frames in which it drove are left
-    out, but for the last one, which says that the episode ends.
+    A sample's chunk holds the actions due from its frame on, in the spec's action space, as far as
+    its step goes: frames in a row with the same instruction. Then the last one is repeated. `end`
+    is true for the last frame of a step that another one follows, and of an episode that is not
+    labelled a failure. Where a person took over from a policy, what the policy did is no example:
+    samples of frames in which it drove are left out, but for the last one, which says that the
+    episode ends.
 
     Raises DatasetError where the data set is of other joints, cameras or another rate.
     """
     columns = Columns(dataset, spec, settings.naming)
-    if tuple(columns.cameras) != CAMERAS or spec.policy.horizon != HORIZON:
-        raise DatasetError(
-            f"{spec.path}: has cameras {', '.join(columns.cameras)} and chunks of "
-            f"{spec.policy.horizon}; training samples hold {', '.join(CAMERAS)} and {HORIZON}"
-        )
     step = frames_apart(dataset.info.fps, spec, dataset.path / INFO)
     for episode, rows in sound_episodes(dataset, columns, settings.wanted, dropped):
         try:
@@ -107,32 +105,46 @@ def _samples(
     step: int,
 ) -> Iterator[Sample]:
     # The policy's rate from here on.
-    state_TD, action_TD = rows.state_TD[::step], rows.action_TD[::step]
+    state_TD, action_TD, tasks_T = rows.state_TD[::step], rows.action_TD[::step], rows.tasks[::step]
     still_T = still_frames(state_TD, action_TD)
     drivers_T = episode.frame_drivers[::step]
     was_corrected = corrected(drivers_T)
-    last = len(state_TD) - 1
+    last, stop_T = len(state_TD) - 1, step_ends(tasks_T)
     for frame, images in enumerate(dataset.images(episode, columns.cameras)):
         at, between = divmod(frame, step)
-        if between or (at % settings.every and at != last):
+        if between:
             continue
+        stop = stop_T[at]
+        ends = at == stop - 1
+        if at % settings.every and not ends:
+            continue
+        where = f"{dataset.path}: episode {episode.index}, frame {frame}"
         if was_corrected and drivers_T[at] == POLICY and at != last:
-            dropped.note("CORRECTED", f"{dataset.path}: episode {episode.index}, frame {frame}")
+            dropped.note("CORRECTED", where)
             continue
-        if not settings.still and at != last and still_T[at : at + HORIZON].all():
-            dropped.note("STILL_SAMPLE", f"{dataset.path}: episode {episode.index}, frame {frame}")
+        if not (settings.still or ends) and still_T[at : at + spec.policy.horizon].all():
+            dropped.note("STILL_SAMPLE", where)
             continue
         yield Sample(
             images=_fitted(images, settings.image_size),
             state_D=state_TD[at],
-            instruction=rows.tasks[frame],
-            actions_HD=chunk_at(action_TD, state_TD, at, spec),
-            end=at == last and episode.outcome != "failure",
-            points=dict.fromkeys(CAMERAS),
+            instruction=tasks_T[at],
+            actions_HD=chunk_at(action_TD[:stop], state_TD, at, spec),
+            end=ends and (at != last or episode.outcome != "failure"),
+            points={},
             episode=episode.index,
             tick=at,
             seed=-1,
         )
+
+
+def step_ends(tasks_T: Sequence[str]) -> list[int]:
+    """For every frame the number of the first one that is about something else, or T."""
+    stops_T: list[int] = []
+    for _, same in groupby(tasks_T):
+        length = len(list(same))
+        stops_T += [len(stops_T) + length] * length
+    return stops_T
 
 
 def _fitted(images: Mapping[str, Any], size: int | None) -> dict[str, np.ndarray]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from a1_core.chunk import is_gripper
 from a1_core.normaliser import Normaliser
 from a1_model.batch import TrainBatch
 from a1_model.tokenizer import InstructionTokenizer
@@ -30,8 +31,8 @@ class Augmentation:
 def fit_normaliser(names: Sequence[str], *sources: Shards) -> Normaliser:
     """Quantile bounds (q01, q99) of states and of actions, all rows of all sources together.
 
-    Sources without any action, such as pointing, do not count. The gripper is already in 0..1 and
-    keeps exactly these bounds, so that open and closed are reachable however rare one of them is
+    Sources without any action, such as pointing, do not count. Grippers are already in 0..1 and
+    keep exactly these bounds, so that open and closed are reachable however rare one of them is
     in the data.
     """
     acting = [source for source in sources if source.action_valid_N.any()]
@@ -40,8 +41,9 @@ def fit_normaliser(names: Sequence[str], *sources: Shards) -> Normaliser:
     state_low, state_high = np.quantile(state_ND, (0.01, 0.99), axis=0)
     rows_RD = actions_NHD.reshape(-1, actions_NHD.shape[-1])
     action_low, action_high = np.quantile(rows_RD, (0.01, 0.99), axis=0)
+    grippers = [is_gripper(name) for name in names]
     for low, high in ((state_low, state_high), (action_low, action_high)):
-        low[-1], high[-1] = 0.0, 1.0
+        low[grippers], high[grippers] = 0.0, 1.0
     return Normaliser(
         names=tuple(names),
         state_low_D=state_low,

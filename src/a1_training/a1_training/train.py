@@ -8,6 +8,9 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import math
+import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,14 +22,23 @@ from rich.console import Console
 
 from a1_core.errors import A1Error
 from a1_core.normaliser import Normaliser
-from a1_core.spec import RobotSpec, load_spec
+from a1_core.spec import RobotSpec
 from a1_data.lerobot.dataset import Dataset
 from a1_data.lerobot.layout import INFO
-from a1_model.checkpoint import grow_network, read_without_weights, write_checkpoint
+from a1_data.share import find_spec
+from a1_model.checkpoint import (
+    CheckpointDescription,
+    grow_network,
+    plain_json,
+    read_without_weights,
+    write_checkpoint,
+)
 from a1_model.config import CameraTokens, ModelConfig, small, tiny
 from a1_model.fast_tokens import FastTokenizer
 from a1_model.network import A1Network
 from a1_model.tokenizer import InstructionTokenizer
+from a1_training.arguments import whole
+from a1_training.fitting import check_sources, check_start, kept_normaliser
 from a1_training.lerobot_samples import LoadSettings, store_samples
 from a1_training.provenance import provenance, source_account
 from a1_training.recipe import Recipe, Stage
@@ -42,6 +54,8 @@ RUN_FILE = "run.json"
 FAST_FILE = "action_tokens.json"
 # Chunks that action tokens are learned from: more change nothing.
 FAST_CHUNKS = 20_000
+INTERRUPTED = 130
+_SOURCE = re.compile(r"[\w.-]+(:[\w.-]+)?")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,19 +84,22 @@ class Request:
     def stored(self, name: str) -> Path:
         """Where the samples of a source lie; those of a data set are made in the work folder."""
         data = self.data[name]
-        return self.work / "samples" / name.replace(":", "-") if is_dataset(data) else data
+        return self.work / "samples" / name.replace(":", "@") if is_dataset(data) else data
 
 
 def train(request: Request, workers: Workers, console: Console) -> str | None:
     """Everything that is not done yet; the digest of the checkpoint, on the first process."""
     recipe, spec = request.recipe, request.spec
+    start = None if request.start is None else read_without_weights(request.start)
+    if start is not None:
+        check_start(start, spec)
     if workers.first:
         for name, path in request.data.items():
-            _store(request, name, path, console)
+            _store(request, name, path, start, console)
     workers.wait()
     stored = {name: request.stored(name) for name in request.data}
     sources = {name: open_shards(path) for name, path in stored.items()}
-    _check_actions(sources, spec)
+    check_sources(sources, spec)
     if recipe.images_per_step < workers.ranks:
         raise A1Error(
             f"--images-per-step: {recipe.images_per_step} for {workers.ranks} processes; give each "
@@ -90,12 +107,12 @@ def train(request: Request, workers: Workers, console: Console) -> str | None:
         )
     if workers.first:
         request.work.mkdir(parents=True, exist_ok=True)
-        _check_same(request)
+        _check_same(request, start)
     workers.wait()
-    normaliser = _normaliser(request, sources)
+    normaliser = _normaliser(request, start, sources)
     fast = _fast_tokens(request, sources, normaliser)
     torch.manual_seed(recipe.seed)
-    network, tokenizer, started_from = _network(request, sources, fast)
+    network, tokenizer = _network(request, start, sources, fast)
     trainer = Trainer(network, recipe, fast=fast, workers=workers)
     augmentation = Augmentation(
         brightness=recipe.brightness, state_mask_probability=recipe.state_mask_probability
@@ -131,7 +148,12 @@ def train(request: Request, workers: Workers, console: Console) -> str | None:
         spec=spec,
         metadata={
             "steps": trainer.steps_done,
-            **provenance(recipe, sources=accounts, workers=workers, started_from=started_from),
+            **provenance(
+                recipe,
+                sources=accounts,
+                workers=workers,
+                started_from=None if start is None else start.digest,
+            ),
         },
         beside={} if fast is None else {FAST_FILE: fast.to_json().encode()},
     )
@@ -142,15 +164,20 @@ def is_dataset(path: Path) -> bool:
     return (path / INFO).is_file()
 
 
-def _store(request: Request, name: str, path: Path, console: Console) -> None:
+def _store(
+    request: Request,
+    name: str,
+    path: Path,
+    start: CheckpointDescription | None,
+    console: Console,
+) -> None:
     """Decode a data set once; what is left out of it is told, nothing left is an error."""
     if not is_dataset(path):
         return
-    if request.start is None:
-        config = SIZES[request.size](vocab_size=1)
-    else:
-        config = read_without_weights(request.start).config
-    settings = LoadSettings(image_size=config.vision.image_size)
+    config = SIZES[request.size](vocab_size=1) if start is None else start.config
+    # A network with a connector pads pictures itself, and learns where the padding is.
+    size = config.vision.image_size if config.vision.connector is None else None
+    settings = LoadSettings(image_size=size)
     count, dropped = store_samples(Dataset(path), request.spec, request.stored(name), settings)
     for reason, times in dropped.counts.items():
         told = f"{name}: left out {times} ({reason}), the first: {dropped.details[reason]}"
@@ -160,33 +187,15 @@ def _store(request: Request, name: str, path: Path, console: Console) -> None:
         raise A1Error(f"--data {name}: no sample of {path} can be used ({reasons or 'no frames'})")
 
 
-def _check_actions(sources: Mapping[str, Shards], spec: RobotSpec) -> None:
-    wanted = (spec.policy.horizon, spec.dim)
-    for name, shards in sources.items():
-        found = shards.actions_NHD.shape[1:]
-        if found != wanted:
-            raise A1Error(
-                f"--data {name}: its chunks are {found} (rows, numbers), the robot spec "
-                f"{spec.path} has {wanted}; give data of this robot"
-            )
-    if not any(shards.action_valid_N.any() for shards in sources.values()):
-        raise A1Error(f"--data: none of {sorted(sources)} has actions; give one that has")
-
-
-def _normaliser(request: Request, sources: Mapping[str, Shards]) -> Normaliser:
+def _normaliser(
+    request: Request, start: CheckpointDescription | None, sources: Mapping[str, Shards]
+) -> Normaliser:
     """Of the checkpoint to go on from where the recipe keeps it, else fitted to the data."""
-    names = request.spec.action_names
     if not request.recipe.keep_normaliser:
-        return fit_normaliser(names, *sources.values())
-    if request.start is None:
+        return fit_normaliser(request.spec.action_names, *sources.values())
+    if start is None:
         raise A1Error("--start is missing: the recipe keeps the normaliser of a checkpoint")
-    kept = read_without_weights(request.start).normaliser
-    if kept.names != names:
-        raise A1Error(
-            f"--start {request.start}: its numbers are {', '.join(kept.names)}, those of the robot "
-            f"spec {request.spec.path} {', '.join(names)}; start from a checkpoint of this robot"
-        )
-    return kept
+    return kept_normaliser(start, request.spec)
 
 
 def _fast_tokens(
@@ -205,16 +214,18 @@ def _fast_tokens(
 
 
 def _network(
-    request: Request, sources: Mapping[str, Shards], fast: FastTokenizer | None
-) -> tuple[A1Network, InstructionTokenizer, str | None]:
-    """To train, its tokenizer, and the digest of the checkpoint it is from."""
+    request: Request,
+    start: CheckpointDescription | None,
+    sources: Mapping[str, Shards],
+    fast: FastTokenizer | None,
+) -> tuple[A1Network, InstructionTokenizer]:
+    """To train, and its tokenizer."""
     changes: dict[str, Any] = {"insulate": request.recipe.insulate}
     if fast is not None:
         changes["fast_vocab"] = fast.vocab
-    if request.start is not None:
-        described = read_without_weights(request.start)
-        config = _with_parts(described.config, request.recipe, changes)
-        return grow_network(request.start, config), described.tokenizer, described.digest
+    if start is not None:
+        config = _with_parts(start.config, request.recipe, changes)
+        return grow_network(start.directory, config), start.tokenizer
     words = {
         word for s in sources.values() for text in set(s.instructions) for word in text.split()
     }
@@ -226,8 +237,14 @@ def _network(
         CameraTokens(name=camera.name, grid=grids[min(place, len(grids) - 1)])
         for place, camera in enumerate(spec.cameras)
     )
-    changes |= {"cameras": cameras, "horizon": spec.policy.horizon, "dim": spec.dim}
-    return A1Network(_with_parts(config, request.recipe, changes)), tokenizer, None
+    horizon = spec.policy.horizon
+    changes |= {
+        "cameras": cameras,
+        "horizon": horizon,
+        "dim": spec.dim,
+        "mlp_queries": math.gcd(config.mlp_queries, horizon),
+    }
+    return A1Network(_with_parts(config, request.recipe, changes)), tokenizer
 
 
 def _with_parts(config: ModelConfig, recipe: Recipe, changes: dict[str, Any]) -> ModelConfig:
@@ -244,19 +261,21 @@ def _with_parts(config: ModelConfig, recipe: Recipe, changes: dict[str, Any]) ->
     )
 
 
-def _check_same(request: Request) -> None:
+def _check_same(request: Request, start: CheckpointDescription | None) -> None:
     """A work folder belongs to one recipe and one data set."""
     path = request.work / RUN_FILE
     run = {
         "recipe": dataclasses.asdict(request.recipe),
         "data": {name: str(Path(where).resolve()) for name, where in request.data.items()},
         "robot_spec": request.spec.digest,
-        "start": None if request.start is None else read_without_weights(request.start).digest,
+        "start": None if start is None else start.digest,
         "size": request.size,
     }
     run = json.loads(json.dumps(run))
     if not path.exists():
-        path.write_text(json.dumps(run, indent=1) + "\n")
+        partial = path.with_suffix(".partial")
+        partial.write_bytes(plain_json(run))
+        os.replace(partial, path)
         return
     before = json.loads(path.read_text())
     different = [key for key in run if before.get(key) != run[key]]
@@ -276,9 +295,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         request = _request(arguments)
         with Workers.gathered(sharded=arguments.shard) as workers:
             digest = train(request, workers, console)
-    except (A1Error, ValueError, FloatingPointError) as error:
+    except (OSError, ValueError, FloatingPointError) as error:
         console.print(f"train: {error}", markup=False)
         return 1
+    except KeyboardInterrupt:
+        console.print("train: interrupted; start it again to go on from the last state saved")
+        return INTERRUPTED
     if digest is not None:
         console.print(f"{request.out}: {digest[:12]}")
     return 0
@@ -302,7 +324,7 @@ def _request(arguments: argparse.Namespace) -> Request:
     return Request(
         recipe=dataclasses.replace(recipe, **changes),
         data=data,
-        spec=load_spec(arguments.robot),
+        spec=find_spec(arguments.robot),
         start=arguments.start,
         size=arguments.size,
         work=arguments.work,
@@ -313,8 +335,11 @@ def _request(arguments: argparse.Namespace) -> Request:
 
 def _named(text: str) -> tuple[str, Path]:
     name, found, path = text.partition("=")
-    if not found or not name or not path:
-        raise A1Error(f"--data {text}: write NAME=DIR")
+    if not found or not path or not _SOURCE.fullmatch(name):
+        raise A1Error(
+            f"--data {text}: write NAME=DIR, with NAME of letters, digits and ._- , and a colon "
+            "between data set and robot where there are several"
+        )
     return name, Path(path)
 
 
@@ -341,7 +366,7 @@ def _parser() -> argparse.ArgumentParser:
         help="stored samples or LeRobot data sets; NAME is DATASET or DATASET:ROBOT, between which "
         "sampling is balanced",
     )
-    parser.add_argument("--robot", type=Path, required=True, metavar="SPEC", help="robot spec")
+    parser.add_argument("--robot", required=True, help="name of the robot spec, or its path")
     parser.add_argument("--start", type=Path, metavar="DIR", help="checkpoint to go on from")
     parser.add_argument("--size", choices=SIZES, default="tiny", help="without --start")
     parser.add_argument("--work", type=Path, required=True, metavar="DIR", help="state and logs")
@@ -351,14 +376,14 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="under torchrun: each process keeps a share of the weights, not all of them",
     )
-    parser.add_argument("--threads", type=int, default=1, help="of torch, a process")
-    parser.add_argument("--save-every", type=int, default=250, help="optimiser steps")
+    parser.add_argument("--threads", type=whole(1), default=1, help="of torch, a process")
+    parser.add_argument("--save-every", type=whole(1), default=250, help="optimiser steps")
     changes = parser.add_argument_group("instead of what the recipe says")
     changes.add_argument("--head", choices=("fm", "mlp"), help="only this head learns actions")
-    changes.add_argument("--steps", type=int, help="of every stage")
-    changes.add_argument("--seed", type=int)
-    changes.add_argument("--images-per-step", type=int)
-    changes.add_argument("--images-per-pass", type=int)
+    changes.add_argument("--steps", type=whole(0), help="of every stage")
+    changes.add_argument("--seed", type=whole(0))
+    changes.add_argument("--images-per-step", type=whole(1))
+    changes.add_argument("--images-per-pass", type=whole(1))
     changes.add_argument("--precision", choices=("float32", "bfloat16"))
     return parser
 

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Any
 
 import torch
@@ -18,6 +19,9 @@ from torch.optim import Optimizer
 
 from a1_core.errors import A1Error
 
+# Decoding a data set is the first process's work, for hours; torchrun ends whoever waits for a
+# process that has died.
+_PATIENCE = timedelta(days=1)
 _WHOLE = state_dict.StateDictOptions(full_state_dict=True, cpu_offload=True)
 _FROM_FIRST = state_dict.StateDictOptions(full_state_dict=True, broadcast_from_rank0=True)
 
@@ -62,7 +66,7 @@ class Workers:
                 raise A1Error("--shard: this process is alone; start it with torchrun")
             yield cls.alone(device)
             return
-        distributed.init_process_group("nccl" if cuda else "gloo")
+        distributed.init_process_group("nccl" if cuda else "gloo", timeout=_PATIENCE)
         try:
             yield cls(
                 rank=distributed.get_rank(),

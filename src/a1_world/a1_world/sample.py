@@ -19,14 +19,14 @@ PERIOD_S = 0.1
 
 @dataclass(frozen=True, kw_only=True)
 class Sample:
-    """A moment of an episode.
+    """A moment of an episode, in the simulator or of any robot's data set.
 
-    images: uint8 [h, w, 3] RGB by camera name, in model order; state_D: float32 [8] (rad, gripper
-    0..1); actions_HD: float32 [16, 8], joint offsets (rad) from state_D and the absolute gripper
-    target, row r due r * 0.1 s later, or None; end: the task is done within the next row;
-    points: the named cube's pixel (x, y in 0..1) by camera, None when not seen there;
-    target_points: the same of what it goes to: bowl, square or the cube to stack it on; a touch
-    has none.
+    images: uint8 [h, w, 3] RGB by camera name, in model order; state_D: float32 [D] (rad, grippers
+    0..1); actions_HD: float32 [H, D] in the policy's action space, row r due r periods later, or
+    None (the simulator's: [16, 8], joint offsets in rad from state_D and the absolute gripper
+    target, every 0.1 s); end: the task is done within the next row; points: the named cube's pixel
+    (x, y in 0..1) by camera, None or left out when not seen there; target_points: the same of what
+    it goes to: bowl, square or the cube to stack it on; a touch has none.
     """
 
     images: dict[str, np.ndarray]
@@ -38,9 +38,7 @@ class Sample:
     episode: int
     tick: int
     seed: int
-    target_points: dict[str, tuple[float, float] | None] = field(
-        default_factory=lambda: dict.fromkeys(CAMERAS)
-    )
+    target_points: dict[str, tuple[float, float] | None] = field(default_factory=dict)
 
 
 def look(world: World) -> dict[str, np.ndarray]:

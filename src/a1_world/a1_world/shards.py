@@ -29,7 +29,10 @@ def write_shards(
 
     `manifest` (JSON values) names the generator, its seed and its arguments. A directory that
     was completed with the same manifest is left as it is and `samples` is not touched; one that
-    was interrupted is written anew. A1Error when it was completed with another manifest.
+    was interrupted is written anew. All samples have the cameras of the first, in its order, and
+    pictures of one size.
+
+    A1Error when it was completed with another manifest, or pictures differ in size.
     """
     directory = Path(directory)
     found = _read_manifest(directory)
@@ -44,10 +47,18 @@ def write_shards(
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(parents=True)
     sizes: list[int] = []
+    cameras: tuple[str, ...] = ()
     for index, part in enumerate(_parts(samples, shard_size)):
-        _write_part(draft / f"{index:05d}", part)
+        cameras = cameras or tuple(part[0].images)
+        _write_part(draft / f"{index:05d}", part, cameras)
         sizes.append(len(part))
-    written = {"version": VERSION, "made_by": dict(manifest), "count": sum(sizes), "sizes": sizes}
+    written = {
+        "version": VERSION,
+        "made_by": dict(manifest),
+        "cameras": cameras,
+        "count": sum(sizes),
+        "sizes": sizes,
+    }
     (draft / MANIFEST).write_text(json.dumps(written, indent=1) + "\n")
     shutil.rmtree(directory, ignore_errors=True)
     draft.replace(directory)
@@ -59,12 +70,18 @@ def open_shards(directories: Path | str | Sequence[Path | str]) -> Shards:
     if isinstance(directories, str | Path):
         directories = [directories]
     parts: list[Path] = []
+    cameras: tuple[str, ...] | None = None
     for directory in map(Path, directories):
         found = _read_manifest(directory)
         if found is None:
             raise A1Error(f"{directory}: holds no {MANIFEST}; write_shards has not completed it")
+        # Manifests written before the cameras stood in them are of the simulator's.
+        here = tuple(found.get("cameras", CAMERAS))
+        if cameras not in (None, here):
+            raise A1Error(f"{directory}: has the cameras {here}, those before it {cameras}")
+        cameras = here
         parts += [directory / f"{index:05d}" for index in range(len(found["sizes"]))]
-    return Shards(parts)
+    return Shards(parts, cameras or CAMERAS)
 
 
 class Shards:
@@ -72,13 +89,15 @@ class Shards:
 
     U images belong to N samples: samples in a row that shared their images still do.
 
-    image_N int64, the index of a sample's images; state_ND float32 [N, 8]; actions_NHD float32
-    [N, 16, 8] (NaN-free; zero where action_valid_N is False); end_N bool; points_NV2 float32, NaN
-    where the cube is not seen; target_points_NV2 float32, where it goes, NaN where that is not
-    seen or there is none; instructions a list of N sentences; episode_N, tick_N, seed_N int64.
+    cameras, V names in model order; image_N int64, the index of a sample's images; state_ND float32
+    [N, D]; actions_NHD float32 [N, H, D] (NaN-free; zero where action_valid_N is False); end_N
+    bool; points_NV2 float32, NaN where the cube is not seen; target_points_NV2 float32, where it
+    goes, NaN where that is not seen or there is none; instructions a list of N sentences;
+    episode_N, tick_N, seed_N int64.
     """
 
-    def __init__(self, parts: Sequence[Path]) -> None:
+    def __init__(self, parts: Sequence[Path], cameras: Sequence[str]) -> None:
+        self.cameras = tuple(cameras)
         loaded = []
         for part in parts:
             with np.load(part / "labels.npz") as labels:
@@ -111,6 +130,12 @@ class Shards:
         """U."""
         return int(self._starts[-1])
 
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """Height and width of every picture, px."""
+        height, width = self._images[0].shape[2:4]
+        return height, width
+
     def samples_about(self, images: np.ndarray) -> np.ndarray:
         """Indices of all samples that belong to the given images, in the order of these."""
         groups = [np.arange(self._first_U[i], self._first_U[i + 1]) for i in images]
@@ -122,7 +147,7 @@ class Shards:
         return counts
 
     def images_UVHWC(self, images: np.ndarray) -> np.ndarray:  # noqa: N802
-        """uint8 [n, 2, h, w, 3] of the images asked for, in model order of cameras."""
+        """uint8 [n, V, h, w, 3] of the images asked for, in model order of cameras."""
         which = np.searchsorted(self._starts, images, side="right") - 1
         shape = (len(images), *self._images[0].shape[1:])
         images_UVHWC = np.empty(shape, np.uint8)
@@ -137,15 +162,21 @@ def _parts(samples: Iterable[Sample], size: int) -> Iterator[list[Sample]]:
         yield part
 
 
-def _write_part(folder: Path, samples: list[Sample]) -> None:
+def _write_part(folder: Path, samples: list[Sample], cameras: tuple[str, ...]) -> None:
     folder.mkdir()
-    no_actions = np.zeros((HORIZON, 8), np.float32)
+    no_actions = np.zeros((HORIZON, len(samples[0].state_D)), np.float32)
     images = [sample.images for sample in samples]
     new_N = [i == 0 or images[i] is not images[i - 1] for i in range(len(images))]
     looks = [one for one, new in zip(images, new_N, strict=True) if new]
+    sizes = {look[camera].shape[:2] for look in looks for camera in cameras}
+    if len(sizes) > 1:
+        raise A1Error(
+            f"{folder}: pictures of {sorted(sizes)} (height, width) in one set of samples; let "
+            f"the cameras {', '.join(cameras)} deliver one size"
+        )
     np.save(
         folder / "images.npy",
-        np.stack([np.stack([look[camera] for camera in CAMERAS]) for look in looks]),
+        np.stack([np.stack([look[camera] for camera in cameras]) for look in looks]),
     )
     np.savez(
         folder / "labels.npz",
@@ -154,8 +185,8 @@ def _write_part(folder: Path, samples: list[Sample]) -> None:
         actions=np.stack([no_actions if s.actions_HD is None else s.actions_HD for s in samples]),
         action_valid=np.array([s.actions_HD is not None for s in samples]),
         end=np.array([s.end for s in samples]),
-        points=_points_NV2([s.points for s in samples]),
-        target_points=_points_NV2([s.target_points for s in samples]),
+        points=_points_NV2([s.points for s in samples], cameras),
+        target_points=_points_NV2([s.target_points for s in samples], cameras),
         instruction=np.array([s.instruction for s in samples]),
         episode=np.array([s.episode for s in samples], np.int64),
         tick=np.array([s.tick for s in samples], np.int64),
@@ -163,9 +194,11 @@ def _write_part(folder: Path, samples: list[Sample]) -> None:
     )
 
 
-def _points_NV2(points: Sequence[Mapping[str, tuple[float, float] | None]]) -> np.ndarray:  # noqa: N802
+def _points_NV2(  # noqa: N802
+    points: Sequence[Mapping[str, tuple[float, float] | None]], cameras: tuple[str, ...]
+) -> np.ndarray:
     nowhere = (np.nan, np.nan)
-    return np.array([[at[c] or nowhere for c in CAMERAS] for at in points], np.float32)
+    return np.array([[at.get(c) or nowhere for c in cameras] for at in points], np.float32)
 
 
 def _read_manifest(directory: Path) -> dict[str, Any] | None:

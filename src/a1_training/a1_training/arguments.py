@@ -1,0 +1,21 @@
+"""What the commands' options may be."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+
+
+def whole(least: int) -> Callable[[str], int]:
+    """Reads a whole number of at least `least`; argparse tells the option with the mistake."""
+
+    def read(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            value = least - 1
+        if value < least:
+            raise argparse.ArgumentTypeError(f"{text}: give a whole number of at least {least}")
+        return value
+
+    return read
