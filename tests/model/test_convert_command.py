@@ -59,3 +59,38 @@ def test_a_mistake_is_one_line(convert, tmp_path, capsys):
 def test_a_source_that_is_not_there(convert, capsys):
     assert convert("molmo") == 1
     assert "config.json" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "mend"),
+    [
+        ("--exit-interval", "0", "give a whole number of at least 1"),
+        ("--shard-gb", "-1", "give a number above 0"),
+        ("--shard-gb", "nan", "give a number above 0"),
+    ],
+)
+def test_a_number_that_cannot_be_is_told_with_its_option(convert, capsys, option, value, mend):
+    with pytest.raises(SystemExit) as left:
+        convert("a1", option, value)
+    said = capsys.readouterr().err
+    assert left.value.code == 2 and f"argument {option}: {value}: {mend}" in said
+
+
+def test_a_tokenizer_that_is_none(convert, tmp_path, capsys):
+    pub.write_molmo(tmp_path / "molmo", pub.molmo_tensors("model."))
+    (tmp_path / "molmo/tokenizer.json").write_text('{"model": {}}')
+    assert convert("molmo") == 1
+    said = capsys.readouterr().out
+    assert "tokenizer.json: tokenizer: " in said and "copy the file again" in said
+
+
+def test_nothing_is_written_over_what_is_no_checkpoint(convert, tmp_path, capsys):
+    pub.write_molmo(tmp_path / "molmo", pub.molmo_tensors("model."))
+    (tmp_path / "ours").mkdir()
+    (tmp_path / "ours/thesis.txt").write_text("years of work")
+    assert convert("molmo") == 1
+    assert f"{tmp_path / 'ours'}: is there and is no checkpoint" in capsys.readouterr().out
+    assert (tmp_path / "ours/thesis.txt").read_text() == "years of work"
+    (tmp_path / "ours/thesis.txt").unlink()
+    assert convert("molmo") == 0
+    assert convert("molmo") == 0  # a checkpoint is replaced

@@ -79,3 +79,9 @@ def test_the_same_chunks_give_the_same_tokens(fast):
 def test_what_cannot_be_learned_from_is_refused(chunks, named):
     with pytest.raises(A1Error, match=named):
         FastTokenizer.fit(chunks)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"tokenizer": {}, "horizon": 16}'])
+def test_tokens_that_cannot_be_read(text):
+    with pytest.raises(A1Error, match="action tokens: cannot be read"):
+        FastTokenizer.from_json(text)

@@ -49,4 +49,6 @@ def test_an_impossible_variant_is_refused(save, tmp_path):
         vary_checkpoint(save(), tmp_path / "variant", {"start": "warm"})
     with pytest.raises(CheckpointError, match="signal: probe, but with the start cold"):
         vary_checkpoint(save(), tmp_path / "variant", {"start": "cold", "signal": "probe"})
+    with pytest.raises(CheckpointError, match="horizon: not to be varied without training"):
+        vary_checkpoint(save(), tmp_path / "variant", {"horizon": 8})
     assert not (tmp_path / "variant").exists()

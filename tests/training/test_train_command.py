@@ -144,6 +144,12 @@ def test_it_goes_on_from_a_checkpoint(trained, folders, tmp_path):
     [
         (["--recipe", "paper"], "--recipe: 'paper' is not one of"),
         (["--data", "demonstrations"], "write NAME=DIR"),
+        (
+            ["--data", "../up=/nowhere"],
+            "--data ../up=/nowhere: write NAME=DIR, with NAME of letters",
+        ),
+        (["--robot", "nobody"], "robot 'nobody': no nobody.yaml in"),
+        (["--out", str(ROOT / "docs")], "docs: is there and is no checkpoint"),
         (["--data", "nowhere=/nowhere"], "manifest.json"),
         (["--images-per-step", "5"], "run in this folder has another recipe"),
     ],
@@ -153,6 +159,20 @@ def test_mistakes_are_told_in_one_line(trained, folders, capsys, changes, named)
     assert main([*call, *changes]) == 1
     said = capsys.readouterr().out
     assert named in said and "Traceback" not in said
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("--images-per-pass", "-1"), ("--save-every", "0"), ("--steps", "many"), ("--seed", "-3")],
+)
+def test_numbers_that_cannot_be_are_told_with_their_option(
+    folders, tmp_path, capsys, option, value
+):
+    with pytest.raises(SystemExit) as left:
+        main(arguments(folders, tmp_path, "whole", option, value))
+    said = capsys.readouterr().err
+    assert left.value.code == 2
+    assert f"argument {option}: {value}: give a whole number of at least" in said
 
 
 def test_data_without_actions_alone_is_refused(folders, tmp_path, capsys):

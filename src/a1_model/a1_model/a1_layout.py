@@ -60,6 +60,8 @@ class A1Choices:
         ):
             if value not in allowed:
                 raise ValueError(f"{name}: {value!r} is not one of {allowed}")
+        if self.exit_interval < 1:
+            raise ValueError(f"exit_interval: {self.exit_interval} blocks; give at least 1")
 
 
 def convert_a1(source: Path, spec: RobotSpec, choices: A1Choices) -> Conversion:

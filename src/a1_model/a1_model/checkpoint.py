@@ -74,6 +74,9 @@ def save_checkpoint(
         beside: further files, by name; like the metadata they decide no chunk.
         dtype: the weights are stored as, for example `torch.bfloat16`; None: as they are.
         shard_bytes: more than this makes several files.
+
+    Raises:
+        CheckpointError: see `check_place`.
     """
     weights = {name: value.to(dtype or value.dtype) for name, value in network.state_dict().items()}
     return write_checkpoint(
@@ -102,8 +105,13 @@ def write_checkpoint(
     outline: Mapping[str, Tensor] | None = None,
     beside: Mapping[str, bytes] | None = None,
 ) -> str:
-    """`save_checkpoint` of tensors; `outline`: see `write_weights`."""
+    """`save_checkpoint` of tensors; `outline`: see `write_weights`.
+
+    Raises:
+        CheckpointError: see `check_place`.
+    """
     directory = Path(directory)
+    check_place(directory)
     content = {
         "config.json": plain_json(
             {
@@ -351,8 +359,24 @@ def action_space(spec: RobotSpec) -> dict[str, str]:
     }
 
 
+def check_place(directory: Path) -> None:
+    """CheckpointError where a checkpoint written there would take the place of something else."""
+    if not directory.exists() or (directory.is_dir() and not any(directory.iterdir())):
+        return
+    if not all((directory / name).is_file() for name in ("config.json", "digest")):
+        raise CheckpointError(
+            f"{directory}: is there and is no checkpoint, so nothing is written over it; choose "
+            "another folder, or remove it"
+        )
+
+
 def put_in_place(partial: Path, directory: Path) -> None:
-    """Puts `partial` in the place of `directory`; a directory cannot be renamed over a full one."""
+    """Puts `partial` in the place of `directory`; a directory cannot be renamed over a full one.
+
+    Raises:
+        CheckpointError: see `check_place`.
+    """
+    check_place(directory)
     if not directory.exists():
         partial.rename(directory)
         return

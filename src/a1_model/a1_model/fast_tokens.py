@@ -20,6 +20,7 @@ from tokenizers.trainers import BpeTrainer
 from torch import Tensor
 
 from a1_core.errors import A1Error
+from a1_model.tokenizer import parsed_tokenizer
 
 END = "<end>"
 # A whole number is written as one character of this block on: assigned, and never normalised.
@@ -112,10 +113,17 @@ class FastTokenizer:
 
     @classmethod
     def from_json(cls, text: str) -> FastTokenizer:
-        """The inverse of `to_json`."""
-        content = json.loads(text)
-        tokenizer = Tokenizer.from_str(json.dumps(content.pop("tokenizer")))
-        return cls(tokenizer=tokenizer, **content)
+        """The inverse of `to_json`.
+
+        Raises:
+            A1Error: it is no such text.
+        """
+        try:
+            content = json.loads(text)
+            tokenizer = parsed_tokenizer(json.dumps(content.pop("tokenizer")))
+            return cls(tokenizer=tokenizer, **content)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise A1Error(f"action tokens: cannot be read ({error}); copy them again") from error
 
 
 def _numbers(actions_NHD: NDArray[np.floating], scale: float) -> NDArray[np.int64]:

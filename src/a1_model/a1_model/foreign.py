@@ -225,7 +225,9 @@ class Fields:
 
     def __init__(self, path: Path, content: Any, where: str = ""):
         if not isinstance(content, Mapping):
-            raise CheckpointError(f"{path}: {where or 'content'}: expected keys and values")
+            raise CheckpointError(
+                f"{path}: {where.rstrip('.') or 'content'}: expected keys and values"
+            )
         self._path, self._content, self._where = path, content, where
 
     def section(self, name: str) -> Fields:

@@ -20,6 +20,9 @@ from a1_model.checkpoint import (
 )
 from a1_model.weights import weight_file_names
 
+# Fields of `ModelConfig` that another value of needs no other weights.
+VARIED = ("head", "num_steps", "start", "signal", "renoise_tau", "metric")
+
 
 def vary_checkpoint(directory: Path | str, out: Path | str, changes: Mapping[str, Any]) -> str:
     """The same weights as another checkpoint, whose head is run another way; returns its digest.
@@ -28,13 +31,19 @@ def vary_checkpoint(directory: Path | str, out: Path | str, changes: Mapping[str
     change nothing give the digest of `directory`. The variant is left alone where it is already.
 
     Args:
-        changes: of fields of `ModelConfig` that need no other weights: head, num_steps, start,
-            signal, renoise_tau, metric.
+        changes: of fields in VARIED.
 
     Raises:
-        CheckpointError: `directory` cannot be read, or the configuration cannot be so.
+        CheckpointError: `directory` cannot be read, the configuration cannot be so, or a change
+            needs other weights.
     """
     directory, out = Path(directory), Path(out)
+    others = sorted(set(changes) - set(VARIED))
+    if others:
+        raise CheckpointError(
+            f"{directory}: {', '.join(others)}: not to be varied without training; one of "
+            f"{', '.join(VARIED)}"
+        )
     config = read_without_weights(directory).config
     content = json.loads((directory / "config.json").read_bytes())
     try:

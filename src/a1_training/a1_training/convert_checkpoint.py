@@ -18,12 +18,14 @@ import torch
 from rich.console import Console
 
 from a1_core.errors import A1Error
-from a1_core.spec import RobotSpec, load_spec
+from a1_core.spec import RobotSpec
+from a1_data.share import find_spec
 from a1_model.a1_layout import CAMERA_PLACES, FEATURES, A1Choices, convert_a1
 from a1_model.a1_statistics import NORMALISATIONS
 from a1_model.foreign import Conversion
 from a1_model.molmo_layout import convert_molmo
 from a1_model.sizes import parameters_by_part
+from a1_training.arguments import above_zero, whole
 
 _TYPES = {"keep": None, "float32": torch.float32, "bfloat16": torch.bfloat16}
 
@@ -33,15 +35,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     console = Console(highlight=False, soft_wrap=True)
     try:
-        spec = load_spec(arguments.robot)
+        spec = find_spec(arguments.robot)
         conversion = _conversion(arguments, spec)
         digest = conversion.write(
             arguments.destination,
             spec,
             dtype=_TYPES[arguments.dtype],
-            shard_bytes=int(arguments.shard_gb * 1e9),
+            shard_bytes=round(arguments.shard_gb * 1e9),
         )
-    except A1Error as error:
+    except (A1Error, OSError) as error:
         console.print(f"convert_checkpoint: {error}", markup=False)
         return 1
     for part, count in parameters_by_part(conversion.config).items():
@@ -80,10 +82,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("source", type=Path, metavar="SRC")
     parser.add_argument("destination", type=Path, metavar="DST")
     parser.add_argument("--from", dest="kind", choices=("molmo", "a1"), required=True)
-    parser.add_argument("--robot", type=Path, required=True, metavar="SPEC", help="robot spec")
+    parser.add_argument("--robot", required=True, help="name of the robot spec, or its path")
     parser.add_argument("--tokenizer", type=Path, help="Qwen2's tokenizer.json; default: in SRC")
     parser.add_argument("--dtype", choices=_TYPES, default="keep", help="of the stored weights")
-    parser.add_argument("--shard-gb", type=float, default=2.0, help="largest weight file")
+    parser.add_argument("--shard-gb", type=above_zero, default=2.0, help="largest weight file")
     molmo = parser.add_argument_group("from molmo")
     molmo.add_argument("--crops", type=int, choices=(1, 2), default=1, help="times an image shows")
     a1 = parser.add_argument_group("from a1")
@@ -103,7 +105,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     a1.add_argument("--normalisation", choices=NORMALISATIONS, default="q99")
     a1.add_argument("--statistics", help="data set in dataset_statistics.json")
-    a1.add_argument("--exit-interval", type=int, default=2, help="blocks between two exits")
+    a1.add_argument("--exit-interval", type=whole(1), default=2, help="blocks between two exits")
     return parser
 
 

@@ -28,6 +28,7 @@ from a1_data.lerobot.layout import INFO
 from a1_data.share import find_spec
 from a1_model.checkpoint import (
     CheckpointDescription,
+    check_place,
     grow_network,
     plain_json,
     read_without_weights,
@@ -90,6 +91,7 @@ class Request:
 def train(request: Request, workers: Workers, console: Console) -> str | None:
     """Everything that is not done yet; the digest of the checkpoint, on the first process."""
     recipe, spec = request.recipe, request.spec
+    check_place(request.out)
     start = None if request.start is None else read_without_weights(request.start)
     if start is not None:
         check_start(start, spec)
