@@ -374,3 +374,31 @@ def test_the_config_survives_json(network):
         type(config).from_json(wrong)
     with pytest.raises(ValueError, match="does not divide"):
         dataclasses.replace(config, mlp_queries=5)
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"num_steps": 0}, "num_steps: 0; give at least 1"),
+        ({"mlp_queries": 0}, "mlp_queries: 0; give at least 1"),
+        ({"renoise_tau": 1.0}, "renoise_tau: 1.0; give 0 or more, and less than 1"),
+        ({"metric": "euclid"}, "metric is 'euclid'"),
+    ],
+)
+def test_a_config_that_cannot_run_is_refused_when_it_is_read(save, spec, changes, told):
+    directory = save()
+    path = directory / "config.json"
+    content = json.loads(path.read_text())
+    content["model"] |= changes
+    path.write_text(json.dumps(content))
+    sign(directory)
+    with pytest.raises(CheckpointError, match=told):
+        load_checkpoint(directory, spec)
+
+
+def test_a_config_that_is_no_object_is_refused(save, spec):
+    directory = save()
+    (directory / "config.json").write_text("[]")
+    sign(directory)
+    with pytest.raises(CheckpointError, match=r"config.json: holds list, expected an object"):
+        load_checkpoint(directory, spec)

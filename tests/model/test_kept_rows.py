@@ -58,11 +58,20 @@ def watch_flow(policy, monkeypatch):
     seen, embed = [], policy.network.expert.embed_actions
 
     def watched(noisy_BSRD, tau_BS):
-        seen.append((float(tau_BS[0, 0]), noisy_BSRD[0, 0].clone()))
+        seen.append((float(tau_BS[0, 0]), noisy_BSRD[0, 0].numpy().copy()))
         return embed(noisy_BSRD, tau_BS)
 
     monkeypatch.setattr(policy.network.expert, "embed_actions", watched)
     return seen
+
+
+def path_to(prefix, policy, observation):
+    """Normalised rows [H, D] at a time of the path from the last exit's noise to the plan."""
+    cold = policy.settings.start == "cold"
+    draws = len(policy.network.config.exits) if cold else 1
+    noise_HD = tick_noise(policy.seed, observation.stamp_ns, draws, 16, 8)[-1]
+    rows_HD = policy.normaliser.encode_actions(prefix.rows_HD)
+    return lambda tau: tau * rows_HD + (1 - tau) * noise_HD
 
 
 @pytest.mark.parametrize("start", ["shared", "cold", "direct", "renoise"])
@@ -72,13 +81,10 @@ def test_the_head_sees_committed_rows_on_their_path(
     policy, observation = make_policy(settings=settings(start=start)), make_observation()
     seen = watch_flow(policy, monkeypatch)
     output = policy.act(observation, setting=FULL, prefix=prefix)
-    last = len(policy.network.config.exits) - 1
-    draws = last + 1 if start == "cold" else 1
-    noise_HD = tick_noise(policy.seed, observation.stamp_ns, draws, 16, 8)[-1]
-    rows_HD = policy.normaliser.encode_actions(prefix.rows_HD)
+    path = path_to(prefix, policy, observation)
     assert [tau for tau, _ in seen] == [0.0, 0.5]
     for tau, noisy_HD in seen:
-        wanted_HD = tau * rows_HD + (1 - tau) * noise_HD
+        wanted_HD = path(tau)
         np.testing.assert_allclose(noisy_HD[:COMMITTED], wanted_HD[:COMMITTED], atol=1e-6)
         if tau:
             assert np.abs(noisy_HD[FREE_FROM:] - wanted_HD[FREE_FROM:]).max() > 1e-3
@@ -96,12 +102,9 @@ def test_a_guess_is_where_the_flow_begins(
     guess = Prefix(rows_HD=prefix.rows_HD, weight_HD=weight_HD, guess=True)
     seen = watch_flow(policy, monkeypatch)
     output = policy.act(observation, setting=FULL, prefix=guess)
-    last = len(policy.network.config.exits) - 1
-    draws = last + 1 if start == "cold" else 1
-    noise_HD = tick_noise(policy.seed, observation.stamp_ns, draws, 16, 8)[-1]
-    rows_HD = policy.normaliser.encode_actions(prefix.rows_HD)
+    path = path_to(prefix, policy, observation)
     assert [tau for tau, _ in seen] == [0.5, 0.75]
-    np.testing.assert_allclose(seen[0][1], 0.5 * rows_HD + 0.5 * noise_HD, atol=1e-6)
+    np.testing.assert_allclose(seen[0][1], path(0.5), atol=1e-6)
     leads = slice(0, 0 if free else COMMITTED)
     np.testing.assert_allclose(output.actions_HD[leads], prefix.rows_HD[leads], atol=1e-6)
     assert np.abs(output.actions_HD[COMMITTED:] - prefix.rows_HD[COMMITTED:]).max() > 1e-3

@@ -233,3 +233,16 @@ def test_a_segment_never_met_is_the_sum_of_its_parts():
         times.set_measured(k, k + 1, 0.1)
     assert times.expected_s(0, 3) == pytest.approx(0.3)
     assert times.expected_s(-1, 3) == pytest.approx(1.3)
+
+
+@pytest.mark.parametrize("kind", ["fm", "mlp"])
+def test_an_instruction_longer_than_the_network_is_refused(make_policy, make_observation, kind):
+    """By what it has places for: the last row of a chunk, or the last query."""
+    policy = make_policy(settings=head(kind))
+    config = policy.network.config
+    behind = 1 + config.horizon if kind == "fm" else config.mlp_queries
+    # Every text ends with a token of its own.
+    too_many = 4096 + 1 - config.image_tokens - behind - 1
+    observation = make_observation(instruction="red " * too_many)
+    with pytest.raises(A1Error, match=r"instruction: with it there are 4097 tokens.*shorten it"):
+        policy.act(observation, setting=FULL)

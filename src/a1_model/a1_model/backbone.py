@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from transformers import Qwen2Config
 from transformers.models.qwen2.modeling_qwen2 import Qwen2DecoderLayer
 
-from a1_model.blocks import HalfBlock, Halves, Rope, RopeTable, initialise
+from a1_model.blocks import HalfBlock, Halves, Rope, RopeTable, check_positions, initialise
 from a1_model.config import BackboneConfig
 
 
@@ -74,9 +74,14 @@ class Backbone(nn.Module):
     def layout(
         self, image_tokens: int, text_mask_BT: Tensor, queries: int, action_tokens: int = 0
     ) -> Layout:
-        """Positions and masks; each lane is numbered after the valid tokens, not the padding."""
+        """Positions and masks; each lane is numbered after the valid tokens, not the padding.
+
+        Raises:
+            A1Error: there are more tokens than positions.
+        """
         batch, text = text_mask_BT.shape
         prefix, device = image_tokens + text, text_mask_BT.device
+        check_positions(prefix + max(queries, action_tokens))
         valid_B = image_tokens + text_mask_BT.sum(-1)
         if not action_tokens and bool(text_mask_BT.all()):
             return Layout(

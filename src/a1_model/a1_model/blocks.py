@@ -19,6 +19,8 @@ from torch.nn import functional
 from transformers.models.qwen2.modeling_qwen2 import Qwen2DecoderLayer, rotate_half
 from transformers.models.qwen3.modeling_qwen3 import Qwen3DecoderLayer
 
+from a1_core.errors import A1Error
+
 MAX_POSITIONS = 4096
 
 DecoderLayer: TypeAlias = Qwen2DecoderLayer | Qwen3DecoderLayer
@@ -82,6 +84,15 @@ class HalfBlock:
     normed_BNC: Tensor
     key_BGNd: Tensor
     value_BGNd: Tensor
+
+
+def check_positions(count: int) -> None:
+    """A1Error when a sequence of `count` tokens has more positions than the tables."""
+    if count > MAX_POSITIONS:
+        raise A1Error(
+            f"instruction: with it there are {count} tokens, the network takes {MAX_POSITIONS}; "
+            "shorten it"
+        )
 
 
 def _heads(x_BNC: Tensor, head_dim: int) -> Tensor:

@@ -393,9 +393,12 @@ def plain_json(content: Mapping[str, Any]) -> bytes:
 
 def _parse_json(path: Path, data: bytes) -> dict[str, Any]:
     try:
-        return json.loads(data)
+        content = json.loads(data)
     except ValueError as error:
         raise CheckpointError(f"{path}: {error}; copy the checkpoint again") from error
+    if not isinstance(content, dict):
+        raise CheckpointError(f"{path}: holds {type(content).__name__}, expected an object")
+    return content
 
 
 def _read(path: Path) -> bytes:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from a1_core.exit_rule import parse_metric
 from a1_model.plain import from_plain, one_of, to_plain
 from a1_model.released_config import AttentionConnector, ReleasedExpert, ReleasedQueries
 from a1_model.vision_config import CameraTokens, VisionConfig
@@ -118,6 +119,12 @@ class ModelConfig:
         if "point" in self.parts and self.vision.connector is not None:
             raise ValueError('parts: "point" needs image tokens alone, not vision.connector')
         one_of("start", self.start, STARTS)
+        parse_metric(self.metric)
+        for name in ("horizon", "dim", "num_steps", "mlp_queries", "flow_draws"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name}: {getattr(self, name)}; give at least 1")
+        if not 0.0 <= self.renoise_tau < 1.0:
+            raise ValueError(f"renoise_tau: {self.renoise_tau}; give 0 or more, and less than 1")
         if self.signal is not None:
             one_of("signal", self.signal, SIGNALS)
             check_signal(self.signal, self.head, self.start)

@@ -26,6 +26,7 @@ from a1_model.blocks import (
     Rope,
     RopeTable,
     attention_scores,
+    check_positions,
     initialise,
 )
 from a1_model.config import ModelConfig
@@ -101,6 +102,7 @@ class Lanes(nn.Module):
                 f"instruction: the prefix has {layout.prefix} tokens, the checkpoint's head takes "
                 f"{first}; shorten it"
             )
+        check_positions((layout.prefix if first is None else first) + 1 + self.horizon)
         if layout.key_valid_BN is None:
             first = layout.prefix if first is None else first
             state_rope = self.rope.span(first, 1)
