@@ -39,13 +39,14 @@ def tokenizer():
 
 @pytest.fixture
 def make_sampler(sources, tokenizer):
-    def make(seed=7):
+    def make(seed=7, **changes):
         return BatchSampler(
             sources,
             tokenizer,
             fit_normaliser(NAMES, sources["demonstrations"]),
             Augmentation(brightness=0.1, state_mask_probability=0.25),
             seed=seed,
+            **changes,
         )
 
     return make

@@ -30,6 +30,7 @@ def test_the_papers_tables(name):
     assert numbers == TABLES[name]
     assert recipe.optimiser == "adamw" and stage.warmup_steps == 2000
     assert recipe.augmentation.erase > 0 and recipe.augmentation.sharpen > 0
+    assert recipe.row_decay == 0.0
 
     def rate(part, step):
         return stage.share(part, step) * learning_rate(stage, step)

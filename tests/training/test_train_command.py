@@ -11,11 +11,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from rich.console import Console
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from a1_core.spec import load_spec
 from a1_model.checkpoint import load_checkpoint
 from a1_model.weights import WeightFiles
+from a1_training.reporting import RunLog
 from a1_training.train import FAST_FILE, main
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -65,6 +67,23 @@ def test_tensorboard_shows_the_losses(trained):
     row = json.loads((trained.parent / "whole.work" / "log.jsonl").read_text().splitlines()[0])
     (first, *_) = events.Scalars("fm")
     assert first.value == pytest.approx(row["fm"])
+
+
+def test_a_log_goes_on_where_the_state_was_saved(tmp_path):
+    """Rows told after it would stand there twice; a row cut off by the kill is gone."""
+    log = RunLog(tmp_path, Console(quiet=True))
+    for done in (1, 51, 101):
+        log.row({"loss": 0.5 / done}, done)
+    log.row({"grounding": 1.0})
+    log.close()
+    path = tmp_path / "log.jsonl"
+    path.write_text(path.read_text() + '{"steps_done": 15')
+    again = RunLog(tmp_path, Console(quiet=True), 60)
+    again.row({"loss": 0.25}, 101)
+    again.close()
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    assert [row.get("steps_done") for row in rows] == [1, 51, None, 101]
+    assert rows[-1]["loss"] == 0.25
 
 
 def test_a_killed_process_goes_on_to_the_same_weights(trained, folders, tmp_path):

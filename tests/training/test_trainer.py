@@ -269,3 +269,10 @@ def test_normaliser_keeps_the_grippers_own_bounds(sources):
     assert normaliser.state_high_D[-1] == normaliser.action_high_D[-1] == 1.0
     rows = sources["demonstrations"].actions_NHD.reshape(-1, 8)
     assert normaliser.action_high_D[0] == pytest.approx(np.quantile(rows[:, 0], 0.99))
+
+
+@pytest.mark.parametrize(("decay", "first_over_last"), [(0.75, 16**0.75), (0.0, 1.0)])
+def test_rows_weigh_what_the_recipe_says(make_sampler, decay, first_over_last):
+    weights_H = make_sampler(row_decay=decay).draw({"demonstrations": 1.0}, 2).row_weight_BH[0]
+    assert float(weights_H.mean()) == pytest.approx(1.0)
+    assert float(weights_H[0] / weights_H[-1]) == pytest.approx(first_over_last)

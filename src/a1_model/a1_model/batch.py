@@ -25,7 +25,7 @@ class TrainBatch:
         text_ids_BT, text_mask_BT: int64 ids; bool, True where a token is real.
         state_BD, actions_BHD: float32, normalised to [-1, 1].
         action_valid_B: bool, the sample has an action label.
-        row_weight_BH: float32, how much a row counts (0: padding at the end of an episode).
+        row_weight_BH: float32, how much a row counts in the losses.
         end_B, end_valid_B: float32 0 or 1, the substep ends within the next row; bool.
         points_BOV2, points_valid_BOV: float32 x, y of an object in [0, 1] of the image as the
             model sees it; bool, there is one and it is visible.

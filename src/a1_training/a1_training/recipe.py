@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from a1_model.draws import OBJECTIVES
 from a1_model.plain import one_of
 from a1_training.augment import ImageAugmentation
+from a1_training.samples import ROW_DECAY
 
 PARTS = ("tower", "vlm", "head")
 OPTIMISERS = ("muon", "adamw")
@@ -98,6 +99,7 @@ class Recipe:
         fast_vocab: action tokens to learn for the loss `fast`; 0: none.
         keep_normaliser: use that of the checkpoint to go on from, not one fitted to the data: what
             its numbers mean stays, however few the data are.
+        row_decay: row r of a chunk weighs (r + 1)^-row_decay in the losses; 0: all weigh the same.
     """
 
     stages: tuple[Stage, ...]
@@ -120,6 +122,7 @@ class Recipe:
     insulate: bool = False
     fast_vocab: int = 0
     keep_normaliser: bool = False
+    row_decay: float = ROW_DECAY
 
     def __post_init__(self) -> None:
         one_of("optimiser", self.optimiser, OPTIMISERS)

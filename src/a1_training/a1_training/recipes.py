@@ -41,6 +41,7 @@ def _paper(name: str, *, batch: int, steps: int, state_mask: float) -> Recipe:
         optimiser="adamw",
         precision="bfloat16",
         augmentation=_PICTURES,
+        row_decay=0.0,
     )
 
 

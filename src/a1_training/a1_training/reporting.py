@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,8 @@ class RunLog:
 
     Args:
         folder: exists.
-        done: optimiser steps of the run so far; events after them, of a killed run, are dropped.
+        done: optimiser steps of the run so far; rows and events after them, of a killed run, are
+            dropped.
         quiet: nothing is written or shown: another process does that.
     """
 
@@ -31,6 +33,7 @@ class RunLog:
         self._path, self._console, self._quiet = folder / "log.jsonl", console, quiet
         self._events = None
         if not quiet:
+            _drop_rows_after(self._path, done)
             self._events = SummaryWriter(str(folder / "tensorboard"), purge_step=done)
 
     def say(self, text: str) -> None:
@@ -42,8 +45,9 @@ class RunLog:
         """One line of `log.jsonl`; its numbers become events when `done` steps are given."""
         if self._events is None:
             return
+        told = dict(values) if done is None else {"steps_done": done, **values}
         with self._path.open("a") as log:
-            log.write(json.dumps(dict(values)) + "\n")
+            log.write(json.dumps(told) + "\n")
         if done is None:
             return
         for name, value in values.items():
@@ -77,6 +81,23 @@ class RunLog:
         """Writes what is not written yet."""
         if self._events is not None:
             self._events.close()
+
+
+def _drop_rows_after(path: Path, done: int) -> None:
+    """What a killed run told after its last state was saved is told again; a half line ends it."""
+    if not path.exists():
+        return
+    kept = []
+    for line in path.read_text().splitlines():
+        try:
+            row = json.loads(line)
+        except ValueError:
+            break
+        if row.get("steps_done", 0) <= done:
+            kept.append(f"{line}\n")
+    partial = path.with_suffix(".partial")
+    partial.write_text("".join(kept))
+    os.replace(partial, path)
 
 
 def _columns() -> tuple[Any, ...]:

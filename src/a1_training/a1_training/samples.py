@@ -53,13 +53,14 @@ def fit_normaliser(names: Sequence[str], *sources: Shards) -> Normaliser:
     )
 
 
-def row_weights(horizon: int) -> np.ndarray:
-    """float32 [H], mean 1: about the inverse of how large the offsets of a row are.
+# Offsets grow with the row, so equal weights would teach the last rows, which the next plan
+# replaces before they are due, and leave the first ones to chance.
+ROW_DECAY = 0.75
 
-    Offsets grow with the row, so equal weights would teach the last rows, which the next plan
-    replaces before they are due, and leave the first ones to chance.
-    """
-    weights_H = np.arange(1, horizon + 1) ** -0.75
+
+def row_weights(horizon: int, decay: float) -> np.ndarray:
+    """float32 [H], mean 1: row r weighs (r + 1)^-decay."""
+    weights_H = np.arange(1, horizon + 1) ** -float(decay)
     return (weights_H / weights_H.mean()).astype(np.float32)
 
 
@@ -86,6 +87,7 @@ class BatchSampler:
         tokenizer: of the network that is trained.
         normaliser: of states and actions.
         seed: of the order in which samples are drawn and of the augmentation.
+        row_decay: see `row_weights`.
     """
 
     def __init__(
@@ -95,11 +97,13 @@ class BatchSampler:
         normaliser: Normaliser,
         augmentation: Augmentation,
         seed: int,
+        row_decay: float = ROW_DECAY,
     ):
         self._sources = dict(sources)
         self._tokenizer = tokenizer
         self._normaliser = normaliser
         self._augmentation = augmentation
+        self._row_decay = row_decay
         self.rng = np.random.default_rng(seed)
 
     @property
@@ -152,6 +156,7 @@ class BatchSampler:
                 for shards, index in parts
             ]
         )
+        weights_H = row_weights(actions.shape[1], self._row_decay)
         text = [shards.instructions[i] for shards, index in parts for i in index]
         ids, mask = self._tokenizer.encode(text)
         state = np.where(masked_N[:, None], 0.0, self._normaliser.encode_state(state))
@@ -166,7 +171,7 @@ class BatchSampler:
                 self._normaliser.encode_actions(actions).astype(np.float32)
             ),
             action_valid_B=torch.from_numpy(valid),
-            row_weight_BH=torch.from_numpy(np.tile(row_weights(actions.shape[1]), (len(valid), 1))),
+            row_weight_BH=torch.from_numpy(np.tile(weights_H, (len(valid), 1))),
             end_B=torch.from_numpy(end.astype(np.float32)),
             end_valid_B=torch.from_numpy(valid),
             points_BOV2=torch.from_numpy(np.nan_to_num(points).astype(np.float32)),

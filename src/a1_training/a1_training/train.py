@@ -119,7 +119,9 @@ def train(request: Request, workers: Workers, console: Console) -> str | None:
     augmentation = Augmentation(
         brightness=recipe.brightness, state_mask_probability=recipe.state_mask_probability
     )
-    sampler = BatchSampler(sources, tokenizer, normaliser, augmentation, recipe.seed)
+    sampler = BatchSampler(
+        sources, tokenizer, normaliser, augmentation, recipe.seed, recipe.row_decay
+    )
     state, done = request.work / "state.pt", {"stage": 0, "step": 0}
     if state.exists():
         done = trainer.load(state, sampler)
