@@ -21,6 +21,7 @@ setup(
             "convert_checkpoint = a1_training.convert_checkpoint:main",
             "demonstrations = a1_training.demonstrations:main",
             "prepare_table = a1_training.prepare_table:main",
+            "signals = a1_training.signals:main",
             "train = a1_training.train:main",
             "train_tiny = a1_training.train_tiny:main",
         ]

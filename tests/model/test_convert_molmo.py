@@ -65,7 +65,7 @@ def test_molmo_has_no_head_and_can_be_trained(converted, tmp_path, molmo):
     ("content", "message"),
     [
         ("not json", "tokenizer.json: .*give the tokenizer.json"),
-        ("{}", "tokenizer.json: model: missing"),
+        ("{}", "tokenizer.json: model.vocab: missing"),
         (pub.tokenizer_json().replace("<|endoftext|>", "</s>"), "<|endoftext|>: id None, expected"),
         (None, "tokenizer.json: .*No such file"),
     ],

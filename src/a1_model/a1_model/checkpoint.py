@@ -8,12 +8,10 @@ from and decides nothing.
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +22,14 @@ from torch import Tensor
 from a1_core.errors import A1Error, CheckpointError
 from a1_core.normaliser import Normaliser
 from a1_core.spec import RobotSpec
+from a1_model.checkpoint_folder import (
+    SMALL,
+    check_place,
+    directory_digest,
+    plain_json,
+    put_in_place,
+    unreadable,
+)
 from a1_model.config import ModelConfig
 from a1_model.network import A1Network
 from a1_model.policy import AdaptivePolicy
@@ -38,9 +44,7 @@ from a1_model.weights import (
 )
 
 FORMAT = 1
-_SMALL = ("config.json", "normaliser.json", "tokenizer.json")
 _MADE_FOR = ("name", "names", "period_s")
-_HASHED_AT_ONCE = 2**22  # bytes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -232,8 +236,8 @@ def read_without_weights(directory: Path | str) -> CheckpointDescription:
         CheckpointError: a file is missing, changed or cannot be understood.
     """
     directory = Path(directory)
-    content = {name: _read(directory / name) for name in _SMALL}
-    digest = directory_digest(directory, [*_SMALL, *weight_file_names(directory)])
+    content = {name: _read(directory / name) for name in SMALL}
+    digest = directory_digest(directory, [*SMALL, *weight_file_names(directory)])
     written = _read(directory / "digest").decode(errors="replace").strip()
     if digest != written:
         raise CheckpointError(
@@ -293,30 +297,6 @@ def _moved(network: A1Network, device: str) -> A1Network:
         ) from None
 
 
-def directory_digest(directory: Path, names: Iterable[str]) -> str:
-    """`content_digest` of files, without holding one in memory."""
-    digest = hashlib.sha256()
-    for name in sorted(names):
-        path = directory / name
-        try:
-            with path.open("rb") as file:
-                digest.update(f"{name} {path.stat().st_size}\n".encode())
-                while piece := file.read(_HASHED_AT_ONCE):
-                    digest.update(piece)
-        except OSError as error:
-            raise _unreadable(path, error) from error
-    return digest.hexdigest()
-
-
-def content_digest(content: Mapping[str, bytes]) -> str:
-    """SHA-256 over names, lengths and contents, in the order of the names."""
-    digest = hashlib.sha256()
-    for name in sorted(content):
-        digest.update(f"{name} {len(content[name])}\n".encode())
-        digest.update(content[name])
-    return digest.hexdigest()
-
-
 def _check_robot(
     directory: Path,
     made_for: Mapping[str, Any],
@@ -359,38 +339,6 @@ def action_space(spec: RobotSpec) -> dict[str, str]:
     }
 
 
-def check_place(directory: Path) -> None:
-    """CheckpointError where a checkpoint written there would take the place of something else."""
-    if not directory.exists() or (directory.is_dir() and not any(directory.iterdir())):
-        return
-    if not all((directory / name).is_file() for name in ("config.json", "digest")):
-        raise CheckpointError(
-            f"{directory}: is there and is no checkpoint, so nothing is written over it; choose "
-            "another folder, or remove it"
-        )
-
-
-def put_in_place(partial: Path, directory: Path) -> None:
-    """Puts `partial` in the place of `directory`; a directory cannot be renamed over a full one.
-
-    Raises:
-        CheckpointError: see `check_place`.
-    """
-    check_place(directory)
-    if not directory.exists():
-        partial.rename(directory)
-        return
-    old = Path(tempfile.mkdtemp(prefix=f".{directory.name}.old.", dir=directory.parent))
-    os.replace(directory, old / directory.name)
-    partial.rename(directory)
-    shutil.rmtree(old)
-
-
-def plain_json(content: Mapping[str, Any]) -> bytes:
-    """As every JSON file of a checkpoint is written."""
-    return (json.dumps(content, indent=1, sort_keys=True) + "\n").encode()
-
-
 def _parse_json(path: Path, data: bytes) -> dict[str, Any]:
     try:
         content = json.loads(data)
@@ -405,11 +353,4 @@ def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise _unreadable(path, error) from error
-
-
-def _unreadable(path: Path, error: OSError) -> CheckpointError:
-    return CheckpointError(
-        f"{path}: {error.strerror}; a checkpoint has the files {', '.join(_SMALL)}, "
-        "model.safetensors (or shards and their index), metadata.json and digest"
-    )
+        raise unreadable(path, error) from error

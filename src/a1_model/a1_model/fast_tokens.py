@@ -20,7 +20,6 @@ from tokenizers.trainers import BpeTrainer
 from torch import Tensor
 
 from a1_core.errors import A1Error
-from a1_model.tokenizer import parsed_tokenizer
 
 END = "<end>"
 # A whole number is written as one character of this block on: assigned, and never normalised.
@@ -120,7 +119,7 @@ class FastTokenizer:
         """
         try:
             content = json.loads(text)
-            tokenizer = parsed_tokenizer(json.dumps(content.pop("tokenizer")))
+            tokenizer = Tokenizer.from_str(json.dumps(content.pop("tokenizer")))
             return cls(tokenizer=tokenizer, **content)
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise A1Error(f"action tokens: cannot be read ({error}); copy them again") from error

@@ -20,7 +20,8 @@ from torch import Tensor
 from a1_core.errors import CheckpointError
 from a1_core.normaliser import Normaliser
 from a1_core.spec import RobotSpec
-from a1_model.checkpoint import directory_digest, write_checkpoint
+from a1_model.checkpoint import write_checkpoint
+from a1_model.checkpoint_folder import directory_digest
 from a1_model.config import ModelConfig
 from a1_model.sizes import network_outline
 from a1_model.tokenizer import InstructionTokenizer

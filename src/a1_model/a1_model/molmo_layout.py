@@ -22,7 +22,7 @@ from a1_core.spec import RobotSpec
 from a1_model.config import BackboneConfig, CameraTokens, ExpertConfig, ModelConfig, VisionConfig
 from a1_model.foreign import Conversion, Fields, ForeignWeights, Plan, Rule, refusing, rows
 from a1_model.released_config import AttentionConnector
-from a1_model.tokenizer import InstructionTokenizer, Prompt, parsed_tokenizer
+from a1_model.tokenizer import InstructionTokenizer, Prompt
 
 BEGIN = "<|endoftext|>"
 # Rows of the added vocabulary, in the order of Molmo's list of extra tokens.
@@ -254,12 +254,10 @@ def read_tokenizer(path: Path, base_vocabulary: int) -> tuple[Tokenizer, int]:
         raise CheckpointError(
             f"{path}: {error}; give the tokenizer.json of the language model"
         ) from error
-    if not isinstance(content, dict) or not isinstance(content.get("model"), dict):
-        raise CheckpointError(f"{path}: model: missing; give a tokenizer.json of `tokenizers`")
-    try:
-        tokenizer = parsed_tokenizer(text)
-    except ValueError as error:
-        raise CheckpointError(f"{path}: {error}; copy the file again") from error
+    model = content.get("model") if isinstance(content, dict) else None
+    if not isinstance(model, dict) or not isinstance(model.get("vocab"), dict):
+        raise CheckpointError(f"{path}: model.vocab: missing; give one of `tokenizers`")
+    tokenizer = Tokenizer.from_str(text)
     begin = tokenizer.token_to_id(BEGIN)
     if begin is None or begin >= base_vocabulary:
         raise CheckpointError(
@@ -288,10 +286,9 @@ def convert_molmo(
         content = json.loads(path.read_bytes())
     except (OSError, ValueError) as error:
         raise CheckpointError(f"{path}: {error}; give the model's directory") from error
-    fields = Fields(path, content)
     weights = ForeignWeights.safetensors(source)
     with refusing(path):
-        trunk = _hugging_face_trunk(fields, weights)
+        trunk = _hugging_face_trunk(Fields(path, content), weights)
     tokenizer, begin = read_tokenizer(
         tokenizer_file or source / "tokenizer.json", trunk.base_vocabulary
     )

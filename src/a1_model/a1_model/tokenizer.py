@@ -31,14 +31,6 @@ class Prompt:
     answer: str
 
 
-def parsed_tokenizer(text: str) -> Tokenizer:
-    """Of its own JSON; ValueError where it is none."""
-    try:
-        return Tokenizer.from_str(text)
-    except Exception as error:  # the library raises no narrower kind
-        raise ValueError(f"tokenizer: {error}") from error
-
-
 class InstructionTokenizer:
     """Any `tokenizers` tokenizer that has the tokens <pad> and <end>, or one with a prompt.
 
@@ -74,8 +66,8 @@ class InstructionTokenizer:
         """The inverse of `to_json`."""
         content = json.loads(text)
         if "prompt" not in content:
-            return cls(parsed_tokenizer(text))
-        tokenizer = parsed_tokenizer(json.dumps(content["tokenizer"]))
+            return cls(Tokenizer.from_str(text))
+        tokenizer = Tokenizer.from_str(json.dumps(content["tokenizer"]))
         return cls(tokenizer, Prompt(**content["prompt"]))
 
     def to_json(self) -> str:

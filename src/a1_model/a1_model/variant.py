@@ -12,12 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from a1_core.errors import CheckpointError
-from a1_model.checkpoint import (
-    directory_digest,
-    plain_json,
-    put_in_place,
-    read_without_weights,
-)
+from a1_model.checkpoint import read_without_weights
+from a1_model.checkpoint_folder import directory_digest, plain_json, put_in_place
 from a1_model.weights import weight_file_names
 
 # Fields of `ModelConfig` that another value of needs no other weights.

@@ -28,12 +28,11 @@ from a1_data.lerobot.layout import INFO
 from a1_data.share import find_spec
 from a1_model.checkpoint import (
     CheckpointDescription,
-    check_place,
     grow_network,
-    plain_json,
     read_without_weights,
     write_checkpoint,
 )
+from a1_model.checkpoint_folder import check_place, plain_json
 from a1_model.config import CameraTokens, ModelConfig, small, tiny
 from a1_model.fast_tokens import FastTokenizer
 from a1_model.network import A1Network
