@@ -1,9 +1,12 @@
 """What being adaptive costs: ticks that look at every exit, beside ticks that go straight there.
 
 Random weights, one observation, one thread; costs are CPU seconds of this process, which other
-programs disturb less than the clock on the wall. Settings take turns, figures are ratios of
-medians over as many rounds as were asked for and fit into a few minutes. Prints one JSON line with
-the rounds made and the machine's load (mean of a minute, before and after), and writes
+programs disturb less than the clock on the wall. In every round the two ticks of a ratio run one
+after the other, so that what slows the machine for longer slows both; a figure is the median of
+its ratio over as many rounds as were asked for and fit into a few minutes. The largest of many
+figures that each vary is above the largest true one: `noise_small` says how far ratios of the same
+two ticks lie apart (median over the ratios of the middle half of their rounds). Prints one JSON
+line with the rounds made and the machine's load (mean of a minute, before and after), and writes
 out/bench/adaptive.json, with all times and settings as well.
 
 "Ours" is the shipped checkpoint's head, start and signal. The flow-matching head then takes 2
@@ -32,6 +35,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch.profiler import ProfilerActivity, profile
 
 from a1_core.exit_rule import Thresholds
@@ -159,10 +163,12 @@ class Allowance:
             yield number
 
 
-def medians(
-    ticks: dict[str, Callable[[], None]], allowed: Allowance
-) -> tuple[dict[str, float], int]:
-    """CPU seconds of each, and in how many rounds; the last two run once before, to warm up."""
+Times = dict[str, NDArray[np.float64]]
+"""CPU seconds of each tick, one a round."""
+
+
+def measured(ticks: dict[str, Callable[[], None]], allowed: Allowance) -> Times:
+    """Ticks take turns in their order; the last two run once before, to warm up."""
     for tick in list(ticks.values())[-2:]:
         tick()
     times: dict[str, list[float]] = {name: [] for name in ticks}
@@ -171,8 +177,24 @@ def medians(
             began_s = time.process_time()
             tick()
             times[name].append(time.process_time() - began_s)
-    done = min(map(len, times.values()))
-    return {name: float(np.median(values)) for name, values in times.items()}, done
+    return {name: np.array(values) for name, values in times.items()}
+
+
+def ratio(times: Times, over: str, under: str) -> float:
+    """Median over the rounds."""
+    return float(np.median(times[over] / times[under]))
+
+
+def spread(times: Times, over: str, under: str) -> float:
+    """Width of the middle half of the rounds' ratios."""
+    low, high = np.quantile(times[over] / times[under], (0.25, 0.75))
+    return float(high - low)
+
+
+def told(times: Times) -> dict[str, Any]:
+    """For the file."""
+    rounds = min(map(len, times.values()))
+    return {"times_s": {name: values.tolist() for name, values in times.items()}, "rounds": rounds}
 
 
 def overhead(tick: Callable[[], None], allowed: Allowance) -> float:
@@ -209,24 +231,27 @@ def measure_small(schemes: Schemes, repeats: int) -> tuple[dict, dict]:
         ticks = Ticks("small")
         last = len(ticks.config.exits) - 1
         calls: dict[str, Callable[[], None]] = {}
-        for suffix, settings in schemes:
-            for number in range(1, last + 1):
+        for number in range(1, last + 1):
+            for suffix, settings in schemes:
                 calls[f"leave_{number}{suffix}"] = ticks.leaving(settings, number)
                 name = f"fixed_{number}_{straight(settings)}"
                 calls.setdefault(name, ticks.fixed(settings, number))
-        times_s, rounds = medians(calls, Allowance(repeats, SECONDS_SMALL))
-        rows = {}
+        times = measured(calls, Allowance(repeats, SECONDS_SMALL))
+        rows, spreads = {}, []
         for suffix, settings in schemes:
-            ratios = [
-                times_s[f"leave_{k}{suffix}"] / times_s[f"fixed_{k}_{straight(settings)}"]
+            pairs = [
+                (f"leave_{k}{suffix}", f"fixed_{k}_{straight(settings)}")
                 for k in range(1, last + 1)
             ]
+            ratios = [ratio(times, *pair) for pair in pairs]
+            spreads += [spread(times, *pair) for pair in pairs]
             rows[f"to_last_exit_over_full_same_steps_small{suffix}"] = ratios[-1]
             rows[f"exit_k_over_ideal_max_small{suffix}"] = max(ratios)
             walk = calls[f"leave_{last}{suffix}"]
             allowed = Allowance(repeats, SECONDS_OVERHEAD)
             rows[f"python_overhead_small{suffix}"] = overhead(walk, allowed)
-    return rows, {"times_s": times_s, "rounds": rounds}
+        rows["noise_small"] = float(np.median(spreads))
+    return rows, told(times)
 
 
 def measure_tiny(schemes: Schemes, repeats: int) -> tuple[dict, dict]:
@@ -238,16 +263,17 @@ def measure_tiny(schemes: Schemes, repeats: int) -> tuple[dict, dict]:
         for suffix, settings in schemes:
             stepping = with_steps(settings)
             many = dataclasses.replace(stepping, num_steps=MANY_STEPS)
-            calls[f"to_last{suffix}"] = ticks.leaving(stepping, last)
             calls[f"full2{suffix}"] = ticks.fixed(stepping, last)
+            calls[f"to_last{suffix}"] = ticks.leaving(stepping, last)
             calls[f"full10{suffix}"] = ticks.fixed(many, last)
-        times_s, rounds = medians(calls, Allowance(repeats, SECONDS_TINY))
+        times = measured(calls, Allowance(repeats, SECONDS_TINY))
     rows = {
-        f"to_last_exit_over_full10_tiny{suffix}": times_s[f"to_last{suffix}"]
-        / times_s[f"full10{suffix}"]
+        f"to_last_exit_over_full10_tiny{suffix}": ratio(
+            times, f"to_last{suffix}", f"full10{suffix}"
+        )
         for suffix, _ in schemes
     }
-    return rows, {"times_s": times_s, "rounds": rounds}
+    return rows, told(times)
 
 
 def main() -> None:
