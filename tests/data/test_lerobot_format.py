@@ -258,6 +258,9 @@ def test_a_video_without_a_frame_is_told_when_it_is_read(tmp_path):
     [
         ({"codebase_version": "v2.1"}, r"codebase_version is v2\.1, this reads v3\.0; convert it"),
         ({"fps": 0}, r"fps is 0; give a whole number"),
+        ({"fps": float("nan")}, r"fps is nan; give a whole number"),
+        ({"fps": float("inf")}, r"fps is inf; give a whole number"),
+        ({"total_frames": "many"}, r"info\.json: total_frames is 'many'; write"),
         ({"total_episodes": 3}, r"total_episodes is 3, but meta/episodes holds 2"),
         ({"features": {}}, r"features has no vector 'observation\.state'"),
         ({"data_path": None}, r"is not there; copy the data set whole"),
@@ -269,6 +272,33 @@ def test_bad_metadata_is_named(tmp_path, change_info, message):
     (path / "meta/info.json").write_text(json.dumps(info | change_info))
     with pytest.raises(DatasetError, match=message):
         Dataset(path).rows(Dataset(path).episodes[0])
+
+
+def test_a_damaged_table_of_episodes_is_named(tmp_path):
+    path = write(tmp_path / "set")
+    (table,) = (path / "meta/episodes").rglob("*.parquet")
+    table.write_bytes(table.read_bytes()[:100])
+    with pytest.raises(DatasetError, match=r"episodes/.*\.parquet: cannot be read"):
+        Dataset(path)
+
+
+def test_an_episode_without_frames_or_times_is_left_out(tmp_path, spec):
+    path = write(tmp_path / "set")
+    (table,) = (path / "meta/episodes").rglob("*.parquet")
+    episodes = pq.read_table(table)
+    ends = episodes["dataset_to_index"].to_pylist()
+    empty = pa.array([0, *ends[1:]], pa.int64())
+    at = episodes.schema.get_field_index("dataset_to_index")
+    pq.write_table(episodes.set_column(at, "dataset_to_index", empty), table)
+    data = pq.read_table(path / DATA)
+    times = data["timestamp"].to_numpy().copy()
+    numbers = data["episode_index"].to_numpy()
+    times[np.flatnonzero(numbers == 1)[-1]] = np.nan
+    at = data.schema.get_field_index("timestamp")
+    data = data.set_column(at, "timestamp", pa.array(times))
+    pq.write_table(data.filter(pa.array(numbers != 0)), path / DATA)
+    kept, dropped = sound(path, spec)
+    assert kept == [] and dropped.counts == {"TOO_SHORT": 1, "OTHER_RATE": 1}
 
 
 def test_a_folder_that_is_no_data_set_is_named(tmp_path):

@@ -113,6 +113,22 @@ def test_other_joints_are_refused_by_name(write, train, spec):
     assert "meta/info.json" in said and f"no column {spec.action_names[0]}" in said
 
 
+def test_other_names_and_units_can_be_said(write, train, spec, tmp_path):
+    """Degrees become rad, joints find their places, and a wrong word is told."""
+    names = [f"joint_{n}.pos" for n in range(spec.dim)]
+    path = write(names=names)
+    said_so = ["--columns", ",".join(names), "--degrees"]
+    code, said, _ = train(path, *said_so)
+    assert code == 0, said
+    state_ND = open_shards(tmp_path / "work/samples/own").state_ND
+    wanted_D = frame(0).state_D
+    np.testing.assert_allclose(state_ND[0], [*np.deg2rad(wanted_D[:-1]), wanted_D[-1]], rtol=1e-6)
+    code, said, _ = train(path, "--columns", ",".join(names))
+    assert code == 1 and "delete the directory or choose another" in said
+    code, said, _ = train(path, "--gripper", "nan:1")
+    assert code == 1 and "--gripper is 'nan:1'; give CLOSED:OPEN" in said
+
+
 def test_another_rate_is_refused_with_both_rates(write, train):
     code, said, out = train(write(fps=15))
     assert code == 1 and not out.exists()

@@ -19,6 +19,7 @@ from a1_data.definitions import Definitions
 from a1_data.lerobot.columns import Columns, Naming
 from a1_data.lerobot.dataset import Dataset, Episode, Rows
 from a1_data.lerobot.episode_filters import Dropped, Wanted, sound_episodes
+from a1_data.lerobot.naming_options import add_naming, naming_of
 from a1_data.share import find_spec
 from a1_recorder.bag_writer import BagWriter
 from a1_recorder.robot_messages import RobotMessages
@@ -36,25 +37,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("dataset", type=Path, help="folder of the data set")
     parser.add_argument("--robot", required=True, help="name of a robot spec, or its path")
     parser.add_argument("--out", type=Path, required=True, help="folder of the bags; new")
-    parser.add_argument(
-        "--columns",
-        default="",
-        help="its names of the robot's columns, in the robot's order: a,b,c",
-    )
-    parser.add_argument(
-        "--camera",
-        action="append",
-        default=[],
-        metavar="NAME=FEATURE",
-        help="the data set's pictures of a camera of the robot; once a camera",
-    )
-    parser.add_argument("--degrees", action="store_true", help="its joints are in degrees")
-    parser.add_argument(
-        "--gripper",
-        default="0:1",
-        metavar="CLOSED:OPEN",
-        help="its numbers for a closed and an open gripper",
-    )
+    add_naming(parser)
     parser.add_argument("--strict", action="store_true", help="stop at the first broken episode")
     return parser.parse_args(argv)
 
@@ -139,29 +122,11 @@ def _write(
     bag.finish(custom)
 
 
-def _naming(options: argparse.Namespace) -> Naming:
-    cameras = {}
-    for pair in options.camera:
-        name, sign, feature = pair.partition("=")
-        if not sign or not feature:
-            raise DatasetError(f"--camera is '{pair}'; give NAME=FEATURE")
-        cameras[name] = feature
-    closed, _, opened = options.gripper.partition(":")
-    try:
-        gripper = (float(closed), float(opened))
-    except ValueError:
-        raise DatasetError(f"--gripper is '{options.gripper}'; give CLOSED:OPEN") from None
-    if gripper[0] == gripper[1]:
-        raise DatasetError(f"--gripper is '{options.gripper}'; closed and open must differ")
-    columns = tuple(name for name in options.columns.split(",") if name)
-    return Naming(columns=columns, cameras=cameras, degrees=options.degrees, gripper=gripper)
-
-
 def _import(options: argparse.Namespace, console: Console) -> bool:
     spec, dropped = find_spec(options.robot), Dropped()
     dataset = Dataset(options.dataset)
     written = import_dataset(
-        dataset, spec, options.out, _naming(options), Wanted(strict=options.strict), dropped
+        dataset, spec, options.out, naming_of(options), Wanted(strict=options.strict), dropped
     )
     console.print(
         f"{len(written)} of {len(dataset.episodes)} episodes of {escape(str(dataset.path))} in "

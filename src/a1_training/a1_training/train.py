@@ -10,9 +10,8 @@ import dataclasses
 import json
 import math
 import os
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +22,10 @@ from rich.console import Console
 from a1_core.errors import A1Error
 from a1_core.normaliser import Normaliser
 from a1_core.spec import RobotSpec
+from a1_data.lerobot.columns import Naming
 from a1_data.lerobot.dataset import Dataset
 from a1_data.lerobot.layout import INFO
+from a1_data.lerobot.naming_options import add_naming, naming_of
 from a1_data.share import find_spec
 from a1_model.checkpoint import (
     CheckpointDescription,
@@ -37,7 +38,7 @@ from a1_model.config import CameraTokens, ModelConfig, small, tiny
 from a1_model.fast_tokens import FastTokenizer
 from a1_model.network import A1Network
 from a1_model.tokenizer import InstructionTokenizer
-from a1_training.arguments import whole
+from a1_training.arguments import named_folder, whole
 from a1_training.fitting import check_sources, check_start, kept_normaliser
 from a1_training.lerobot_samples import LoadSettings, store_samples
 from a1_training.provenance import provenance, source_account
@@ -55,7 +56,6 @@ FAST_FILE = "action_tokens.json"
 # Chunks that action tokens are learned from: more change nothing.
 FAST_CHUNKS = 20_000
 INTERRUPTED = 130
-_SOURCE = re.compile(r"[\w.-]+(:[\w.-]+)?")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +70,7 @@ class Request:
         start: checkpoint to go on from; None: random weights of `size`.
         work: folder of the run's state and logs. out: the checkpoint.
         save_every: optimiser steps.
+        naming: what the data sets call otherwise than the robot's spec.
     """
 
     recipe: Recipe
@@ -80,6 +81,7 @@ class Request:
     work: Path
     out: Path
     save_every: int = 250
+    naming: Naming = field(default_factory=Naming)
 
     def stored(self, name: str) -> Path:
         """Where the samples of a source lie; those of a data set are made in the work folder."""
@@ -180,7 +182,7 @@ def _store(
     config = SIZES[request.size](vocab_size=1) if start is None else start.config
     # A network with a connector pads pictures itself, and learns where the padding is.
     size = config.vision.image_size if config.vision.connector is None else None
-    settings = LoadSettings(image_size=size)
+    settings = LoadSettings(image_size=size, naming=request.naming)
     count, dropped = store_samples(Dataset(path), request.spec, request.stored(name), settings)
     for reason, times in dropped.counts.items():
         told = f"{name}: left out {times} ({reason}), the first: {dropped.details[reason]}"
@@ -270,6 +272,7 @@ def _check_same(request: Request, start: CheckpointDescription | None) -> None:
     run = {
         "recipe": dataclasses.asdict(request.recipe),
         "data": {name: str(Path(where).resolve()) for name, where in request.data.items()},
+        "naming": dataclasses.asdict(request.naming),
         "robot_spec": request.spec.digest,
         "start": None if start is None else start.digest,
         "size": request.size,
@@ -321,7 +324,7 @@ def _request(arguments: argparse.Namespace) -> Request:
         for name in ("seed", "images_per_step", "images_per_pass", "precision")
         if (value := getattr(arguments, name)) is not None
     }
-    data = dict(_named(text) for text in arguments.data)
+    data = dict(named_folder(text) for text in arguments.data)
     if len(data) != len(arguments.data):
         raise A1Error(f"--data: two sources have the same name in {arguments.data}; rename one")
     return Request(
@@ -333,17 +336,8 @@ def _request(arguments: argparse.Namespace) -> Request:
         work=arguments.work,
         out=arguments.out,
         save_every=arguments.save_every,
+        naming=naming_of(arguments),
     )
-
-
-def _named(text: str) -> tuple[str, Path]:
-    name, found, path = text.partition("=")
-    if not found or not path or not _SOURCE.fullmatch(name):
-        raise A1Error(
-            f"--data {text}: write NAME=DIR, with NAME of letters, digits and ._- , and a colon "
-            "between data set and robot where there are several"
-        )
-    return name, Path(path)
 
 
 def _for_head(recipe: Recipe, head: str) -> Recipe:
@@ -381,6 +375,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--threads", type=whole(1), default=1, help="of torch, a process")
     parser.add_argument("--save-every", type=whole(1), default=250, help="optimiser steps")
+    add_naming(parser.add_argument_group("what LeRobot data sets call otherwise than the robot"))
     changes = parser.add_argument_group("instead of what the recipe says")
     changes.add_argument("--head", choices=("fm", "mlp"), help="only this head learns actions")
     changes.add_argument("--steps", type=whole(0), help="of every stage")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -251,7 +252,8 @@ def _episode_rows(folder: Path) -> Iterator[dict[str, Any]]:
     if not files:
         raise DatasetError(f"{folder}/meta/episodes: is empty; copy the data set whole")
     for file in files:
-        names = pq.read_schema(file).names
+        with _readable(file):
+            names = pq.read_schema(file).names
         table = _read(file, [name for name in names if not name.startswith("stats/")])
         yield from table.to_pylist()
 
@@ -261,8 +263,15 @@ def _read_numbers(path: Path) -> pa.Table:
 
 
 def _read(path: Path, columns: list[str] | None = None) -> pa.Table:
-    try:
+    with _readable(path):
         return pq.read_table(path, columns=columns, partitioning=None)
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Whatever is wrong with a file is told with its name."""
+    try:
+        yield
     except FileNotFoundError:
         raise DatasetError(f"{path}: is not there; copy the data set whole") from None
     except (OSError, pa.ArrowInvalid) as error:

@@ -128,6 +128,8 @@ def _video_fault(
 
 
 def _rows_fault(dataset: Dataset, rows: Rows) -> tuple[str, str] | None:
+    if not rows.tasks:
+        return "TOO_SHORT", "it has no frames"
     for name, values in (("state", rows.state_TD), ("action", rows.action_TD)):
         bad = np.argwhere(~np.isfinite(values))
         if len(bad):
@@ -136,7 +138,7 @@ def _rows_fault(dataset: Dataset, rows: Rows) -> tuple[str, str] | None:
             return "NON_FINITE", f"{found}; leave the episode out"
     nominal_T = rows.timestamp_T[0] + np.arange(len(rows.tasks)) / dataset.info.fps
     away_s = float(np.abs(rows.timestamp_T - nominal_T).max())
-    if away_s > 0.5 / dataset.info.fps:
+    if not away_s <= 0.5 / dataset.info.fps:  # NaN is no time either
         found = f"timestamps are up to {away_s:.3f} s from {dataset.info.fps} frames a second"
         return "OTHER_RATE", f"{found}; write it at one rate"
     return None

@@ -6,6 +6,7 @@ Source: huggingface/lerobot@v0.6.1 src/lerobot/datasets/utils.py and utils/const
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -100,9 +101,9 @@ def read_info(folder: Path) -> Info:
         return Info(
             robot_type=str(content.get("robot_type") or ""),
             fps=_positive(path, content["fps"]),
-            episodes=int(content["total_episodes"]),
-            frames=int(content["total_frames"]),
-            tasks=int(content["total_tasks"]),
+            episodes=_count(path, content, "total_episodes"),
+            frames=_count(path, content, "total_frames"),
+            tasks=_count(path, content, "total_tasks"),
             features={key: _feature(value) for key, value in content["features"].items()},
             data_path=str(content["data_path"]),
             video_path=str(content.get("video_path") or ""),
@@ -140,9 +141,16 @@ def next_file(chunk: int, file: int) -> tuple[int, int]:
 
 
 def _positive(path: Path, fps: Any) -> int:
-    if not isinstance(fps, int | float) or fps <= 0 or fps != int(fps):
+    if not isinstance(fps, int | float) or not 0 < fps < math.inf or fps != int(fps):
         raise DatasetError(f"{path}: fps is {fps}; give a whole number of frames a second")
     return int(fps)
+
+
+def _count(path: Path, content: Mapping[str, Any], key: str) -> int:
+    value = content[key]
+    if not isinstance(value, int) or value < 0:
+        raise DatasetError(f"{path}: {key} is {value!r}; write the data set anew")
+    return value
 
 
 def _feature(value: Mapping[str, Any]) -> Feature:
