@@ -215,7 +215,7 @@ _NESTED: dict[str, type] = {
 
 
 def tiny(*, vocab_size: int, **changes: Any) -> ModelConfig:
-    """The demo and test network: about one million weights, trained on one CPU core."""
+    """The demo and test network: about two million weights, trained on a CPU."""
     config = ModelConfig(
         vision=VisionConfig(
             kind="convnext",
