@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from a1_model.draws import OBJECTIVES
 from a1_model.plain import one_of
 from a1_training.augment import ImageAugmentation
+from a1_world.tasks import KINDS
 
 PARTS = ("tower", "vlm", "head")
 OPTIMISERS = ("muon", "adamw")
@@ -23,7 +24,7 @@ class Stage:
         steps: optimiser steps.
         mixture: source name to sampling weight; weights need not sum to one. Empty: all sources
             there are, balanced (see `balance`).
-        loss_weights: loss name (`fm`, `mlp`, `end`, `match`, `point`, `fast`) to weight.
+        loss_weights: loss name (`fm`, `distil`, `mlp`, `end`, `match`, `point`, `fast`) to weight.
         learning_rate: peak of the cosine.
         final_fraction: learning rate at the last step over the peak.
         warmup_steps: linear rise from zero.
@@ -67,11 +68,13 @@ class DaggerRound:
         episodes: rollouts added to the source `dagger`.
         beta: fraction of ticks on which the expert's rows are executed instead.
         stage: training after the new episodes have been added.
+        kinds: of their tasks, in turn; by default all.
     """
 
     episodes: int
     beta: float
     stage: Stage
+    kinds: tuple[str, ...] = KINDS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,6 +87,7 @@ class Recipe:
         demonstration_episodes: scripted expert episodes.
         noise: execution noise of the demonstrations (see `a1_world.generate`).
         chained: share of the episodes, demonstrated or not, that go on with a second task.
+        settle: stages after the DAgger rounds, on all that was generated.
         images_per_step: images an optimiser step, of all processes; with each come all samples
             about it.
         images_per_pass: images at a time in one process, whose gradients are added up; None: all.
@@ -106,6 +110,7 @@ class Recipe:
     noise: float = 0.0
     chained: float = 0.0
     dagger: tuple[DaggerRound, ...] = ()
+    settle: tuple[Stage, ...] = ()
     images_per_step: int = 16
     images_per_pass: int | None = None
     weight_decay: float = 0.01
@@ -129,8 +134,8 @@ class Recipe:
 
     @property
     def all_stages(self) -> tuple[Stage, ...]:
-        """Those of the DAgger rounds included."""
-        return (*self.stages, *(dagger.stage for dagger in self.dagger))
+        """In their order, those of the DAgger rounds included."""
+        return (*self.stages, *(dagger.stage for dagger in self.dagger), *self.settle)
 
     @property
     def losses(self) -> set[str]:
@@ -147,7 +152,7 @@ _ACT = {"fm": 1.0, "mlp": 1.0, "end": 0.05, "match": 0.2, "point": 0.2}
 
 
 def tiny_recipe() -> Recipe:
-    """Match, point, clone, then two rounds of DAgger."""
+    """Match, point, clone, three rounds of DAgger; last, the exits learn to agree."""
     return Recipe(
         scenes=16_000,
         demonstration_episodes=2_000,
@@ -206,6 +211,32 @@ def tiny_recipe() -> Recipe:
                     final_fraction=0.02,
                     warmup_steps=50,
                 ),
+            ),
+            # What is not solved by then: long pushes, and stacking from shallow exits.
+            DaggerRound(
+                episodes=500,
+                beta=0.0,
+                kinds=("push", "push", "stack"),
+                stage=Stage(
+                    name="dagger-3",
+                    steps=1_800,
+                    mixture={"demonstrations": 0.25, "dagger": 0.65, "scenes": 0.1},
+                    loss_weights=_ACT,
+                    learning_rate=6e-4,
+                    final_fraction=0.02,
+                    warmup_steps=50,
+                ),
+            ),
+        ),
+        settle=(
+            Stage(
+                name="settle",
+                steps=600,
+                mixture={"demonstrations": 0.25, "dagger": 0.65, "scenes": 0.1},
+                loss_weights=_ACT | {"distil": 3.0},
+                learning_rate=3e-4,
+                final_fraction=0.02,
+                warmup_steps=50,
             ),
         ),
     )

@@ -97,12 +97,14 @@ class TinyRun:
         for index, stage in enumerate(recipe.stages):
             self._train(index, stage, sampler, done)
         for index, dagger in enumerate(recipe.dagger, start=len(recipe.stages)):
-            if done["stage"] <= index:
+            if done["stage"] <= index or dagger is recipe.dagger[-1]:
                 sources |= {"dagger": self._relabel(index, dagger)}
                 state = sampler.rng.bit_generator.state
                 sampler = self._sampler(sources)
                 sampler.rng.bit_generator.state = state
             self._train(index, dagger.stage, sampler, done)
+        for index, stage in enumerate(recipe.settle, start=len(recipe.stages + recipe.dagger)):
+            self._train(index, stage, sampler, done)
 
     def _sampler(self, sources: dict[str, Shards]) -> BatchSampler:
         augmentation = Augmentation(
@@ -152,6 +154,7 @@ class TinyRun:
             checkpoint=self._paths.checkpoint,
             spec=self._paths.spec,
             beta=dagger.beta,
+            kinds=dagger.kinds,
             chained=self._recipe.chained,
         )
         folders = sorted(self._paths.data("dagger").glob("*/part*"))
@@ -215,6 +218,7 @@ def _dagger_samples(
     checkpoint: Path,
     spec: Path,
     beta: float,
+    kinds: tuple[str, ...],
     chained: float,
 ) -> Iterator[Sample]:
     loaded = load_checkpoint(checkpoint, load_spec(spec))
@@ -222,7 +226,7 @@ def _dagger_samples(
     blocks = loaded.config.exits[1:]
     settings = [ExitSetting(mode="fixed", fixed_exit=block) for block in blocks]
     return generate.dagger_samples(
-        loaded.policy, episodes, seed, beta=beta, settings=settings, chained=chained
+        loaded.policy, episodes, seed, beta=beta, settings=settings, kinds=kinds, chained=chained
     )
 
 
