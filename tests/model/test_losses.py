@@ -396,15 +396,21 @@ def test_unknown_losses_are_refused(network, make_batch):
 
 
 def test_distil_is_the_distance_of_each_exit_from_the_last_one(make_network, make_batch):
-    """Of velocities: their squared errors against the labels' differ by exactly that."""
+    """Of what each says the actions are, in all draws, over the rows that count."""
     network, batch = make_network(), make_batch()
     seen, velocity = [], network.expert.velocity
-    network.expert.velocity = lambda *arguments: seen.append(velocity(*arguments)) or seen[-1]
+
+    def watched(exit_index, actions, noisy, tau):
+        said = velocity(exit_index, actions, noisy, tau)
+        seen.append((noisy + (1 - tau) * said).unflatten(1, (-1, network.config.horizon)))
+        return said
+
+    network.expert.velocity = watched
     values = losses(network, batch, ("distil",))
     rows = batch.row_weight_BH * batch.action_valid_B[:, None]
     heard = []
     for each in seen[:-1]:
-        error = (each - seen[-1]).square().unflatten(1, (-1, rows.shape[1])).mean((1, 3))
+        error = (each - seen[-1]).square().mean((1, 3))
         heard.append((error * rows).sum() / rows.sum())
     assert len(heard) == len(network.config.exits) - 1 >= 1
     torch.testing.assert_close(values["distil_by_exit"], torch.stack(heard))

@@ -27,8 +27,16 @@ RECIPE = Recipe(
     demonstration_episodes=2,
     noise=1.0,
     stages=(stage("clone", 2),),
-    dagger=(DaggerRound(episodes=2, beta=1.0, kinds=("touch",), stage=stage("dagger", 2)),),
-    settle=(stage("settle", 2, distil=3.0),),
+    dagger=(
+        DaggerRound(episodes=1, beta=1.0, stage=stage("dagger-1", 2)),
+        DaggerRound(
+            episodes=1,
+            beta=1.0,
+            kinds=("push",),
+            exits=(2, 3),
+            stage=stage("dagger-2", 2, distil=3.0),
+        ),
+    ),
     images_per_step=4,
 )
 
@@ -50,11 +58,11 @@ def train(folder, recipe, spec_file):
 
 def test_a_run_that_goes_on_ends_where_a_whole_one_does(tmp_path, spec_file):
     whole, printed = train(tmp_path, RECIPE, spec_file)
-    for source in ("scenes", "demonstrations", "dagger/1"):
+    for source in ("scenes", "demonstrations", "dagger/1", "dagger/2"):
         assert f"{source}: " in printed
-    # What was generated stays; the training begins again, and is broken off before its last stage.
+    # What was generated stays; the training begins again, and is broken off before its last round.
     (tmp_path / "work" / "state.pt").unlink()
-    first, _ = train(tmp_path, dataclasses.replace(RECIPE, settle=()), spec_file)
+    first, _ = train(tmp_path, dataclasses.replace(RECIPE, dagger=RECIPE.dagger[:1]), spec_file)
     again, printed = train(tmp_path, RECIPE, spec_file)
     assert "resuming at stage 2, step 0" in printed
     assert any(not torch.equal(first[name], whole[name]) for name in whole)

@@ -62,8 +62,9 @@ def losses_of(
 
     All exits see the same noise and tau, so one run of the expert carries all readouts.
     Gradients of the expert stop before the backbone when the configuration says `insulate`.
-    "distil" is the distance of every earlier exit's velocity from the last one's, which is held
-    (self-distillation of early exits, Phuong and Lampert, 2019): exits agree where labels differ.
+    "distil" is the distance of every earlier exit's estimate of the actions from the last one's,
+    which is held (self-distillation of early exits, Phuong and Lampert, 2019): exits agree where
+    labels differ.
 
     Args:
         batch: a whole one, or the part that `draws` is for.
@@ -124,7 +125,7 @@ def losses_of(
             by_exit["point"].append(point)
     if flow is not None and "distil" in wanted:
         last = velocities.pop().detach()
-        by_exit["distil"] = [flow.distance(velocity, last) for velocity in velocities]
+        by_exit["distil"] = [flow.gap(velocity, last) for velocity in velocities]
     losses: dict[str, Tensor] = {}
     for name, values in by_exit.items():
         stacked_K = torch.stack(values)
@@ -172,6 +173,7 @@ class _Flow:
         if draws.noise_BSHW is None or draws.tau_BS is None:
             return
         noise_BSHW, tau_BS = draws.noise_BSHW, draws.tau_BS
+        self._tau_BS = tau_BS
         # Dimensions beyond the real ones are 0 in the data, and no loss looks at them.
         padding = (0, noise_BSHW.shape[-1] - batch.actions_BHD.shape[-1])
         actions_BHW = functional.pad(batch.actions_BHD, padding)
@@ -213,11 +215,15 @@ class _Flow:
 
     def loss(self, velocity_BSHD: Tensor) -> Tensor:
         """Mean squared error of a velocity over the valid rows of all draws."""
-        return self.distance(velocity_BSHD, self._target_BSHD)
+        return self._mean_square(velocity_BSHD - self._target_BSHD)
 
-    def distance(self, velocity_BSHD: Tensor, other_BSHD: Tensor) -> Tensor:
-        """Mean squared difference of two velocities over the valid rows of all draws."""
-        error_BH = (velocity_BSHD - other_BSHD).square().mean((1, 3))
+    def gap(self, velocity_BSHD: Tensor, other_BSHD: Tensor) -> Tensor:
+        """Mean squared difference of the actions that two velocities lead to at tau = 1."""
+        left_BS11 = (1 - self._tau_BS)[..., None, None]
+        return self._mean_square(left_BS11 * (velocity_BSHD - other_BSHD))
+
+    def _mean_square(self, error_BSHD: Tensor) -> Tensor:
+        error_BH = error_BSHD.square().mean((1, 3))
         return masked_mean(error_BH, _rows(self._batch), self._totals.rows)
 
     def point(self, pointing: Pointing, exit_index: int) -> Tensor:

@@ -69,12 +69,15 @@ class DaggerRound:
         beta: fraction of ticks on which the expert's rows are executed instead.
         stage: training after the new episodes have been added.
         kinds: of their tasks, in turn; by default all.
+        exits: blocks after which the driver leaves; empty: every exit's but the first, at which
+            nothing leaves, since there is no earlier one to agree with.
     """
 
     episodes: int
     beta: float
     stage: Stage
     kinds: tuple[str, ...] = KINDS
+    exits: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +90,6 @@ class Recipe:
         demonstration_episodes: scripted expert episodes.
         noise: execution noise of the demonstrations (see `a1_world.generate`).
         chained: share of the episodes, demonstrated or not, that go on with a second task.
-        settle: stages after the DAgger rounds, on all that was generated.
         images_per_step: images an optimiser step, of all processes; with each come all samples
             about it.
         images_per_pass: images at a time in one process, whose gradients are added up; None: all.
@@ -110,7 +112,6 @@ class Recipe:
     noise: float = 0.0
     chained: float = 0.0
     dagger: tuple[DaggerRound, ...] = ()
-    settle: tuple[Stage, ...] = ()
     images_per_step: int = 16
     images_per_pass: int | None = None
     weight_decay: float = 0.01
@@ -134,8 +135,8 @@ class Recipe:
 
     @property
     def all_stages(self) -> tuple[Stage, ...]:
-        """In their order, those of the DAgger rounds included."""
-        return (*self.stages, *(dagger.stage for dagger in self.dagger), *self.settle)
+        """Those of the DAgger rounds included."""
+        return (*self.stages, *(dagger.stage for dagger in self.dagger))
 
     @property
     def losses(self) -> set[str]:
@@ -152,7 +153,7 @@ _ACT = {"fm": 1.0, "mlp": 1.0, "end": 0.05, "match": 0.2, "point": 0.2}
 
 
 def tiny_recipe() -> Recipe:
-    """Match, point, clone, three rounds of DAgger; last, the exits learn to agree."""
+    """Match, point, clone, four rounds of DAgger; in the last one exits learn to agree."""
     return Recipe(
         scenes=16_000,
         demonstration_episodes=2_000,
@@ -227,16 +228,21 @@ def tiny_recipe() -> Recipe:
                     warmup_steps=50,
                 ),
             ),
-        ),
-        settle=(
-            Stage(
-                name="settle",
-                steps=600,
-                mixture={"demonstrations": 0.25, "dagger": 0.65, "scenes": 0.1},
-                loss_weights=_ACT | {"distil": 3.0},
-                learning_rate=3e-4,
-                final_fraction=0.02,
-                warmup_steps=50,
+            # What is left of the losses of leaving early: pushing and stacking from shallow exits.
+            DaggerRound(
+                episodes=500,
+                beta=0.0,
+                kinds=("push", "push", "stack"),
+                exits=(2, 3, 4),
+                stage=Stage(
+                    name="dagger-4",
+                    steps=1_500,
+                    mixture={"demonstrations": 0.2, "dagger": 0.7, "scenes": 0.1},
+                    loss_weights=_ACT | {"distil": 3.0},
+                    learning_rate=5e-4,
+                    final_fraction=0.02,
+                    warmup_steps=50,
+                ),
             ),
         ),
     )

@@ -97,14 +97,12 @@ class TinyRun:
         for index, stage in enumerate(recipe.stages):
             self._train(index, stage, sampler, done)
         for index, dagger in enumerate(recipe.dagger, start=len(recipe.stages)):
-            if done["stage"] <= index or dagger is recipe.dagger[-1]:
+            if done["stage"] <= index:
                 sources |= {"dagger": self._relabel(index, dagger)}
                 state = sampler.rng.bit_generator.state
                 sampler = self._sampler(sources)
                 sampler.rng.bit_generator.state = state
             self._train(index, dagger.stage, sampler, done)
-        for index, stage in enumerate(recipe.settle, start=len(recipe.stages + recipe.dagger)):
-            self._train(index, stage, sampler, done)
 
     def _sampler(self, sources: dict[str, Shards]) -> BatchSampler:
         augmentation = Augmentation(
@@ -155,6 +153,7 @@ class TinyRun:
             spec=self._paths.spec,
             beta=dagger.beta,
             kinds=dagger.kinds,
+            exits=dagger.exits,
             chained=self._recipe.chained,
         )
         folders = sorted(self._paths.data("dagger").glob("*/part*"))
@@ -219,11 +218,11 @@ def _dagger_samples(
     spec: Path,
     beta: float,
     kinds: tuple[str, ...],
+    exits: tuple[int, ...],
     chained: float,
 ) -> Iterator[Sample]:
     loaded = load_checkpoint(checkpoint, load_spec(spec))
-    # Nothing leaves at the first exit: there is no earlier one to agree with.
-    blocks = loaded.config.exits[1:]
+    blocks = exits or loaded.config.exits[1:]
     settings = [ExitSetting(mode="fixed", fixed_exit=block) for block in blocks]
     return generate.dagger_samples(
         loaded.policy, episodes, seed, beta=beta, settings=settings, kinds=kinds, chained=chained
