@@ -125,7 +125,7 @@ def make_draws(
     if objective == "random_exit":
         exits = (int(torch.randint(len(exits), (), generator=generator)),)
     noise_BSHW = tau_BS = None
-    if "fm" in wanted:
+    if {"fm", "distil"} & set(wanted):
         shape = (samples, config.flow_draws, config.horizon, config.noise_dim)
         noise_BSHW = torch.randn(shape, generator=generator)
         tau_BS = sample_tau(shape[:2], generator)

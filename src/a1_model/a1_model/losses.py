@@ -19,10 +19,13 @@ from a1_model.heads import masked_mean
 from a1_model.network import A1Network
 from a1_model.pointing import Pointing
 
-LOSSES = ("fm", "mlp", "end", "match", "point", "fast")
+LOSSES = ("fm", "distil", "mlp", "end", "match", "point", "fast")
 # The substep ends once an episode: without a weight the head would learn to say never.
 END_POSITIVE_WEIGHT = 10.0
-_PART = {"match": "point"}  # of the network that a loss needs, where it has another name
+_PART = {
+    "match": "point",
+    "distil": "fm",
+}  # of the network that a loss needs, where it has another name
 
 
 class TrainingPass(nn.Module):
@@ -59,6 +62,9 @@ def losses_of(
 
     All exits see the same noise and tau, so one run of the expert carries all readouts.
     Gradients of the expert stop before the backbone when the configuration says `insulate`.
+    "distil" is the distance of every earlier exit's estimate of the actions from the last one's,
+    which is held (self-distillation of early exits, Phuong and Lampert, 2019): exits agree where
+    labels differ.
 
     Args:
         batch: a whole one, or the part that `draws` is for.
@@ -70,7 +76,8 @@ def losses_of(
     _check_trainable(network, wanted)
     config = network.config
     with_queries = "mlp" in wanted
-    with_expert = "fm" in wanted or ("end" in wanted and not with_queries)
+    with_flow = bool({"fm", "distil"} & set(wanted))
+    with_expert = with_flow or ("end" in wanted and not with_queries)
     prefix, layout = network.shared_prefix(batch, with_queries, "fast" in wanted)
     flow = _Flow(network, batch, layout, draws, wanted) if with_expert else None
     pointing = None
@@ -78,6 +85,9 @@ def losses_of(
         pointing = Pointing(network, batch, layout, draws.totals)
     by_exit: dict[str, list[Tensor]] = {name: [] for name in wanted}
     supervised = {config.exits[number]: number for number in draws.exits}
+    if "distil" in wanted and len(supervised) < max(2, len(config.exits)):
+        raise ValueError("the loss distil compares exits: all_exits, and several of them")
+    velocities: list[Tensor] = []
     for block in range(max(supervised) + 1):
         half = prefix.keys_values(block)
         if flow is not None:
@@ -88,8 +98,10 @@ def losses_of(
         exit_index = supervised[block]
         tokens_at = layout.prefix + layout.queries
         queries = hidden[:, layout.prefix : tokens_at]
-        if flow is not None and "fm" in wanted:
-            by_exit["fm"].append(flow.loss(exit_index))
+        if flow is not None and with_flow:
+            velocities.append(flow.velocity(exit_index))
+            if "fm" in wanted:
+                by_exit["fm"].append(flow.loss(velocities[-1]))
         if with_queries:
             actions = network.query_head.actions(exit_index, queries)
             by_exit["mlp"].append(_mlp_loss(actions, batch, draws.totals))
@@ -111,6 +123,9 @@ def losses_of(
             if flow is not None:
                 point = point + flow.point(pointing, exit_index)
             by_exit["point"].append(point)
+    if flow is not None and "distil" in wanted:
+        last = velocities.pop().detach()
+        by_exit["distil"] = [flow.gap(velocity, last) for velocity in velocities]
     losses: dict[str, Tensor] = {}
     for name, values in by_exit.items():
         stacked_K = torch.stack(values)
@@ -158,6 +173,7 @@ class _Flow:
         if draws.noise_BSHW is None or draws.tau_BS is None:
             return
         noise_BSHW, tau_BS = draws.noise_BSHW, draws.tau_BS
+        self._tau_BS = tau_BS
         # Dimensions beyond the real ones are 0 in the data, and no loss looks at them.
         padding = (0, noise_BSHW.shape[-1] - batch.actions_BHD.shape[-1])
         actions_BHW = functional.pad(batch.actions_BHD, padding)
@@ -190,13 +206,24 @@ class _Flow:
         mask = self._suffix.state_mask
         self._looks[lane] = self._expert.looks(block, tokens_BRC, rope, context, mask)
 
-    def loss(self, exit_index: int) -> Tensor:
-        """Mean squared error of the velocity over the valid rows of all draws."""
+    def velocity(self, exit_index: int) -> Tensor:
+        """[B, S, H, D] of the action's real dimensions."""
         assert self._actions is not None
         velocity = self._expert.velocity(exit_index, self._actions, self._noisy_BRW, self._tau_BR1)
         velocity = velocity.unflatten(1, self._target_BSHD.shape[1:3])
-        real = velocity[..., : self._target_BSHD.shape[-1]]
-        error_BH = (real - self._target_BSHD).square().mean((1, 3))
+        return velocity[..., : self._target_BSHD.shape[-1]]
+
+    def loss(self, velocity_BSHD: Tensor) -> Tensor:
+        """Mean squared error of a velocity over the valid rows of all draws."""
+        return self._mean_square(velocity_BSHD - self._target_BSHD)
+
+    def gap(self, velocity_BSHD: Tensor, other_BSHD: Tensor) -> Tensor:
+        """Mean squared difference of the actions that two velocities lead to at tau = 1."""
+        left_BS11 = (1 - self._tau_BS)[..., None, None]
+        return self._mean_square(left_BS11 * (velocity_BSHD - other_BSHD))
+
+    def _mean_square(self, error_BSHD: Tensor) -> Tensor:
+        error_BH = error_BSHD.square().mean((1, 3))
         return masked_mean(error_BH, _rows(self._batch), self._totals.rows)
 
     def point(self, pointing: Pointing, exit_index: int) -> Tensor:

@@ -29,8 +29,12 @@ class Grounding:
 def measure_grounding(
     network: A1Network, sampler: BatchSampler, source: str, images: int, images_per_batch: int = 64
 ) -> Grounding:
-    """Looks at `images` draws of `source` (held-out layouts) through the point head."""
+    """Looks at `images` draws of `source` (held-out layouts) through the point head.
+
+    The sampler goes on as if nothing had been drawn: what trains next does not depend on a look.
+    """
     network.eval()
+    before = sampler.rng.bit_generator.state
     hits_KO = torch.zeros(len(network.config.exits), len(OBJECTS), dtype=torch.int64)
     seen_O = torch.zeros(len(OBJECTS), dtype=torch.int64)
     for _ in range(max(1, images // images_per_batch)):
@@ -41,6 +45,7 @@ def measure_grounding(
         distance_KBO = (point_KBO2 - batch.points_BOV2[None, :, :, 0]).abs().amax(-1) * side
         hits_KO += ((distance_KBO <= 0.5) & visible_BO).sum(1)
         seen_O += visible_BO.sum(0)
+    sampler.rng.bit_generator.state = before
     shares_OK = (hits_KO / seen_O.clamp(min=1)).T
     return Grounding(
         hits={

@@ -9,6 +9,7 @@ from a1_model.draws import OBJECTIVES
 from a1_model.plain import one_of
 from a1_training.augment import ImageAugmentation
 from a1_training.samples import ROW_DECAY
+from a1_world.tasks import KINDS
 
 PARTS = ("tower", "vlm", "head")
 OPTIMISERS = ("muon", "adamw")
@@ -24,7 +25,7 @@ class Stage:
         steps: optimiser steps.
         mixture: source name to sampling weight; weights need not sum to one. Empty: all sources
             there are, balanced (see `balance`).
-        loss_weights: loss name (`fm`, `mlp`, `end`, `match`, `point`, `fast`) to weight.
+        loss_weights: loss name (`fm`, `distil`, `mlp`, `end`, `match`, `point`, `fast`) to weight.
         learning_rate: peak of the cosine.
         final_fraction: learning rate at the last step over the peak.
         warmup_steps: linear rise from zero.
@@ -68,11 +69,16 @@ class DaggerRound:
         episodes: rollouts added to the source `dagger`.
         beta: fraction of ticks on which the expert's rows are executed instead.
         stage: training after the new episodes have been added.
+        kinds: of their tasks, in turn; by default all.
+        exits: blocks after which the driver leaves; empty: every exit's but the first, at which
+            nothing leaves, since there is no earlier one to agree with.
     """
 
     episodes: int
     beta: float
     stage: Stage
+    kinds: tuple[str, ...] = KINDS
+    exits: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,7 +156,7 @@ _ACT = {"fm": 1.0, "mlp": 1.0, "end": 0.05, "match": 0.2, "point": 0.2}
 
 
 def tiny_recipe() -> Recipe:
-    """Match, point, clone, then two rounds of DAgger."""
+    """Match, point, clone, four rounds of DAgger; in the last one exits learn to agree."""
     return Recipe(
         scenes=16_000,
         demonstration_episodes=2_000,
@@ -206,6 +212,37 @@ def tiny_recipe() -> Recipe:
                     mixture={"demonstrations": 0.35, "dagger": 0.5, "scenes": 0.15},
                     loss_weights=_ACT,
                     learning_rate=6e-4,
+                    final_fraction=0.02,
+                    warmup_steps=50,
+                ),
+            ),
+            # What is not solved by then: long pushes, and stacking from shallow exits.
+            DaggerRound(
+                episodes=500,
+                beta=0.0,
+                kinds=("push", "push", "stack"),
+                stage=Stage(
+                    name="dagger-3",
+                    steps=1_800,
+                    mixture={"demonstrations": 0.25, "dagger": 0.65, "scenes": 0.1},
+                    loss_weights=_ACT,
+                    learning_rate=6e-4,
+                    final_fraction=0.02,
+                    warmup_steps=50,
+                ),
+            ),
+            # What is left of the losses of leaving early: pushing and stacking from shallow exits.
+            DaggerRound(
+                episodes=500,
+                beta=0.0,
+                kinds=("push", "push", "stack"),
+                exits=(2, 3, 4),
+                stage=Stage(
+                    name="dagger-4",
+                    steps=1_500,
+                    mixture={"demonstrations": 0.2, "dagger": 0.7, "scenes": 0.1},
+                    loss_weights=_ACT | {"distil": 3.0},
+                    learning_rate=5e-4,
                     final_fraction=0.02,
                     warmup_steps=50,
                 ),

@@ -152,6 +152,8 @@ class TinyRun:
             checkpoint=self._paths.checkpoint,
             spec=self._paths.spec,
             beta=dagger.beta,
+            kinds=dagger.kinds,
+            exits=dagger.exits,
             chained=self._recipe.chained,
         )
         folders = sorted(self._paths.data("dagger").glob("*/part*"))
@@ -215,14 +217,15 @@ def _dagger_samples(
     checkpoint: Path,
     spec: Path,
     beta: float,
+    kinds: tuple[str, ...],
+    exits: tuple[int, ...],
     chained: float,
 ) -> Iterator[Sample]:
     loaded = load_checkpoint(checkpoint, load_spec(spec))
-    # Nothing leaves at the first exit: there is no earlier one to agree with.
-    blocks = loaded.config.exits[1:]
+    blocks = exits or loaded.config.exits[1:]
     settings = [ExitSetting(mode="fixed", fixed_exit=block) for block in blocks]
     return generate.dagger_samples(
-        loaded.policy, episodes, seed, beta=beta, settings=settings, chained=chained
+        loaded.policy, episodes, seed, beta=beta, settings=settings, kinds=kinds, chained=chained
     )
 
 
