@@ -22,6 +22,7 @@ setup(
             "demonstrations = a1_training.demonstrations:main",
             "prepare_table = a1_training.prepare_table:main",
             "signals = a1_training.signals:main",
+            "sizes = a1_training.sizes:main",
             "train = a1_training.train:main",
             "train_tiny = a1_training.train_tiny:main",
         ]

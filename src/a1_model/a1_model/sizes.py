@@ -4,10 +4,18 @@ from __future__ import annotations
 
 import torch
 
-from a1_model.config import ModelConfig
+from a1_model.config import ModelConfig, molmo_7b, small, tiny
 from a1_model.flops import FlopTable
 from a1_model.network import A1Network
 
+# What docs/sizes.md tells of.
+PRESETS = {
+    "tiny": tiny(vocab_size=15),
+    "small": small(vocab_size=64),
+    "molmo_7b": molmo_7b(dim=7, horizon=8, cameras=("front", "wrist")),
+}
+# GFLOPs by stage that the paper states (arXiv 2604.05672).
+PAPER_GFLOPS = {"vision": 2013.36, "block": 323.61, "expert_step": 0.493, "mlp_readout": 1.850}
 _PARTS = (
     ("tower", "vision.tower."),
     ("connector", "vision."),
@@ -26,11 +34,15 @@ def network_outline(config: ModelConfig) -> A1Network:
 
 
 def parameters_by_part(config: ModelConfig) -> dict[str, int]:
-    """Weights of tower, connector, embedding, backbone, expert, mlp_head and point_head."""
+    """Weights of tower, connector, embedding, backbone, expert, mlp_head and point_head.
+
+    And of token_head, where there is one.
+    """
     counts = dict.fromkeys((name for name, _ in _PARTS), 0)
     for name, weight in network_outline(config).named_parameters():
-        part = next(part for part, prefix in _PARTS if name.startswith(prefix))
-        counts[part] += weight.numel()
+        own = name.partition(".")[0]
+        part = next((part for part, prefix in _PARTS if name.startswith(prefix)), own)
+        counts[part] = counts.get(part, 0) + weight.numel()
     return counts
 
 
