@@ -5,7 +5,7 @@ import os
 import sys
 from pathlib import Path
 
-# What tests of several folders share lies here: networks, ros_rig.
+# What tests of several folders share lies here: networks, ros_rig, waiting.
 sys.path.insert(0, str(Path(__file__).parent))
 
 import pytest

@@ -38,15 +38,6 @@ SPEC_TOPICS = (
 )
 
 
-def wait_for(predicate, timeout_s: float = 10.0) -> bool:
-    until_s = time.monotonic() + timeout_s
-    while time.monotonic() < until_s:
-        if predicate():
-            return True
-        time.sleep(0.005)
-    return bool(predicate())
-
-
 def write_quick_spec(path: Path) -> Path:
     """The Franka's spec with small cameras, the second one compressed, all reliable."""
     content = yaml.safe_load(FRANKA.read_text())

@@ -8,7 +8,8 @@ from contextlib import contextmanager
 import pytest
 import yaml
 from diagnostic_msgs.msg import DiagnosticArray
-from recorder_rig import holds_in_a_row, messages_in, wait_for
+from recorder_rig import holds_in_a_row, messages_in
+from waiting import wait_for
 
 from a1_data.definitions import Definitions
 from a1_recorder import session as session_module

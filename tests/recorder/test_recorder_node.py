@@ -12,9 +12,9 @@ from recorder_rig import (
     messages_in,
     only_bag,
     result_of,
-    wait_for,
 )
 from std_msgs.msg import String
+from waiting import wait_for
 
 from a1_recorder.settings import Settings
 from a1_recorder.topics import Topic

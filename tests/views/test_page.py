@@ -12,7 +12,8 @@ import pytest
 from a1_msgs.srv import SetInstruction
 from staged_run import SUBSTEPS, staged
 from std_srvs.srv import SetBool, Trigger
-from views_rig import Viewer, wait_for
+from views_rig import Viewer
+from waiting import wait_for
 
 from a1_core.errors import A1Error
 from a1_ros.times import NS_PER_S, node_now_ns
