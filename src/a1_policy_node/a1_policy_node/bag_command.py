@@ -16,6 +16,7 @@ from rich.progress import Progress
 
 from a1_core.errors import A1Error
 from a1_core.spec import RobotSpec
+from a1_core.whole_file import write_whole
 from a1_data.reader import Bag, ReadSettings, open_bags
 from a1_policy_node.exit_choice import ExitChoice, choose
 from a1_policy_node.loading import Loaded, load, load_a1
@@ -72,12 +73,9 @@ def progress(console: Console, name: str) -> Iterator[Callable[[int, int], None]
 
 
 def write(path: Path, data: bytes) -> None:
-    """Write a file so that whoever reads it finds the old one or the new one."""
+    """Write a file as a whole; A1Error where it cannot be written."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = path.with_name(f".{path.name}.unfinished")
-        unfinished.write_bytes(data)
-        unfinished.replace(path)
+        write_whole(path, data)
     except OSError as why:
         raise A1Error(f"{path}: cannot be written ({why.strerror}); choose another --out") from None
 

@@ -18,6 +18,7 @@ from rich.progress import Progress
 
 from a1_core.errors import A1Error, BagError, DatasetError, SpecError
 from a1_core.spec import RobotSpec
+from a1_core.whole_file import write_whole
 from a1_data.bag_files import find_bags
 from a1_data.lerobot.from_bags import (
     ExportSettings,
@@ -205,10 +206,8 @@ def _print(accounts: Sequence[BagAccount], console: Console) -> None:
 
 
 def _write_text(path: Path, text: str) -> None:
-    draft = path.with_name(path.name + ".draft")
     try:
-        draft.write_text(text, encoding="utf-8")
-        draft.replace(path)
+        write_whole(path, text)
     except OSError as error:
         raise DatasetError(f"{path}: cannot be written ({error.strerror})") from None
 

@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from a1_core.spec import load_spec
+from a1_core.whole_file import write_whole
 from a1_ros.domain import isolate
 from a1_sim import assets
 from a1_sim.command import run_command
@@ -67,7 +68,7 @@ def _demo(options: argparse.Namespace, console: Console) -> None:
     page_port = None if options.no_page else free_port()
     records, footages = _play(stage, plans, options.out, console, page_port)
     summary = summarise(records)
-    (options.out / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
+    write_whole(options.out / "summary.json", json.dumps(summary, indent=2) + "\n")
     plot_exits(options.out / "exits.png", records)
     with console.status("writing the film"):
         write_film(options.out / "run.mp4", footages)

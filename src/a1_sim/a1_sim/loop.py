@@ -20,6 +20,7 @@ from typing import Any
 from rich.console import Console
 
 from a1_core.errors import A1Error
+from a1_core.whole_file import write_whole
 from a1_ros.launch_reader.command import find_executable
 from a1_sim import assets
 from a1_sim.command import run_command
@@ -312,9 +313,7 @@ def _adaptive_success(rows: Sequence[dict[str, Any]]) -> float:
 
 
 def _write_json(path: Path, content: Any) -> None:
-    draft = path.with_name(path.name + ".draft")
-    draft.write_text(json.dumps(content, indent=1) + "\n")
-    draft.replace(path)
+    write_whole(path, json.dumps(content, indent=1) + "\n")
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:

@@ -22,6 +22,7 @@ from std_srvs.srv import SetBool
 
 from a1_core.errors import A1Error
 from a1_core.spec import RobotSpec, load_spec
+from a1_core.whole_file import write_whole
 from a1_ros.domain import isolate
 from a1_sim import assets
 from a1_sim.command import run_command
@@ -77,7 +78,7 @@ def _demo(options: argparse.Namespace, console: Console) -> None:
             _watch(system, options.seconds)
         script.end()
         summary = summarise(spec, script, physics=physics)
-    (out / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
+    write_whole(out / "summary.json", json.dumps(summary, indent=2) + "\n")
     console.print(
         f"{spec.robot} {spec.variant}, {summary['stand_in']}: "
         f"{summary['chunks_accepted']} chunks accepted, "

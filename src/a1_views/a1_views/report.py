@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.markup import escape as plain
 
 from a1_core.errors import A1Error
+from a1_core.whole_file import write_whole
 from a1_views import run_figures
 from a1_views.pictures import Pictures, look_through
 from a1_views.run import Run, deepest, load_run
@@ -69,11 +70,8 @@ def write_report(out: Path, bags: Sequence[Path], *, film: bool = True) -> None:
         raise A1Error(f"{out}: is a folder; give --out a file, such as {out / 'report.html'}")
     runs = told_apart([load_run(path) for path in bags])
     seen = [_look(run, film=film and run.duration_s <= LONGEST_FILM_S) for run in runs]
-    unfinished = out.with_name(f".{out.name}.unfinished")
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        unfinished.write_text(page(runs, seen), encoding="utf-8")
-        unfinished.replace(out)
+        write_whole(out, page(runs, seen))
     except OSError as error:
         raise A1Error(f"{out}: cannot be written: {error.strerror}; give another --out") from None
 
