@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import Progress
 
 from a1_core.errors import A1Error
@@ -22,8 +20,6 @@ from a1_policy_node.exit_choice import ExitChoice, choose
 from a1_policy_node.loading import Loaded, load, load_a1
 from a1_policy_node.settings import Settings
 from a1_ros.parameters import settings_from, specs_of
-
-INTERRUPTED = 130
 
 
 def add_reading(add: Callable[..., Any]) -> None:
@@ -83,16 +79,3 @@ def write(path: Path, data: bytes) -> None:
 def write_json(path: Path, content: Any) -> None:
     """Plain values as JSON."""
     write(path, (json.dumps(content, indent=1, allow_nan=False) + "\n").encode())
-
-
-def run_command(name: str, run: Callable[[Console], None]) -> None:
-    """Run and exit: 1 with one line on a mistake, 130 when interrupted."""
-    console = Console()
-    try:
-        run(console)
-    except A1Error as error:
-        console.print(f"[red]{name}:[/red] {escape(str(error))}", highlight=False)
-        sys.exit(1)
-    except KeyboardInterrupt:
-        console.print(f"{name}: interrupted")
-        sys.exit(INTERRUPTED)

@@ -20,6 +20,7 @@ from rich.table import Table
 from a1_core.deviation import DeviationMeter
 from a1_core.errors import A1Error, BagError
 from a1_core.spec import RobotSpec
+from a1_data.command_line import ends_in_one_line
 from a1_data.reader import Bag
 from a1_data.share import find_spec
 from a1_policy_node.bag_command import (
@@ -27,7 +28,6 @@ from a1_policy_node.bag_command import (
     load_policy,
     open_all,
     progress,
-    run_command,
     write,
     write_json,
 )
@@ -170,14 +170,12 @@ def show(found: Sequence[MinedTick], top: int, console: Console) -> None:
 def main(argv: Sequence[str] | None = None) -> None:
     """Exits with 1 on a mistake."""
     options = parse(argv)
-
-    def run(console: Console) -> None:
+    console = Console()
+    with ends_in_one_line("mine", console):
         found = mine(options, console)
         show(found, options.top, console)
         told = ", ".join(f"{count} {reason}" for reason, count in counts(found).items())
         console.print(f"{told or 'nothing stands out'}; {options.out}", highlight=False)
-
-    run_command("mine", run)
 
 
 if __name__ == "__main__":

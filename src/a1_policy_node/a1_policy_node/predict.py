@@ -15,13 +15,13 @@ from rich.console import Console
 from rich.table import Table
 
 from a1_core.errors import BagError
+from a1_data.command_line import ends_in_one_line
 from a1_data.share import find_spec
 from a1_policy_node.bag_command import (
     add_reading,
     load_policy,
     open_all,
     progress,
-    run_command,
     write,
     write_json,
 )
@@ -120,13 +120,11 @@ def _mrad(value: float | None) -> str:
 def main(argv: Sequence[str] | None = None) -> None:
     """Exits with 1 on a mistake."""
     options = parse(argv)
-
-    def run(console: Console) -> None:
+    console = Console()
+    with ends_in_one_line("predict", console):
         told = predict(options, console)
         show(told, console)
         console.print(f"{told['ticks']} ticks; {options.out}", highlight=False)
-
-    run_command("predict", run)
 
 
 if __name__ == "__main__":

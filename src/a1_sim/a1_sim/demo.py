@@ -17,9 +17,9 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from a1_core.spec import load_spec
 from a1_core.whole_file import write_whole
+from a1_data.command_line import ends_in_one_line
 from a1_ros.domain import isolate
 from a1_sim import assets
-from a1_sim.command import run_command
 from a1_sim.film import write_film
 from a1_sim.plans import demonstration_plans, learnt_tasks
 from a1_sim.plots import plot_exits
@@ -48,11 +48,9 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the tasks and write film, plot and summary; exits with 1 and one line on a mistake."""
     options = parse(argv)
-    run_command(
-        "demo",
-        lambda console: _demo(options, console),
-        interrupted="interrupted; every node is ended",
-    )
+    console = Console()
+    with ends_in_one_line("demo", console, left="every node is ended"):
+        _demo(options, console)
 
 
 def _demo(options: argparse.Namespace, console: Console) -> None:

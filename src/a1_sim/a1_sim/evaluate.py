@@ -15,9 +15,9 @@ from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeElapsedC
 from rich.table import Table
 
 from a1_core.errors import A1Error
+from a1_data.command_line import ends_in_one_line
 from a1_ros.domain import isolate
 from a1_sim import assets, summary
-from a1_sim.command import run_command
 from a1_sim.ledger import Cell, Ledger, digest
 from a1_sim.operator_node import Operator
 from a1_sim.plans import TASKS, evaluation_plans, learnt_tasks
@@ -62,11 +62,9 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> None:
     """Run what is missing and write the table; exits with 1 and one line on a mistake."""
     options = parse(argv)
-    run_command(
-        "evaluate",
-        lambda console: _evaluate(options, console),
-        interrupted="interrupted; what was run is kept, start again to go on",
-    )
+    console = Console()
+    with ends_in_one_line("evaluate", console, left="what was run is kept, start again to go on"):
+        _evaluate(options, console)
 
 
 def _evaluate(options: argparse.Namespace, console: Console) -> None:

@@ -21,9 +21,9 @@ from rich.console import Console
 
 from a1_core.errors import A1Error
 from a1_core.whole_file import write_whole
+from a1_data.command_line import ends_in_one_line
 from a1_ros.launch_reader.command import find_executable
 from a1_sim import assets
-from a1_sim.command import run_command
 from a1_sim.ledger import digest
 from a1_sim.plans import EXPERT_SEED, TASKS
 from a1_sim.statistics import paired_difference
@@ -336,11 +336,9 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> None:
     """Go on where it was; exits with 1 and one line on a mistake."""
     options = parse(argv)
-    run_command(
-        "loop",
-        lambda console: _loop(options, console),
-        interrupted="interrupted; what was done is kept, start again to go on",
-    )
+    console = Console()
+    with ends_in_one_line("loop", console, left="what was done is kept, start again to go on"):
+        _loop(options, console)
 
 
 def _loop(options: argparse.Namespace, console: Console) -> None:

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from rich.console import Console
 
+from a1_data.command_line import ends_in_one_line
 from a1_ros.domain import isolate
 from a1_sim import assets
-from a1_sim.command import run_command
 from a1_sim.ledger import digest
 from a1_sim.plans import EXPERT_SEED, TASKS, recording_plans
 from a1_sim.recordings import SUCCESS, note_of, play_recorded, recorded
@@ -40,11 +40,13 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> None:
     """Record what is missing; exits with 1 and one line on a mistake."""
     options = parse(argv)
-    run_command(
+    console = Console()
+    with ends_in_one_line(
         "record_expert",
-        lambda console: _record(options, console),
-        interrupted="interrupted; whole episodes are kept, start again to go on",
-    )
+        console,
+        left="whole episodes are kept, start again to go on",
+    ):
+        _record(options, console)
 
 
 def _record(options: argparse.Namespace, console: Console) -> None:

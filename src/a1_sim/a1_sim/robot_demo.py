@@ -23,9 +23,9 @@ from std_srvs.srv import SetBool
 from a1_core.errors import A1Error
 from a1_core.spec import RobotSpec, load_spec
 from a1_core.whole_file import write_whole
+from a1_data.command_line import ends_in_one_line
 from a1_ros.domain import isolate
 from a1_sim import assets
-from a1_sim.command import run_command
 from a1_sim.filled_spec import write_filled
 from a1_sim.script_source import ROUND_S, ScriptSource
 from a1_sim.stage import spinning
@@ -51,11 +51,9 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> None:
     """Move the robot and write a summary; exits with 1 and one line when it did not move."""
     options = parse(argv)
-    run_command(
-        "robot_demo",
-        lambda console: _demo(options, console),
-        interrupted="interrupted; every node is ended",
-    )
+    console = Console()
+    with ends_in_one_line("robot_demo", console, left="every node is ended"):
+        _demo(options, console)
 
 
 def _demo(options: argparse.Namespace, console: Console) -> None:
