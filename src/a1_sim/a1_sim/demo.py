@@ -36,7 +36,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     """Command line."""
     parser = argparse.ArgumentParser(prog="demo", description=__doc__)
     parser.add_argument("--episodes", type=int, default=5)
-    parser.add_argument("--robot", type=Path, help="robot spec")
+    parser.add_argument("--robot", default="", help="name of a robot spec, or its path; franka")
     parser.add_argument("--checkpoint", type=Path, help="directory of the checkpoint")
     parser.add_argument("--thresholds", type=Path, help="thresholds file; without it: full depth")
     parser.add_argument("--out", type=Path, default=Path("out/demo"))
@@ -57,7 +57,7 @@ def _demo(options: argparse.Namespace, console: Console) -> None:
     isolate(options.domain)
     thresholds = options.thresholds or assets.find_or_empty(assets.THRESHOLDS)
     stage = Stage(
-        robot=(options.robot or assets.find(assets.ROBOT, "robot spec")).resolve(),
+        robot=assets.robot_file(options.robot),
         checkpoint=(options.checkpoint or assets.find(assets.CHECKPOINT, "checkpoint")).resolve(),
         thresholds=Path(thresholds).resolve() if thresholds else None,
     )

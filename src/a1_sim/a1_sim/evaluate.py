@@ -41,7 +41,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--tasks", nargs="+", choices=TASKS, help="default: all that are learnt")
     parser.add_argument("--settings", nargs="+", choices=SETTINGS, default=list(SETTINGS))
     parser.add_argument("--clocks", nargs="+", choices=CLOCKS, default=list(CLOCKS))
-    parser.add_argument("--robot", type=Path, help="robot spec")
+    parser.add_argument("--robot", default="", help="name of a robot spec, or its path; franka")
     parser.add_argument("--checkpoint", type=Path, help="directory of the checkpoint")
     parser.add_argument("--thresholds", type=Path, help="thresholds file of setting adaptive")
     parser.add_argument("--table", type=Path, help="rows of suite table; config/table.yaml")
@@ -104,7 +104,7 @@ def _evaluate(options: argparse.Namespace, console: Console) -> None:
 def _stage(options: argparse.Namespace) -> Stage:
     thresholds = options.thresholds or assets.find_or_empty(assets.THRESHOLDS)
     return Stage(
-        robot=options.robot or assets.find(assets.ROBOT, "robot spec"),
+        robot=assets.robot_file(options.robot),
         checkpoint=options.checkpoint or assets.find(assets.CHECKPOINT, "checkpoint"),
         thresholds=Path(thresholds).resolve() if thresholds else None,
         simulator=options.simulator,

@@ -323,7 +323,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--held-out", type=int, default=10, help="episodes to calibrate on")
     parser.add_argument("--trials", type=int, default=20, help="evaluated per task and setting")
     parser.add_argument("--tasks", nargs="+", choices=TASKS, default=["touch", "bowl"])
-    parser.add_argument("--robot", type=Path, help="robot spec")
+    parser.add_argument("--robot", default="", help="name of a robot spec, or its path; franka")
     parser.add_argument("--checkpoint", type=Path, help="directory of the one to start from")
     parser.add_argument("--thresholds", type=Path, help="its thresholds file")
     parser.add_argument(
@@ -343,7 +343,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def _loop(options: argparse.Namespace, console: Console) -> None:
     plan = Plan(
-        robot=options.robot or _found(assets.ROBOT, "robot spec"),
+        robot=_from_here(assets.robot_file(options.robot)),
         checkpoint=options.checkpoint or _found(assets.CHECKPOINT, "checkpoint"),
         thresholds=options.thresholds or _found(assets.THRESHOLDS, "thresholds file"),
         simulator=options.simulator or _found(SIMULATOR, "file of the simulator's parameters"),
@@ -370,9 +370,12 @@ def _loop(options: argparse.Namespace, console: Console) -> None:
 
 
 def _found(path: str, what: str) -> Path:
-    """A file that comes with the suite, called as a person here would."""
-    found = assets.find(path, what)
-    return found.relative_to(Path.cwd()) if found.is_relative_to(Path.cwd()) else found
+    return _from_here(assets.find(path, what))
+
+
+def _from_here(path: Path) -> Path:
+    """The path as a person who is here would write it."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--tasks", nargs="+", choices=TASKS, help="in turn; default: every kind that it has learnt"
     )
-    parser.add_argument("--robot", type=Path, help="robot spec")
+    parser.add_argument("--robot", default="", help="name of a robot spec, or its path; franka")
     parser.add_argument("--checkpoint", type=Path, help="directory of the checkpoint")
     parser.add_argument("--out", type=Path, default=Path("out/recordings"), help="folder of bags")
     parser.add_argument("--domain", type=int, help="ROS domain; one of its own by default")
@@ -49,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 def _record(options: argparse.Namespace, console: Console) -> None:
     isolate(options.domain)
     stage = Stage(
-        robot=(options.robot or assets.find(assets.ROBOT, "robot spec")).resolve(),
+        robot=assets.robot_file(options.robot),
         checkpoint=(options.checkpoint or assets.find(assets.CHECKPOINT, "checkpoint")).resolve(),
         thresholds=None,
     )

@@ -31,7 +31,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--seed", type=int, default=EXPERT_SEED, help="of the first layout; one more each"
     )
-    parser.add_argument("--robot", type=Path, help="robot spec")
+    parser.add_argument("--robot", default="", help="name of a robot spec, or its path; franka")
     parser.add_argument("--simulator", type=Path, help="file of the simulator's parameters")
     parser.add_argument("--domain", type=int, help="ROS domain; one of its own by default")
     return parser.parse_args(argv)
@@ -51,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def _record(options: argparse.Namespace, console: Console) -> None:
     isolate(options.domain)
-    robot = options.robot or assets.find(assets.ROBOT, "robot spec")
+    robot = assets.robot_file(options.robot)
     driver = f"expert {digest([robot, *([options.simulator] if options.simulator else [])])[:16]}"
     plans = list(recording_plans(options.tasks, options.episodes, options.seed))
     done = recorded(options.out, driver)

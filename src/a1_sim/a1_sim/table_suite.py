@@ -62,7 +62,7 @@ def run_table(options: Namespace, console: Console) -> None:
     """Prepare, play, write; A1Error on a mistake."""
     files = Files(
         table=options.table or assets.find(TABLE, "table of settings"),
-        robot=options.robot or assets.find(assets.ROBOT, "robot spec"),
+        robot=assets.robot_file(options.robot),
         checkpoint=options.checkpoint or assets.find(assets.CHECKPOINT, "checkpoint"),
         out=options.out,
     )
