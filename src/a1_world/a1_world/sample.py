@@ -21,10 +21,10 @@ PERIOD_S = 0.1
 class Sample:
     """A moment of an episode.
 
-    images: uint8 [h, w, 3] RGB by camera name, in model order; state_D: float32 [8] (rad, gripper
-    0..1); actions_HD: float32 [16, 8], joint offsets (rad) from state_D and the absolute gripper
-    target, row r due r * 0.1 s later, or None; end: the task is done within the next row;
-    points: the named cube's pixel (x, y in 0..1) by camera, None when not seen there;
+    images: uint8 [h, w, 3] RGB by camera name, in model order; state_D: float32 [D] (rad, gripper
+    0..1), D = 8 in the simulator; actions_HD: float32 [16, D], joint offsets (rad) from state_D and
+    the absolute gripper target, row r due r * 0.1 s later, or None; end: the task is done within
+    the next row; points: the named cube's pixel (x, y in 0..1) by camera, None when not seen there;
     target_points: the same of what it goes to: bowl, square or the cube to stack it on; a touch
     has none.
     """

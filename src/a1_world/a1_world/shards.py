@@ -72,8 +72,8 @@ class Shards:
 
     U images belong to N samples: samples in a row that shared their images still do.
 
-    image_N int64, the index of a sample's images; state_ND float32 [N, 8]; actions_NHD float32
-    [N, 16, 8] (NaN-free; zero where action_valid_N is False); end_N bool; points_NV2 float32, NaN
+    image_N int64, the index of a sample's images; state_ND float32 [N, D]; actions_NHD float32
+    [N, 16, D] (NaN-free; zero where action_valid_N is False); end_N bool; points_NV2 float32, NaN
     where the cube is not seen; target_points_NV2 float32, where it goes, NaN where that is not
     seen or there is none; instructions a list of N sentences; episode_N, tick_N, seed_N int64.
     """
@@ -139,7 +139,7 @@ def _parts(samples: Iterable[Sample], size: int) -> Iterator[list[Sample]]:
 
 def _write_part(folder: Path, samples: list[Sample]) -> None:
     folder.mkdir()
-    no_actions = np.zeros((HORIZON, 8), np.float32)
+    no_actions = np.zeros((HORIZON, len(samples[0].state_D)), np.float32)
     images = [sample.images for sample in samples]
     new_N = [i == 0 or images[i] is not images[i - 1] for i in range(len(images))]
     looks = [one for one, new in zip(images, new_N, strict=True) if new]
