@@ -21,9 +21,9 @@ from a1_core.calibration import DISTRIBUTIONS, FITS
 from a1_core.episode_loss import EPISODE_LOSSES, TICK_LOSSES
 from a1_core.errors import BagError
 from a1_core.spec import RobotSpec
-from a1_data.command_line import ends_in_one_line
 from a1_data.reader import ReadSettings
 from a1_data.share import find_spec
+from a1_ros.command_line import ends_in_one_line
 
 NOTHING_CERTIFIED = 3
 

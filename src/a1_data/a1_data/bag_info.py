@@ -13,12 +13,13 @@ from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TextColumn
 from rich.table import Table
 
+from a1_core.errors import A1Error
 from a1_core.spec import RobotSpec
-from a1_data.command_line import ends_in_one_line
 from a1_data.reader import Bag, ReadSettings, open_bags
 from a1_data.report import BagReport, StreamReport
 from a1_data.share import find_spec
 
+INTERRUPTED = 130
 NS_PER_MS = 1e6
 SAME_CLOCK_MS = 60_000.0
 """A mean delay beyond a minute says that stamps and receipt are on different clocks."""
@@ -50,8 +51,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Read and print; exits with 1 on a mistake or when a bag gives no observation at all."""
     options = parse(argv)
     console = Console()
-    with ends_in_one_line("bag_info", console):
+    try:
         sys.exit(0 if _info(options, console) else 1)
+    except A1Error as error:
+        console.print(f"[red]bag_info:[/red] {escape(str(error))}", highlight=False)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        console.print("bag_info: interrupted")
+        sys.exit(INTERRUPTED)
 
 
 def _info(options: argparse.Namespace, console: Console) -> bool:

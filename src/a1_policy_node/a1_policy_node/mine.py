@@ -20,7 +20,6 @@ from rich.table import Table
 from a1_core.deviation import DeviationMeter
 from a1_core.errors import A1Error, BagError
 from a1_core.spec import RobotSpec
-from a1_data.command_line import ends_in_one_line
 from a1_data.reader import Bag
 from a1_data.share import find_spec
 from a1_policy_node.bag_command import (
@@ -41,6 +40,7 @@ from a1_policy_node.mining import (
     recorded_ticks,
 )
 from a1_policy_node.open_loop import run_open_loop
+from a1_ros.command_line import ends_in_one_line
 
 TOLERANCE = {"m": 0.01, "rad": 0.02}
 PICTURES = 12

@@ -15,7 +15,6 @@ from rich.console import Console
 from rich.table import Table
 
 from a1_core.errors import BagError
-from a1_data.command_line import ends_in_one_line
 from a1_data.share import find_spec
 from a1_policy_node.bag_command import (
     add_reading,
@@ -28,6 +27,7 @@ from a1_policy_node.bag_command import (
 from a1_policy_node.open_loop import run_open_loop
 from a1_policy_node.prediction_error import errors_of, summary
 from a1_policy_node.prediction_plots import by_exit, by_row, over_time
+from a1_ros.command_line import ends_in_one_line
 
 SHOWN_ROWS = 5
 

@@ -19,7 +19,6 @@ from a1_core.errors import BagError, DatasetError, SpecError
 from a1_core.spec import RobotSpec
 from a1_core.whole_file import write_whole
 from a1_data.bag_files import find_bags
-from a1_data.command_line import ends_in_one_line
 from a1_data.lerobot.from_bags import (
     ExportSettings,
     Plan,
@@ -31,6 +30,7 @@ from a1_data.lerobot.writer import DatasetWriter, Frame
 from a1_data.reader import Bag, ReadSettings, open_bags
 from a1_data.share import find_spec
 from a1_recorder.export_page import BagAccount, page, thumbnail
+from a1_ros.command_line import ends_in_one_line
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:

@@ -16,7 +16,6 @@ from rich.markup import escape
 from a1_core.errors import A1Error, BagError, DatasetError
 from a1_core.spec import RobotSpec
 from a1_core.times import NS_PER_S
-from a1_data.command_line import ends_in_one_line
 from a1_data.definitions import Definitions
 from a1_data.lerobot.columns import Columns, Naming
 from a1_data.lerobot.dataset import Dataset, Episode, Rows
@@ -24,6 +23,7 @@ from a1_data.lerobot.episode_filters import Dropped, Wanted, sound_episodes
 from a1_data.share import find_spec
 from a1_recorder.bag_writer import BagWriter
 from a1_recorder.robot_messages import RobotMessages
+from a1_ros.command_line import ends_in_one_line
 
 FIRST_NS = 1_000_000_000 * NS_PER_S
 """Where time begins for episodes whose own stamps nobody kept (2001)."""

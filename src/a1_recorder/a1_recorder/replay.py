@@ -28,7 +28,6 @@ from rich.markup import escape
 
 from a1_core.errors import A1Error, BagError
 from a1_data.bag_files import BagFiles, find_bags
-from a1_data.command_line import ends_in_one_line
 from a1_data.share import find_spec
 from a1_recorder.export import recorded_spec
 from a1_recorder.replayed import (
@@ -38,6 +37,7 @@ from a1_recorder.replayed import (
     holds_chunks,
     recorded_chunks,
 )
+from a1_ros.command_line import ends_in_one_line
 from a1_ros.executor import make_executor
 from a1_ros.guard import refuse_foreign_endpoints
 from a1_ros.messages import uuid_to_msg

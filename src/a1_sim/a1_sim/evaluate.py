@@ -15,7 +15,7 @@ from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeElapsedC
 from rich.table import Table
 
 from a1_core.errors import A1Error
-from a1_data.command_line import ends_in_one_line
+from a1_ros.command_line import ends_in_one_line
 from a1_ros.domain import isolate
 from a1_sim import assets, summary
 from a1_sim.ledger import Cell, Ledger, digest

@@ -21,7 +21,7 @@ from rich.console import Console
 
 from a1_core.errors import A1Error
 from a1_core.whole_file import write_whole
-from a1_data.command_line import ends_in_one_line
+from a1_ros.command_line import ends_in_one_line
 from a1_ros.launch_reader.command import find_executable
 from a1_sim import assets
 from a1_sim.ledger import digest

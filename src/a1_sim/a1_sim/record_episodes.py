@@ -10,7 +10,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from a1_data.command_line import ends_in_one_line
+from a1_ros.command_line import ends_in_one_line
 from a1_ros.domain import isolate
 from a1_sim import assets
 from a1_sim.ledger import digest

@@ -23,8 +23,8 @@ from std_srvs.srv import SetBool
 from a1_core.errors import A1Error
 from a1_core.spec import RobotSpec, load_spec
 from a1_core.whole_file import write_whole
-from a1_data.command_line import ends_in_one_line
 from a1_data.share import find_spec
+from a1_ros.command_line import ends_in_one_line
 from a1_ros.domain import isolate
 from a1_sim.filled_spec import write_filled
 from a1_sim.script_source import ROUND_S, ScriptSource

@@ -14,7 +14,7 @@ from rich.console import Console
 
 from a1_core.errors import A1Error
 from a1_core.whole_file import write_whole
-from a1_data.command_line import ends_in_one_line
+from a1_ros.command_line import ends_in_one_line
 from a1_views import run_figures
 from a1_views.pictures import Pictures, look_through
 from a1_views.run import Run, deepest, load_run

@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from a1_core.errors import BagError
-from a1_data.command_line import ends_in_one_line
+from a1_ros.command_line import ends_in_one_line
 
 
 def ended_by(what: BaseException) -> tuple[object, str]:
