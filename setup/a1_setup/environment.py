@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from a1_setup import machine, wheel_paths
+from a1_setup.causes import cause_of
 from a1_setup.console import SetupError, run_logged, say, tail
 from a1_setup.stamps import Stamps, digest_of
 
@@ -75,6 +76,7 @@ def _make(environment: Environment, identity: str) -> None:
         machine.check_wheels_exist()
     if environment.prefix.exists():
         shutil.rmtree(environment.prefix)
+    machine.check_space(environment.root)
     venv.create(
         environment.prefix,
         system_site_packages=environment.ros is not None,
@@ -118,7 +120,10 @@ def _pip(environment: Environment, log_name: str, *arguments: str) -> None:
         progress=_pip_progress,
     )
     if code != 0:
-        raise SetupError(f"pip could not install the packages; all of it: {log}\n{tail(log)}")
+        output = log.read_text(encoding="utf-8", errors="replace")
+        cause = cause_of(output)
+        why = f": {cause} (all it said: {log})" if cause else f"; all of it: {log}\n{tail(log)}"
+        raise SetupError(f"pip could not install the packages{why}")
 
 
 def merged_constraints(locks: list[Path]) -> str:

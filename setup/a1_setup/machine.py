@@ -16,6 +16,8 @@ from a1_setup.console import SetupError, say
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 TORCH_CPU_INDEX = "https://download.pytorch.org/whl/cpu"
+SPACE_GB = 3.0
+"""What environment and workspace take, with PyTorch's CPU build."""
 
 
 def missing_packages() -> list[str]:
@@ -73,6 +75,16 @@ def check_wheels_exist() -> None:
             "without an installed ROS 2, Linux on x86-64 is needed (the ROS 2 wheels exist for "
             f"nothing else; this is {platform.system()} {platform.machine()}): install ROS 2 "
             "Jazzy, source its setup.bash and run this again"
+        )
+
+
+def check_space(root: Path) -> None:
+    """The disk of the clone has to hold the environment."""
+    free_gb = shutil.disk_usage(root).free / 1e9
+    if free_gb < SPACE_GB:
+        raise SetupError(
+            f"{free_gb:.1f} GB are left on the disk of {root}, the set-up takes {SPACE_GB:.0f}: "
+            "make room, or move the clone to another disk"
         )
 
 

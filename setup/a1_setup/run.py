@@ -28,6 +28,9 @@ def main(arguments: list[str]) -> int:
     except SetupError as error:
         print(f"setup: {error}", flush=True)
         return 1
+    except OSError as error:
+        print(f"setup: {error}: is the clone on a disk that has room and that you may write to?")
+        return 1
     if time.monotonic() - begin_s > 5:
         say(f"ready after {time.monotonic() - begin_s:.0f} s")
     return 0

@@ -2,7 +2,6 @@
 
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -19,6 +18,7 @@ import yaml
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 from std_srvs.srv import SetBool
+from waiting import wait_for
 
 from a1_controllers.node import ControllerNode
 from a1_core.spec import RobotSpec, load_spec
@@ -101,16 +101,6 @@ class Rig:
 
         assert wait_for(tried, 15.0 if on else 5.0), answers[-1].message if answers else "silence"
         return answers[-1].message
-
-
-def wait_for(predicate: Callable[[], object], timeout_s: float = 10.0) -> bool:
-    """Whether `predicate` came true in time."""
-    until_s = time.monotonic() + timeout_s
-    while time.monotonic() < until_s:
-        if predicate():
-            return True
-        time.sleep(0.005)
-    return bool(predicate())
 
 
 @pytest.fixture(name="wait_for")

@@ -7,11 +7,11 @@ import subprocess
 import sys
 import textwrap
 import threading
-import time
 from pathlib import Path
 
 import pytest
 import yaml
+from waiting import wait_for
 
 from a1_ros.launch_reader.command import Command, command_for, find_executable
 from a1_ros.launch_reader.description import NodeRun
@@ -33,9 +33,7 @@ def command(label: str, script: str, *, stops_all: bool = False) -> Command:
 
 def interrupt_once_said(out: io.StringIO, text: str) -> threading.Thread:
     def watch() -> None:
-        until_s = time.monotonic() + 20
-        while text not in out.getvalue() and time.monotonic() < until_s:
-            time.sleep(0.01)
+        wait_for(lambda: text in out.getvalue(), 20.0)
         os.kill(os.getpid(), signal.SIGINT)
 
     thread = threading.Thread(target=watch)
@@ -124,18 +122,18 @@ def test_processes_end_when_the_runner_is_killed(tmp_path):
     child = subprocess.Popen(
         [sys.executable, "-c", textwrap.dedent(outer)], stdout=subprocess.DEVNULL
     )
-    until_s = time.monotonic() + 20
-    while not (note.exists() and note.read_text()) and time.monotonic() < until_s:
-        time.sleep(0.02)
-    pid = int(note.read_text())
+    assert wait_for(lambda: note.exists() and note.read_text(), 20.0)
+    status = Path("/proc") / note.read_text() / "status"
     child.kill()
     child.wait()
-    while Path(f"/proc/{pid}").exists() and time.monotonic() < until_s:
-        if "\nState:\tZ" in Path(f"/proc/{pid}/status").read_text():
-            break
-        time.sleep(0.02)
-    else:
-        assert not Path(f"/proc/{pid}").exists()
+
+    def ended() -> bool:
+        try:
+            return "\nState:\tZ" in status.read_text()
+        except OSError:
+            return True
+
+    assert wait_for(ended, 20.0)
 
 
 def node_run(**changes) -> NodeRun:

@@ -1,7 +1,6 @@
 """ROS for the tests of nodes: a domain of this process, this machine only, a spinning executor."""
 
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,6 +10,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 import pytest
 from rclpy.node import Node
 from ros_rig import Ros
+from waiting import wait_for
 
 
 @pytest.fixture
@@ -21,19 +21,10 @@ def ros() -> Iterator[Ros]:
     running.shutdown()
 
 
-@pytest.fixture
-def wait_for() -> Callable[..., bool]:
+@pytest.fixture(name="wait_for")
+def wait_for_fixture() -> Callable[..., bool]:
     """`wait_for(predicate, timeout_s)`: whether it came true in time."""
-
-    def wait(predicate: Callable[[], object], timeout_s: float = 10.0) -> bool:
-        until_s = time.monotonic() + timeout_s
-        while time.monotonic() < until_s:
-            if predicate():
-                return True
-            time.sleep(0.005)
-        return bool(predicate())
-
-    return wait
+    return wait_for
 
 
 @pytest.fixture

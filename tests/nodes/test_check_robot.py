@@ -9,7 +9,7 @@ from rclpy.executors import SingleThreadedExecutor
 from sensor_msgs.msg import JointState
 from std_msgs.msg import String
 
-from a1_controllers.check_robot import Listener, find_spec, main
+from a1_controllers.check_robot import Listener, main
 from a1_controllers.kinematics_check import check_kinematics
 from a1_controllers.robot_check import (
     Level,
@@ -21,6 +21,7 @@ from a1_controllers.robot_check import (
 )
 from a1_core.errors import A1Error
 from a1_core.spec import load_spec
+from a1_data.share import find_spec
 from a1_ros.qos import LATCHED, RELIABLE
 
 ROBOTS = Path(__file__).parents[2] / "config" / "robots"
@@ -139,10 +140,11 @@ def test_gaps_are_wrong_and_the_table_says_so():
     assert check_gaps(SPECS["franka"]) == []
 
 
-def test_robots_are_found_by_name_or_file(bringup_share):
-    assert find_spec("openarm_v2").samefile(ROBOTS / "openarm_v2.yaml")
-    assert find_spec(str(ROBOTS / "ur5e.yaml")) == ROBOTS / "ur5e.yaml"
-    with pytest.raises(A1Error, match="no robot 'r2d2'; there are: agibot, agibot_a2"):
+def test_robots_are_found_by_name_or_file(bringup_share, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path / "share")
+    assert find_spec("openarm_v2").path.samefile(ROBOTS / "openarm_v2.yaml")
+    assert find_spec(str(ROBOTS / "ur5e.yaml")).path == ROBOTS / "ur5e.yaml"
+    with pytest.raises(A1Error, match=r"no r2d2\.yaml in .*; choose one of agibot, agibot_a2"):
         find_spec("r2d2")
 
 

@@ -7,6 +7,7 @@ import sys
 
 import pytest
 import rclpy
+from own_sockets import own_ports_in
 
 from a1_core.errors import A1Error
 from a1_ros.domain import (
@@ -15,8 +16,7 @@ from a1_ros.domain import (
     PORTS,
     claim,
     own_domain,
-    own_ports_in_use,
-    ports_in_use,
+    sockets_in,
 )
 
 # Beyond what Linux gives out, and where no process of ours goes by itself.
@@ -51,7 +51,7 @@ def test_a_domain_with_a_participant_in_it_is_passed_over():
     port = FIRST_PORT + PORTS * UNUSED[0] + 10
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as left_over:
         left_over.bind(("127.0.0.1", port))
-        assert ports_in_use(UNUSED[0]) == [port]
+        assert [found for found, _ in sockets_in(UNUSED[0])] == [port]
         assert claim(UNUSED) == UNUSED[1]
         with pytest.raises(A1Error, match="no ROS domain from 230 to 231 is free"):
             claim(UNUSED)
@@ -59,12 +59,12 @@ def test_a_domain_with_a_participant_in_it_is_passed_over():
 
 def test_a_context_that_is_not_shut_down_is_seen():
     domain = int(os.environ["ROS_DOMAIN_ID"])
-    before = own_ports_in_use(domain)
+    before = own_ports_in(domain)
     context = rclpy.Context()
     rclpy.init(context=context)
     node = rclpy.create_node("left", context=context)
-    assert len(own_ports_in_use(domain)) > len(before)
+    assert len(own_ports_in(domain)) > len(before)
     node.destroy_node()
     del node
     context.try_shutdown()
-    assert own_ports_in_use(domain) == before
+    assert own_ports_in(domain) == before

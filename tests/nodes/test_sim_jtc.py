@@ -187,5 +187,6 @@ def test_activation_forgets_the_trajectory() -> None:
     jtc.offer(trajectory(point(400, [1.0, 1.0])), 0)
     play(jtc, 1100)
     jtc.activate(np.array([0.2, 0.3]))
-    np.testing.assert_allclose(play(jtc, 1200, start_ms=1104)[1200].positions, [0.2, 0.3])
-    assert jtc.resting
+    motion = play(jtc, 1200, start_ms=1104)[1200]
+    np.testing.assert_allclose(motion.positions, [0.2, 0.3])
+    np.testing.assert_allclose(motion.velocities, 0.0, atol=1e-6)

@@ -9,6 +9,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import recorder_rig as rig
 from ros_rig import RosApart
+from waiting import wait_for
 
 
 @pytest.fixture
@@ -68,4 +69,4 @@ def hears_all(node, robot) -> None:
         counts = {s.topic.name: s.received for s in node._session.streams}
         return all(counts.get(topic) for topic in (*robot.sent, "/a1/thresholds_info"))
 
-    assert rig.wait_for(lambda: robot.sent and heard())
+    assert wait_for(lambda: robot.sent and heard())

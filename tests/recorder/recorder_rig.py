@@ -18,6 +18,7 @@ from rclpy.serialization import serialize_message
 from ros_rig import RosApart
 from sensor_msgs.msg import CompressedImage, Image, JointState, Joy
 from trajectory_msgs.msg import JointTrajectory
+from waiting import wait_for
 
 from a1_core.spec import load_spec
 from a1_data.bag_files import find_bags
@@ -36,15 +37,6 @@ SPEC_TOPICS = (
     "/wrist_camera/color/image_raw",
     "/franka/joint_states",
 )
-
-
-def wait_for(predicate, timeout_s: float = 10.0) -> bool:
-    until_s = time.monotonic() + timeout_s
-    while time.monotonic() < until_s:
-        if predicate():
-            return True
-        time.sleep(0.005)
-    return bool(predicate())
 
 
 def write_quick_spec(path: Path) -> Path:
@@ -86,6 +78,11 @@ class Robot:
 
     def start(self) -> None:
         self._thread.start()
+
+    def goes_on(self, pictures: int) -> None:
+        """Return once so many more pictures of every camera were sent, and what comes with them."""
+        enough = self._frame + pictures
+        assert wait_for(lambda: self._frame >= enough, 60.0)
 
     def stop(self) -> None:
         self._stop.set()

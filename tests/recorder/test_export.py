@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from a1_msgs.msg import ControllerState
-from recorder_rig import wait_for
+from waiting import wait_for
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "data"))
 sys.path.insert(0, str(Path(__file__).parents[1] / "golden"))

@@ -14,8 +14,8 @@ from recorder_rig import (
     messages_in,
     missing_s,
     only_bag,
-    wait_for,
 )
+from waiting import wait_for
 
 from a1_recorder.session import left_drafts
 

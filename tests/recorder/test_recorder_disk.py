@@ -8,7 +8,8 @@ from contextlib import contextmanager
 import pytest
 import yaml
 from diagnostic_msgs.msg import DiagnosticArray
-from recorder_rig import holds_in_a_row, messages_in, wait_for
+from recorder_rig import holds_in_a_row, messages_in
+from waiting import wait_for
 
 from a1_data.definitions import Definitions
 from a1_recorder import session as session_module
@@ -115,7 +116,7 @@ def test_recording_stops_with_one_message_and_starts_again(recorder, robot, oper
     assert found["/franka/joint_states"]
     again = operator.start()
     assert again.success
-    time.sleep(0.2)
+    robot.goes_on(4)
     stopped = operator.stop()
     assert stopped.success, stopped.message
     assert len(messages_in(folder / again.episode_id)) > 5
@@ -128,7 +129,7 @@ def test_the_reserve_of_the_disk_is_kept(make, robot, operator, folder, monkeypa
     for module in (writer_thread, session_module):
         monkeypatch.setattr(module, "disk_left", lambda path: left["bytes"])
     path = folder / operator.start().episode_id
-    time.sleep(0.3)
+    robot.goes_on(6)
     left["bytes"] = 99_000_000
     assert wait_for(lambda: node._failure)
     assert "99 MB are left" in node._failure

@@ -1,8 +1,9 @@
 """The keyboard's keys and its live line, without a terminal."""
 
 import pytest
-from recorder_rig import only_bag, wait_for
+from recorder_rig import only_bag
 from rich.console import Console
+from waiting import wait_for
 
 from a1_recorder.keyboard import SILENT, Front, main, picture, press
 from a1_recorder.pedal import Pedal

@@ -12,9 +12,9 @@ from recorder_rig import (
     messages_in,
     only_bag,
     result_of,
-    wait_for,
 )
 from std_msgs.msg import String
+from waiting import wait_for
 
 from a1_recorder.settings import Settings
 from a1_recorder.topics import Topic
@@ -31,7 +31,7 @@ def custom_of(path):
 def test_an_episode_reads_back_bit_identical(recorder, robot, operator, folder, spec_file):
     started = operator.start("touch the red cube", "teleop")
     assert started.success, started.message
-    time.sleep(1.0)
+    robot.goes_on(20)
     stopped = operator.stop()
     assert stopped.success, stopped.message
     path = folder / started.episode_id
@@ -55,7 +55,7 @@ def test_an_episode_reads_back_bit_identical(recorder, robot, operator, folder, 
 
 def test_the_metadata_says_where_the_bag_comes_from(recorder, robot, operator, spec_file, folder):
     path = folder / operator.start(driver="policy").episode_id
-    time.sleep(0.3)
+    robot.goes_on(6)
     operator.label(outcome=2, note="slipped")
     operator.stop()
     information = custom_of(path)
@@ -79,9 +79,9 @@ def test_the_metadata_says_where_the_bag_comes_from(recorder, robot, operator, s
     assert only_bag(path, spec_file).episodes[0].outcome == "failure"
 
 
-def test_a_label_after_the_recording_counts(recorder, operator, spec_file, folder):
+def test_a_label_after_the_recording_counts(recorder, robot, operator, spec_file, folder):
     path = folder / operator.start().episode_id
-    time.sleep(0.3)
+    robot.goes_on(6)
     operator.stop()
     before = only_bag(path, spec_file)
     assert before.episodes[0].outcome == ""
@@ -95,9 +95,9 @@ def test_a_label_after_the_recording_counts(recorder, operator, spec_file, folde
     assert not operator.label(outcome=7).success
 
 
-def test_discarded_episodes_leave_nothing(recorder, operator, folder):
+def test_discarded_episodes_leave_nothing(recorder, robot, operator, folder):
     operator.start()
-    time.sleep(0.2)
+    robot.goes_on(4)
     assert operator.discard().success
     assert list(folder.iterdir()) == []
     operator.start()
@@ -127,9 +127,9 @@ def test_an_inactive_recorder_refuses(ros, operator, spec_file, folder):
     assert not operator.record(1.0).accepted
 
 
-def test_deactivating_finishes_the_episode(recorder, operator, folder, spec_file):
+def test_deactivating_finishes_the_episode(recorder, robot, operator, folder, spec_file):
     path = folder / operator.start().episode_id
-    time.sleep(0.4)
+    robot.goes_on(8)
     recorder.trigger_deactivate()
     bag = only_bag(path, spec_file)
     assert bag.findings == ()
@@ -148,9 +148,9 @@ def test_the_action_records_one_episode(recorder, operator, folder):
     assert operator.feedback and operator.feedback[0].feedback.late_topic == ""
 
 
-def test_cancelling_the_action_keeps_the_episode(recorder, operator, folder):
+def test_cancelling_the_action_keeps_the_episode(recorder, robot, operator, folder):
     handle = operator.record(0.0)
-    time.sleep(0.3)
+    robot.goes_on(6)
     handle.cancel_goal_async()
     answer = result_of(handle.get_result_async())
     assert answer.result.success
@@ -172,7 +172,7 @@ def test_a_silent_camera_is_told(make, robot, operator):
 def test_the_pedal_starts_stops_and_labels(recorder, robot, operator, folder, spec_file):
     robot.press(0)
     assert wait_for(lambda: recorder._session.current is not None)
-    time.sleep(0.3)
+    robot.goes_on(6)
     robot.press(1)
     assert wait_for(lambda: recorder._session.last is not None)
     (path,) = folder.iterdir()

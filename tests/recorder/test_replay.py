@@ -12,8 +12,8 @@ from a1_msgs.msg import ActionChunk, ChunkVerdict
 from builtin_interfaces.msg import Duration
 from rclpy.parameter import Parameter
 from rclpy.serialization import serialize_message
-from recorder_rig import wait_for
 from rosgraph_msgs.msg import Clock
+from waiting import wait_for
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "data"))
 

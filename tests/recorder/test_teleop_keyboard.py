@@ -8,8 +8,8 @@ import sys
 import pytest
 import rclpy
 from rclpy.node import Node
-from recorder_rig import wait_for
 from sensor_msgs.msg import Joy
+from waiting import wait_for
 
 from a1_recorder.teleop.controls import KEYBOARD
 from a1_recorder.teleop.keyboard import main

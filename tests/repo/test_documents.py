@@ -16,9 +16,14 @@ each_document = pytest.mark.parametrize(
 )
 
 
+OPTION = re.compile(r"(?<!\S)--([a-z][a-z-]*)")
+ARGUMENT = re.compile(r"(?<!\S)(\w+):=")
+
+
 def commands(path: Path) -> list[str]:
-    lines = "\n".join(BLOCK.findall(path.read_text(encoding="utf-8"))).splitlines()
-    return [line.split("#")[0].strip() for line in lines]
+    """Commands in blocks, without comments; one that goes on in the next line is one."""
+    text = "\n".join(BLOCK.findall(path.read_text(encoding="utf-8"))).replace("\\\n", " ")
+    return [line.split("#")[0].strip() for line in text.splitlines()]
 
 
 def targets() -> set[str]:
@@ -46,6 +51,23 @@ def test_launch_files_and_executables_exist(path):
         if match := re.search(r"(?:\./a1|ros2) run (a1_\w+) (\w+)", command):
             setup = (ROOT / "src" / match.group(1) / "setup.py").read_text()
             assert re.search(rf'"{match.group(2)} ?= ', setup), command
+
+
+@each_document
+def test_options_and_launch_arguments_exist(path):
+    inherited = (ROOT / "launch/a1.launch.xml").read_text()
+    for command in commands(path):
+        if match := re.search(r"(?:\./a1|ros2) launch (?:a1_bringup )?([\w.]+)", command):
+            declared = (ROOT / "launch" / match.group(1)).read_text()
+            if "/launch/a1.launch.xml" in declared:
+                declared += inherited
+            for name in ARGUMENT.findall(command):
+                assert f'<arg name="{name}"' in declared, command
+        if match := re.search(r"(?:\./a1|ros2) run (a1_\w+) \w+", command):
+            sources = (ROOT / "src" / match.group(1)).rglob("*.py")
+            known = "".join(source.read_text() for source in sources)
+            for name in OPTION.findall(command):
+                assert f'"--{name}"' in known, command
 
 
 def test_the_tree_in_the_readme_is_true():

@@ -12,6 +12,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import rqt_rig as rig
 from ros_rig import RosApart
+from waiting import wait_for
 
 from a1_rqt.main import make_application
 from a1_rqt.window import ExitsWidget
@@ -29,10 +30,10 @@ def ros():
     running.shutdown()
 
 
-@pytest.fixture
-def wait_for(application):
+@pytest.fixture(name="wait_for")
+def wait_for_fixture(application):
     """`wait_for(predicate)`: whether it came true while Qt's events ran."""
-    return partial(rig.wait_for, application=application)
+    return partial(wait_for, meanwhile=application.processEvents)
 
 
 @pytest.fixture

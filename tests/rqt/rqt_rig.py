@@ -1,7 +1,6 @@
 """The nodes that the window watches: they publish real messages over DDS and answer its calls."""
 
 import math
-import time
 from functools import partial
 
 import cv2
@@ -14,6 +13,7 @@ from rclpy.parameter import Parameter
 from ros_rig import RosApart
 from sensor_msgs.msg import CompressedImage
 from std_srvs.srv import SetBool, Trigger
+from waiting import wait_for
 
 from a1_ros.images import to_jpeg
 from a1_ros.messages import floats
@@ -25,7 +25,6 @@ EXITS = tuple(range(2, LAYERS + 1))
 ETA = (0.02, 0.03, 0.03, 0.04, 0.05, 0.05, math.inf)
 START_NS = 1_700_000_000 * NS_PER_S
 PERIOD_NS = NS_PER_S // 10
-SEED = 7
 
 
 def exit_state(seq: int, *, layer: int, stamp_ns: int | None = None, **changes) -> ExitState:
@@ -148,8 +147,8 @@ class Graph:
         for seq, layer in enumerate(layers, first):
             self.exits.publish(exit_state(seq, layer=layer))
             # What is not yet heard fits into the publisher's history.
-            assert wait_for(partial(reached, chunks, seq - 5), application)
-        assert wait_for(partial(reached, chunks, seq), application)
+            assert wait_for(partial(reached, chunks, seq - 5), meanwhile=application.processEvents)
+        assert wait_for(partial(reached, chunks, seq), meanwhile=application.processEvents)
 
     def play_blindly(self, layers) -> None:
         """An exit state for every layer given, for whoever hears it."""
@@ -190,14 +189,3 @@ SHADOW_TRANSITIONS = [
     ("change", Transition.TRANSITION_CONFIGURE),
     ("change", Transition.TRANSITION_ACTIVATE),
 ]
-
-
-def wait_for(predicate, application, timeout_s: float = 10.0) -> bool:
-    """Run Qt's event loop until the predicate holds; whether it came true in time."""
-    until_s = time.monotonic() + timeout_s
-    while time.monotonic() < until_s:
-        application.processEvents()
-        if predicate():
-            return True
-        time.sleep(0.005)
-    return bool(predicate())

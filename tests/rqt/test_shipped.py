@@ -154,6 +154,16 @@ def test_the_window_opens_and_ends_at_a_signal(graph, start, wait_for):
     assert "Traceback" not in errors
 
 
+def test_without_a_display_it_says_what_to_do_instead(start, monkeypatch):
+    for name in ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM"):
+        monkeypatch.delenv(name, raising=False)
+    process = start("a1_rqt.main")
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 1
+    (line,) = errors.splitlines()
+    assert "no display" in line and "page.launch.xml" in line
+
+
 def test_photograph_instructs_waits_and_saves(graph, start, wait_for, tmp_path):
     arguments = ["--out", str(tmp_path), "--instruction", "touch it", "--chunks", "3"]
     process = start("a1_rqt.photograph", *arguments)

@@ -18,6 +18,7 @@ from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState, GetState
 from rclpy.parameter import Parameter
 from rclpy.parameter_client import AsyncParameterClient
+from waiting import wait_for
 
 from a1_ros.qos import RELIABLE
 from a1_sim.operator_node import Operator
@@ -152,9 +153,6 @@ def wait_until_there(operator: Operator) -> None:
     until_s = time.monotonic() + 40.0
     while time.monotonic() < until_s:
         future = client.call_async(GetState.Request())
-        once_s = time.monotonic() + 1.0
-        while time.monotonic() < once_s:
-            if future.done():
-                return
-            time.sleep(0.02)
+        if wait_for(future.done, 1.0):
+            return
     raise AssertionError("the new policy node does not answer")

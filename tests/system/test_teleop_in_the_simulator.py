@@ -18,6 +18,7 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.serialization import deserialize_message
 from std_srvs.srv import SetBool
+from waiting import wait_for
 
 from a1_core.chunk import ActionSpace, Source, joint_chunk
 from a1_core.spec import load_spec
@@ -83,12 +84,7 @@ class Desk:
             node.destroy_node()
 
     def wait(self, condition: Callable[[], object], timeout_s: float = 30.0) -> bool:
-        until_s = time.monotonic() + timeout_s
-        while not condition():
-            if time.monotonic() > until_s:
-                return False
-            time.sleep(0.01)
-        return True
+        return wait_for(condition, timeout_s)
 
     def hold(self, key: str, until: Callable[[], object]) -> bool:
         """Hold a key down, as a terminal that repeats it does."""

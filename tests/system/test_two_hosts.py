@@ -11,8 +11,9 @@ ROOT = Path(__file__).parents[2]
 
 def test_the_link_is_cut_and_restored_and_a_wrong_clock_is_named(tmp_path):
     command = [sys.executable, str(Path(__file__).with_name("two_hosts.py")), str(tmp_path)]
-    # What it shares with the tests of nodes and the fault table.
-    folders = [str(ROOT / "bench"), str(ROOT / "tests/nodes"), os.environ.get("PYTHONPATH", "")]
+    # What it shares with other tests and the fault table.
+    ours = [str(ROOT / folder) for folder in ("bench", "tests", "tests/nodes")]
+    folders = [*ours, os.environ.get("PYTHONPATH", "")]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(folders)}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=280)
     assert done.returncode == 0, done.stderr[-3000:]

@@ -11,8 +11,7 @@ import re
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +26,7 @@ from rclpy.parameter import Parameter
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import Image
 from std_srvs.srv import SetBool
+from waiting import wait_for
 
 from a1_controllers.node import ControllerNode
 from a1_core.spec import RobotSpec, load_spec
@@ -41,7 +41,7 @@ PATIENCE_S = 4.0
 BEHIND = "behind this computer's clock"
 AHEAD_NS = 3_000_000_000
 SWING_NS = 2_000_000_000
-WAIT_S = 60.0
+patiently = partial(wait_for, timeout_s=60.0)
 
 
 class Swinging(KnownPolicy):
@@ -123,15 +123,6 @@ class Person(Node):
         self.clock_complaint = next((text for text in said if "clock" in text), "")
 
 
-def wait_for(condition: Callable[[], object], timeout_s: float = WAIT_S) -> bool:
-    until_s = time.monotonic() + timeout_s
-    while time.monotonic() < until_s:
-        if condition():
-            return True
-        time.sleep(0.02)
-    return bool(condition())
-
-
 def be_robot(hosts: Hosts, spec: RobotSpec) -> dict[str, object]:
     """The robot's computer, and all that is done to the two."""
     argv = [sys.executable, __file__, "--policy", str(spec.path)]
@@ -157,18 +148,18 @@ def be_robot(hosts: Hosts, spec: RobotSpec) -> dict[str, object]:
         return person.mode == ControllerState.TRACKING
 
     told: dict[str, object] = {"policy is up": policy.stdout.readline().strip() == "up"}
-    told["armed"] = wait_for(person.armed)
-    told["instructed over the link"] = wait_for(person.instructed)
-    told["moves"] = wait_for(tracks)
+    told["armed"] = patiently(person.armed)
+    told["instructed over the link"] = patiently(person.instructed)
+    told["moves"] = patiently(tracks)
     told["clocks agree"] = BEHIND not in person.clock_complaint
     hosts.pull_the_cable()
-    told["holds without the link"] = wait_for(lambda: person.mode == ControllerState.HOLD)
+    told["holds without the link"] = patiently(lambda: person.mode == ControllerState.HOLD)
     told["why"] = person.reason
     hosts.plug_it_in()
-    told["goes on by itself"] = wait_for(tracks)
+    told["goes on by itself"] = patiently(tracks)
     policy.stdin.write("set your clock ahead\n")
     policy.stdin.flush()
-    wait_for(lambda: BEHIND in person.clock_complaint)
+    patiently(lambda: BEHIND in person.clock_complaint)
     told["of the clocks"] = person.clock_complaint
     return told
 

@@ -9,7 +9,7 @@ from a1_msgs.msg import ExitState
 from rclpy.parameter import Parameter
 from rclpy.serialization import deserialize_message
 from staged_run import staged
-from views_rig import wait_for
+from waiting import wait_for
 from websockets.sync.client import connect
 
 from a1_core.errors import A1Error

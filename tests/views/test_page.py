@@ -2,6 +2,8 @@
 
 import json
 import socket
+import subprocess
+import sys
 import urllib.error
 import urllib.request
 from contextlib import closing
@@ -10,7 +12,8 @@ import pytest
 from a1_msgs.srv import SetInstruction
 from staged_run import SUBSTEPS, staged
 from std_srvs.srv import SetBool, Trigger
-from views_rig import Viewer, wait_for
+from views_rig import Viewer
+from waiting import wait_for
 
 from a1_core.errors import A1Error
 from a1_ros.times import NS_PER_S, node_now_ns
@@ -154,3 +157,20 @@ def test_a_port_that_is_taken_is_named_with_the_mend(make_page):
     port = int(page.address.rstrip("/").rsplit(":", 1)[1])
     with pytest.raises(A1Error, match=rf"port {port}: .*give another port"):
         make_page(port=port)
+
+
+@pytest.mark.parametrize("program", ["page", "foxglove"])
+def test_a_program_whose_port_is_taken_ends_with_one_line(program):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        done = subprocess.run(
+            [sys.executable, "-m", f"a1_views.{program}", "--ros-args", "-p", f"port:={port}"],
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+    assert done.returncode == 1
+    assert f"port {port}: " in done.stderr
+    assert "Traceback" not in done.stderr

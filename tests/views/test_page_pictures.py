@@ -10,7 +10,8 @@ from rclpy.parameter import Parameter
 from ros_rig import Ros
 from staged_run import Stage, staged
 from std_srvs.srv import SetBool
-from views_rig import Viewer, wait_for
+from views_rig import Viewer
+from waiting import wait_for
 
 from a1_ros.times import NS_PER_S, node_now_ns
 from a1_views.page import PageNode

@@ -2,17 +2,7 @@
 
 import json
 import threading
-import time
 import urllib.request
-
-
-def wait_for(predicate, timeout_s: float = 15.0) -> bool:
-    until_s = time.monotonic() + timeout_s
-    while time.monotonic() < until_s:
-        if predicate():
-            return True
-        time.sleep(0.005)
-    return bool(predicate())
 
 
 class Viewer:

@@ -29,6 +29,7 @@ from std_msgs.msg import String
 
 from a1_core.errors import BagError
 from a1_core.spec import RobotSpec
+from a1_core.times import NS_PER_S
 from a1_data.episodes import EPISODE, EVENT_TOPICS, INSTRUCTION_TOPIC, TEXT
 from a1_data.share import find_definition
 from a1_data.streams import absolute, streams_of
@@ -46,7 +47,6 @@ KINDS = {
 DEPTH = 200
 """Messages that wait while a large image is written."""
 UNFINISHED = "unfinished"
-NS_PER_S = 1e9
 
 
 @dataclass(kw_only=True)

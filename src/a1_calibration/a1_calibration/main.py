@@ -19,12 +19,12 @@ from a1_calibration.recordings import open_recordings
 from a1_calibration.request import Promise, Request, parse_budget, parse_promise
 from a1_core.calibration import DISTRIBUTIONS, FITS
 from a1_core.episode_loss import EPISODE_LOSSES, TICK_LOSSES
-from a1_core.errors import A1Error, BagError
+from a1_core.errors import BagError
 from a1_core.spec import RobotSpec
 from a1_data.reader import ReadSettings
 from a1_data.share import find_spec
+from a1_ros.command_line import ends_in_one_line
 
-INTERRUPTED = 130
 NOTHING_CERTIFIED = 3
 
 
@@ -151,14 +151,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Calibrate; exits with 1 on a mistake, with 3 when nothing could be certified."""
     options = parse(argv)
     console = Console()
-    try:
+    kept = "what was computed is kept, start again to go on"
+    with ends_in_one_line("calibrate", console, left=kept):
         sys.exit(_run(options, console))
-    except A1Error as error:
-        console.print(f"[red]calibrate:[/red] {escape(str(error))}", highlight=False)
-        sys.exit(1)
-    except KeyboardInterrupt:
-        console.print("calibrate: interrupted; what was computed is kept, start again to go on")
-        sys.exit(INTERRUPTED)
 
 
 def _run(options: argparse.Namespace, console: Console) -> int:

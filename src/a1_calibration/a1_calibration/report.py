@@ -22,6 +22,7 @@ from a1_calibration.recordings import Recording
 from a1_calibration.request import Request
 from a1_core.budget import STEPS_PER_UNIT, Search
 from a1_core.calibration import DISTRIBUTION_FITS, Fit, exits_taken
+from a1_core.whole_file import write_whole
 
 PAGE = "report.html"
 COSTS_HEAD = ("mean depth [of 1]", "compute [of 1]", "time of a tick [ms]")
@@ -58,19 +59,12 @@ class ReportInput:
 
 def write_report(folder: Path, given: ReportInput) -> Path:
     """Write the page and its pictures into a folder; the page, which holds the pictures too."""
-    folder.mkdir(parents=True, exist_ok=True)
     pictures = dict(_pictures(given))
     for name, data in pictures.items():
-        _write(folder / f"{name}.png", data)
+        write_whole(folder / f"{name}.png", data)
     page = folder / PAGE
-    _write(page, _page(given, pictures).encode())
+    write_whole(page, _page(given, pictures))
     return page
-
-
-def _write(path: Path, data: bytes) -> None:
-    unfinished = path.with_name(f".{path.name}.unfinished")
-    unfinished.write_bytes(data)
-    unfinished.replace(path)
 
 
 def shown_member(given: ReportInput) -> int:

@@ -5,10 +5,8 @@ import sys
 import time
 from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
 
 import rclpy
-from ament_index_python.packages import PackageNotFoundError, get_package_share_directory
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.utilities import remove_ros_args
@@ -26,7 +24,8 @@ from a1_controllers.robot_check import (
     table,
 )
 from a1_core.errors import A1Error
-from a1_core.spec import RobotSpec, load_spec
+from a1_core.spec import RobotSpec
+from a1_data.share import find_spec
 from a1_ros.qos import LATCHED, SENSOR
 
 
@@ -71,7 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seconds", type=float, default=5.0, help="how long to listen")
     options = parser.parse_args(words)
     try:
-        spec = load_spec(find_spec(options.robot))
+        spec = find_spec(options.robot)
     except A1Error as error:
         print(f"check_robot: {error}", file=sys.stderr)
         return 2
@@ -81,21 +80,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(table(findings))
     print(f"{bad} wrong" if bad else "nothing is wrong")
     return 1 if bad else 0
-
-
-def find_spec(robot: str) -> Path:
-    """The file itself if it is one, else that of the shipped robot; A1Error when there is none."""
-    if Path(robot).is_file():
-        return Path(robot)
-    try:
-        folder = Path(get_package_share_directory("a1_bringup")) / "config" / "robots"
-    except (PackageNotFoundError, ValueError) as error:
-        raise A1Error(f"'{robot}' is no file, and package a1_bringup is not installed") from error
-    path = folder / f"{robot}.yaml"
-    if not path.is_file():
-        known = ", ".join(sorted(p.stem for p in folder.glob("*.yaml")))
-        raise A1Error(f"there is no robot '{robot}'; there are: {known}")
-    return path
 
 
 def listen(spec: RobotSpec, seconds: float) -> list[Finding]:

@@ -23,8 +23,8 @@ import pylibfranka as franka
 from a1_controllers.libfranka_hand import Hand
 from a1_controllers.libfranka_report import Report
 from a1_controllers.played_window import PlayedWindow
+from a1_core.times import NS_PER_S
 
-NS_PER_S = 1_000_000_000
 TELL_NS = 8_000_000
 # Over this time the difference between the commanded and the controller's first position fades.
 FADE_S = 0.5

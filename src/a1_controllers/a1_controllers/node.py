@@ -22,7 +22,7 @@ from a1_core.verdict import Verdict, VerdictCode
 from a1_ros.diagnostics import Status
 from a1_ros.guard import refuse_foreign_endpoints
 from a1_ros.lifecycle import A1LifecycleNode
-from a1_ros.messages import chunk_to_msg, msg_to_chunk, msg_to_uuid, verdict_to_msg
+from a1_ros.messages import chunk_to_msg, floats, msg_to_chunk, msg_to_uuid, verdict_to_msg
 from a1_ros.parameters import settings_from, specs_of
 from a1_ros.qos import RELIABLE, qos_from_spec
 from a1_ros.realtime import ask_for_realtime
@@ -266,6 +266,9 @@ class ControllerNode(A1LifecycleNode):
     def _on_go_home(self, request: GoHome.Request, response: GoHome.Response) -> GoHome.Response:
         assert self._controller is not None
         answer = self._controller.go_home(request.velocity_scale, self._now())
+        if answer.ok:
+            response.names = list(self._spec.joint_names)
+            response.position = floats(self._spec.home)
         return self._answered(response, answer, "go_home")
 
     def _on_give_back(

@@ -7,8 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from a1_core.player import Setpoint
-
-NS_PER_S = 1_000_000_000
+from a1_core.times import NS_PER_S
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -20,9 +20,9 @@ from a1_controllers.adapter import READY, Floats, Readiness, not_ready
 from a1_controllers.played_window import PlayedWindow, played
 from a1_core.player import Setpoint
 from a1_core.spec import CommandSpec, RobotSpec
+from a1_core.times import NS_PER_S
 from a1_ros.times import node_now_ns, steady_now_ns
 
-NS_PER_S = 1_000_000_000
 UNITS_PER_RAD = {"rad": 1.0, "deg": 180.0 / np.pi}
 # Once disarmed, the last set-point goes out so many times more.
 REPEATS = 3

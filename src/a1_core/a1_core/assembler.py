@@ -11,8 +11,8 @@ from a1_core.errors import ObservationRefused
 from a1_core.observation import Observation
 from a1_core.spec import CameraSpec, RobotSpec, StateSpec
 from a1_core.stream import StreamBuffer
+from a1_core.times import NS_PER_S
 
-NS_PER_S = 1_000_000_000
 IMAGES_KEPT = 16
 STATES_KEPT_S = 2.0
 MOVED_RAD = 0.05

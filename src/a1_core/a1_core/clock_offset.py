@@ -11,11 +11,12 @@ from __future__ import annotations
 from collections import deque
 from statistics import median
 
+from a1_core.times import NS_PER_S
+
 MESSAGES = 200
 LEAST_MESSAGES = 8
 # Stamps so far in the future (s) are no matter of a clock that ticks.
 AHEAD_S = 0.05
-NS_PER_S = 1_000_000_000
 MEND = "synchronise the computers' clocks (chrony, ptp), or set use_sim_time alike on all nodes"
 
 

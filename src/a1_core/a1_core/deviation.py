@@ -7,12 +7,9 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from a1_core.chunk import ActionSpace, DeltaBase, is_gripper
+from a1_core.chunk import JOINT_SPACES, ActionSpace, DeltaBase, is_gripper
 from a1_core.errors import SpecError, ThresholdsError
 from a1_core.spec import RobotSpec
-
-JOINT_SPACES = (ActionSpace.JOINT_POSITION, ActionSpace.JOINT_DELTA)
-
 
 EXECUTED_S = 0.5
 """First part of a chunk that is executed where nothing else is said: the policy node replans after

@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 from a1_core.errors import ObservationRefused
 from a1_core.spec import RobotSpec
+from a1_core.times import NS_PER_S
 
-NS_PER_S = 1_000_000_000
 WAITING_TICKS = 3
 
 

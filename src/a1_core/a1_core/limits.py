@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from a1_core.chunk import ActionChunk, ActionSpace, absolute_rows
+from a1_core.chunk import JOINT_SPACES, ActionChunk, absolute_rows
 from a1_core.player import Setpoint
 from a1_core.spec import RobotSpec
 from a1_core.splice import POSITION_MARGIN, needed_slow_down
@@ -30,7 +30,6 @@ RELATIVE_TOLERANCE = 1e-3
 # A longer chunk is no chunk, and would keep the control loop waiting while it is judged.
 MOST_ROWS = 256
 LONGEST_S = 30.0
-JOINT_SPACES = (ActionSpace.JOINT_POSITION, ActionSpace.JOINT_DELTA)
 
 OK = Verdict(code=VerdictCode.ACCEPTED)
 

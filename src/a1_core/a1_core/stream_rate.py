@@ -9,7 +9,8 @@ from __future__ import annotations
 import math
 from collections import deque
 
-NS_PER_S = 1_000_000_000
+from a1_core.times import NS_PER_S
+
 INTERVALS = 32
 LEAST_INTERVALS = 8
 TOLERANCE = 0.1

@@ -22,6 +22,7 @@ from a1_core.provenance import (
     read_certificate,
 )
 from a1_core.strict_yaml import Fields, parse_mapping, read_bytes
+from a1_core.whole_file import write_whole
 
 VERSION = 3
 """Written. Older ones are read as well: version 1 said less of bags and certificate, version 2 not
@@ -111,10 +112,7 @@ def write_thresholds(path: str | Path, file: ThresholdsFile) -> ThresholdsFile:
     )
     path = Path(path)
     _parse(yaml.safe_load(text), path)  # before an older file is replaced
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.unfinished")
-    unfinished.write_text(text, encoding="utf-8")
-    unfinished.replace(path)
+    write_whole(path, text)
     return read_thresholds(path)
 
 

@@ -5,6 +5,7 @@ import math
 import signal
 import sys
 import threading
+from collections.abc import Mapping
 from typing import Any
 
 import rclpy
@@ -36,8 +37,8 @@ VERDICTS = {
     if name.isupper() and isinstance(getattr(ChunkVerdict, name), int)
 }
 SERVER_WAIT_S = 10.0
-# How the controller's reason begins when it has played a plan to its end.
-PLAYED = "plan finished"
+# A joint that is commanded to be this near its place is there [rad, m].
+THERE = 1e-3
 
 
 class Asker(Node):
@@ -72,19 +73,19 @@ class Asker(Node):
             self.line = "given up" if answer is None else f"not home: {answer.message}"
             return False
         self.line = answer.message
-        # The first states may be of before.
-        gone = False
-        while not stop.is_set():
+        goal = dict(zip(answer.names, answer.position, strict=True))
+        home = gone = ended = False
+        while not (home or ended or stop.is_set()):
             rclpy.spin_once(self, timeout_sec=0.1)
             live.update(self.line)
+            # The first states may be of before. It also holds where it had to brake on its way, and
+            # where somebody took it over.
             gone = gone or any(state.mode == ControllerState.TRACKING for state in heard)
-            if gone and heard[-1].mode != ControllerState.TRACKING:
-                break
+            home = bool(heard) and _holds_at(goal, heard[-1])
+            ended = gone and heard[-1].mode != ControllerState.TRACKING
             del heard[:-1]
         self.destroy_subscription(states)
-        why = heard[-1].reason if gone and heard else "given up"
-        # It also holds when it had to brake on its way; only a way to its end leads home.
-        home = heard[-1].mode == ControllerState.HOLD and why.startswith(PLAYED) if heard else False
+        why = f"ended elsewhere: {heard[-1].reason}" if ended else "given up"
         self.line = "home" if home else f"not home: {why}"
         return home
 
@@ -126,6 +127,14 @@ class Asker(Node):
 
     def _on_refusal(self, refusal: ObservationRefusal) -> None:
         self.line = f"no chunk: {refusal.message}"
+
+
+def _holds_at(goal: Mapping[str, float], state: ControllerState) -> bool:
+    """Whether the arm is armed, at rest, and commanded to be at `goal`, its joints by name."""
+    there = dict(zip(state.names, state.position, strict=True))
+    return state.mode == ControllerState.HOLD and all(
+        abs(there[name] - place) <= THERE for name, place in goal.items()
+    )
 
 
 def main() -> None:

@@ -16,6 +16,7 @@ from a1_core.audit import (
 )
 from a1_core.errors import ThresholdsError
 from a1_core.strict_yaml import read_mapping
+from a1_core.whole_file import write_whole
 from a1_policy_node.shadow import EpisodeAudit
 
 
@@ -74,11 +75,8 @@ class AuditBook:
         path = self._path(rule)
         if path is None:
             return
-        unfinished = path.with_name(f".{path.name}.unfinished")
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            unfinished.write_text(yaml.safe_dump(audit_to_mapping(rule, state), sort_keys=False))
-            unfinished.replace(path)
+            write_whole(path, yaml.safe_dump(audit_to_mapping(rule, state), sort_keys=False))
         except OSError as why:
             self.unwritten = (
                 f"{path} cannot be written ({why.strerror}): what the audit found is lost at the "

@@ -4,25 +4,22 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import Progress
 
 from a1_core.errors import A1Error
 from a1_core.spec import RobotSpec
+from a1_core.whole_file import write_whole
 from a1_data.reader import Bag, ReadSettings, open_bags
 from a1_policy_node.exit_choice import ExitChoice, choose
 from a1_policy_node.loading import Loaded, load, load_a1
 from a1_policy_node.settings import Settings
 from a1_ros.parameters import settings_from, specs_of
-
-INTERRUPTED = 130
 
 
 def add_reading(add: Callable[..., Any]) -> None:
@@ -72,12 +69,9 @@ def progress(console: Console, name: str) -> Iterator[Callable[[int, int], None]
 
 
 def write(path: Path, data: bytes) -> None:
-    """Write a file so that whoever reads it finds the old one or the new one."""
+    """Write a file as a whole; A1Error where it cannot be written."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = path.with_name(f".{path.name}.unfinished")
-        unfinished.write_bytes(data)
-        unfinished.replace(path)
+        write_whole(path, data)
     except OSError as why:
         raise A1Error(f"{path}: cannot be written ({why.strerror}); choose another --out") from None
 
@@ -85,16 +79,3 @@ def write(path: Path, data: bytes) -> None:
 def write_json(path: Path, content: Any) -> None:
     """Plain values as JSON."""
     write(path, (json.dumps(content, indent=1, allow_nan=False) + "\n").encode())
-
-
-def run_command(name: str, run: Callable[[Console], None]) -> None:
-    """Run and exit: 1 with one line on a mistake, 130 when interrupted."""
-    console = Console()
-    try:
-        run(console)
-    except A1Error as error:
-        console.print(f"[red]{name}:[/red] {escape(str(error))}", highlight=False)
-        sys.exit(1)
-    except KeyboardInterrupt:
-        console.print(f"{name}: interrupted")
-        sys.exit(INTERRUPTED)

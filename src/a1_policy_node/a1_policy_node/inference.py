@@ -12,14 +12,12 @@ from a1_core.errors import ObservationRefused
 from a1_core.observation import Observation
 from a1_core.policy import ExitTrace, PolicyOutput
 from a1_core.prefix import Prefix
+from a1_core.times import NS_PER_MS, NS_PER_S
 from a1_policy_node.execution import Execution
 from a1_policy_node.exit_choice import ExitChoice
 from a1_policy_node.loading import Loaded
 from a1_policy_node.shadow import ShadowPasses
 from a1_policy_node.task import Outcome, Task
-
-NS_PER_MS = 1e6
-NS_PER_S = 1_000_000_000
 
 
 @dataclass(frozen=True, kw_only=True)

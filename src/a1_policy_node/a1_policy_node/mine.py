@@ -27,7 +27,6 @@ from a1_policy_node.bag_command import (
     load_policy,
     open_all,
     progress,
-    run_command,
     write,
     write_json,
 )
@@ -41,6 +40,7 @@ from a1_policy_node.mining import (
     recorded_ticks,
 )
 from a1_policy_node.open_loop import run_open_loop
+from a1_ros.command_line import ends_in_one_line
 
 TOLERANCE = {"m": 0.01, "rad": 0.02}
 PICTURES = 12
@@ -170,14 +170,12 @@ def show(found: Sequence[MinedTick], top: int, console: Console) -> None:
 def main(argv: Sequence[str] | None = None) -> None:
     """Exits with 1 on a mistake."""
     options = parse(argv)
-
-    def run(console: Console) -> None:
+    console = Console()
+    with ends_in_one_line("mine", console):
         found = mine(options, console)
         show(found, options.top, console)
         told = ", ".join(f"{count} {reason}" for reason, count in counts(found).items())
         console.print(f"{told or 'nothing stands out'}; {options.out}", highlight=False)
-
-    run_command("mine", run)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from a1_msgs.msg import ControllerState
 from numpy.typing import NDArray
 from rclpy.serialization import deserialize_message
 
-from a1_core.chunk import ActionSpace, DeltaBase, is_gripper
+from a1_core.chunk import JOINT_SPACES, ActionSpace, DeltaBase, is_gripper
 from a1_core.errors import BagError, SpecError
 from a1_core.intake import is_due
 from a1_core.observation import Observation
@@ -34,7 +34,6 @@ CONTROLLER_STATE = "a1_msgs/msg/ControllerState"
 ARMED = (ControllerState.HOLD, ControllerState.TRACKING)
 # Between two samples further apart nobody knows what was done.
 GAP_NS = 500_000_000
-JOINT_SPACES = (ActionSpace.JOINT_POSITION, ActionSpace.JOINT_DELTA)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,13 +21,13 @@ from a1_policy_node.bag_command import (
     load_policy,
     open_all,
     progress,
-    run_command,
     write,
     write_json,
 )
 from a1_policy_node.open_loop import run_open_loop
 from a1_policy_node.prediction_error import errors_of, summary
 from a1_policy_node.prediction_plots import by_exit, by_row, over_time
+from a1_ros.command_line import ends_in_one_line
 
 SHOWN_ROWS = 5
 
@@ -120,13 +120,11 @@ def _mrad(value: float | None) -> str:
 def main(argv: Sequence[str] | None = None) -> None:
     """Exits with 1 on a mistake."""
     options = parse(argv)
-
-    def run(console: Console) -> None:
+    console = Console()
+    with ends_in_one_line("predict", console):
         told = predict(options, console)
         show(told, console)
         console.print(f"{told['ticks']} ticks; {options.out}", highlight=False)
-
-    run_command("predict", run)
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from a1_core.episode_loss import episode_losses
 from a1_core.observation import Observation
 from a1_core.policy import ExitSetting, Policy
 from a1_core.prefix import Prefix
+from a1_core.times import NS_PER_S
 from a1_policy_node.audit_plan import AuditPlan
 from a1_policy_node.task import Task
 
@@ -28,7 +29,6 @@ FULL = ExitSetting(mode="full")
 WAITING_TICKS = 64
 """Observations kept for their pass; two cameras of 224 px make 20 MB of them."""
 REMEMBERED_PASSES = 8
-NS_PER_S = 1e9
 
 
 @dataclass(frozen=True, kw_only=True)

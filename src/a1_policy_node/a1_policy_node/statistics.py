@@ -6,8 +6,8 @@ import numpy as np
 
 from a1_core.clock_offset import ClockOffset
 from a1_core.stream_rate import StampRate
+from a1_core.times import NS_PER_S
 
-NS_PER_S = 1_000_000_000
 WINDOW = 200
 
 

@@ -7,7 +7,7 @@ from enum import IntEnum
 
 from a1_msgs.action import RunTask
 
-NS_PER_S = 1_000_000_000
+from a1_core.times import NS_PER_S
 
 
 class Outcome(IntEnum):

@@ -52,11 +52,6 @@ class Worker(Generic[Job]):
             self._condition.notify()
             return True
 
-    def discard(self) -> None:
-        """Throw away a job that was not begun."""
-        with self._condition:
-            self._mailbox = None
-
     def wake(self) -> None:
         """Let `idle` look again: there may be something to do between jobs."""
         with self._condition:

@@ -7,7 +7,6 @@ at them. The report, DIR_report.html, shows every episode and what was left out,
 from __future__ import annotations
 
 import argparse
-import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -16,8 +15,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import Progress
 
-from a1_core.errors import A1Error, BagError, DatasetError, SpecError
+from a1_core.errors import BagError, DatasetError, SpecError
 from a1_core.spec import RobotSpec
+from a1_core.whole_file import write_whole
 from a1_data.bag_files import find_bags
 from a1_data.lerobot.from_bags import (
     ExportSettings,
@@ -30,8 +30,7 @@ from a1_data.lerobot.writer import DatasetWriter, Frame
 from a1_data.reader import Bag, ReadSettings, open_bags
 from a1_data.share import find_spec
 from a1_recorder.export_page import BagAccount, page, thumbnail
-
-INTERRUPTED = 130
+from a1_ros.command_line import ends_in_one_line
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -73,14 +72,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Exits with 1 on a mistake, or when no episode was written."""
     options = parse(argv)
     console = Console()
-    try:
+    with ends_in_one_line("export", console, left="nothing was written"):
         _export(options, console)
-    except (A1Error, OSError) as error:
-        console.print(f"[red]export:[/red] {escape(str(error))}", highlight=False)
-        sys.exit(1)
-    except KeyboardInterrupt:
-        console.print("export: interrupted; nothing was written")
-        sys.exit(INTERRUPTED)
 
 
 def export_bags(
@@ -205,10 +198,8 @@ def _print(accounts: Sequence[BagAccount], console: Console) -> None:
 
 
 def _write_text(path: Path, text: str) -> None:
-    draft = path.with_name(path.name + ".draft")
     try:
-        draft.write_text(text, encoding="utf-8")
-        draft.replace(path)
+        write_whole(path, text)
     except OSError as error:
         raise DatasetError(f"{path}: cannot be written ({error.strerror})") from None
 

@@ -13,13 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from a1_core.spec import RobotSpec
+from a1_core.times import NS_PER_MS
 from a1_data.lerobot.drivers import names_of
 from a1_data.lerobot.from_bags import ExportSettings, Plan
 from a1_data.reader import Bag
 from a1_data.report import BagReport
 
 THUMBNAIL_PX = 96
-NS_PER_MS = 1e6
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; margin: 2em auto; max-width: 70em; padding: 0 1em;
   color: #222; background: #fff; }

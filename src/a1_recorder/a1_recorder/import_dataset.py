@@ -15,6 +15,7 @@ from rich.markup import escape
 
 from a1_core.errors import A1Error, BagError, DatasetError
 from a1_core.spec import RobotSpec
+from a1_core.times import NS_PER_S
 from a1_data.definitions import Definitions
 from a1_data.lerobot.columns import Columns, Naming
 from a1_data.lerobot.dataset import Dataset, Episode, Rows
@@ -23,9 +24,8 @@ from a1_data.lerobot.naming_options import add_naming, naming_of
 from a1_data.share import find_spec
 from a1_recorder.bag_writer import BagWriter
 from a1_recorder.robot_messages import RobotMessages
+from a1_ros.command_line import ends_in_one_line
 
-INTERRUPTED = 130
-NS_PER_S = 1_000_000_000
 FIRST_NS = 1_000_000_000 * NS_PER_S
 """Where time begins for episodes whose own stamps nobody kept (2001)."""
 APART_NS = 10 * NS_PER_S
@@ -46,14 +46,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Exits with 1 on a mistake, or when no episode was imported."""
     options = parse(argv)
     console = Console()
-    try:
+    kept = "the bags that have their names are whole"
+    with ends_in_one_line("import", console, left=kept):
         sys.exit(0 if _import(options, console) else 1)
-    except (A1Error, OSError) as error:
-        console.print(f"[red]import:[/red] {escape(str(error))}", highlight=False)
-        sys.exit(1)
-    except KeyboardInterrupt:
-        console.print("import: interrupted; the bags that have their names are whole")
-        sys.exit(INTERRUPTED)
 
 
 def import_dataset(

@@ -37,13 +37,13 @@ from a1_recorder.replayed import (
     holds_chunks,
     recorded_chunks,
 )
+from a1_ros.command_line import ends_in_one_line
 from a1_ros.executor import make_executor
 from a1_ros.guard import refuse_foreign_endpoints
 from a1_ros.messages import uuid_to_msg
 from a1_ros.qos import RELIABLE
 from a1_ros.times import node_now_ns, ns_to_stamp
 
-INTERRUPTED = 130
 LAST_VERDICT_S = 1.0
 READY_S = 10.0
 VERDICTS = {
@@ -168,14 +168,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     arguments = parser.parse_args(remove_ros_args(sys.argv)[1:] if argv is None else argv)
     console = Console()
-    try:
-        sys.exit(_replay(arguments, console))
-    except A1Error as error:
-        console.print(f"[red]replay:[/red] {escape(str(error))}", highlight=False)
-        sys.exit(1)
-    except (KeyboardInterrupt, ExternalShutdownException):
-        console.print("replay: interrupted; the controller brakes when its chunk runs out")
-        sys.exit(INTERRUPTED)
+    left = "the controller brakes when its chunk runs out"
+    with ends_in_one_line("replay", console, left=left):
+        try:
+            sys.exit(_replay(arguments, console))
+        except ExternalShutdownException:
+            raise KeyboardInterrupt from None
 
 
 def recording_of(

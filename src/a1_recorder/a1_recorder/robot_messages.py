@@ -11,14 +11,13 @@ from numpy.typing import NDArray
 
 from a1_core.errors import SpecError
 from a1_core.spec import CameraSpec, RobotSpec
+from a1_core.times import NS_PER_S
 from a1_data.commands import MSGTYPE, TOPIC, TRACKING
 from a1_data.definitions import Definitions
 from a1_data.episodes import INSTRUCTION_TOPIC, TEXT
 from a1_data.lerobot.drivers import NUMBERS
 from a1_data.streams import COMPRESSED_IMAGE, IMAGE, JOINT_STATE, absolute
 from a1_recorder.bag_writer import BagWriter
-
-NS_PER_S = 1_000_000_000
 
 
 class RobotMessages:

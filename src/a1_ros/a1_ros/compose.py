@@ -112,8 +112,3 @@ class Composition:
         self._thread.join(timeout=5.0)
         for node in reversed(self.nodes.values()):
             node.destroy_node()
-
-
-def compose(names: Sequence[str], **kwargs: Any) -> Composition:
-    """A Composition of the nodes called `names`; keyword arguments as there."""
-    return Composition(names, **kwargs)

@@ -8,7 +8,7 @@ one in which there is a participant already is passed over. A claim ends with it
 
 import os
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
@@ -50,7 +50,7 @@ def claim(domains: Sequence[int]) -> int:
         except OSError:  # another process has it
             name.close()
             continue
-        if not ports_in_use(domain):
+        if not sockets_in(domain):
             _claims.append(name)
             return domain
         name.close()
@@ -60,8 +60,8 @@ def claim(domains: Sequence[int]) -> int:
     )
 
 
-def ports_in_use(domain: int, mine: Callable[[str], bool] = lambda inode: True) -> list[int]:
-    """UDP ports of participants in a domain on this machine; `mine` picks among socket inodes."""
+def sockets_in(domain: int) -> set[tuple[int, str]]:
+    """UDP port and inode of every socket of participants in a domain on this machine."""
     first = FIRST_PORT + PORTS * domain
     found = set()
     for table in ("udp", "udp6"):
@@ -69,17 +69,6 @@ def ports_in_use(domain: int, mine: Callable[[str], bool] = lambda inode: True) 
         for line in path.read_text().splitlines()[1:] if path.is_file() else []:
             fields = line.split()
             port = int(fields[1].rpartition(":")[2], 16)
-            if first <= port < first + PORTS and mine(fields[9]):
-                found.add(port)
-    return sorted(found)
-
-
-def own_ports_in_use(domain: int) -> list[int]:
-    """As `ports_in_use`, of this process alone: what it holds while it has a participant."""
-    held = set()
-    for link in Path("/proc/self/fd").iterdir():
-        try:
-            held.add(os.readlink(link))
-        except FileNotFoundError:  # the folder's own, closed by now
-            continue
-    return ports_in_use(domain, lambda inode: f"socket:[{inode}]" in held)
+            if first <= port < first + PORTS:
+                found.add((port, fields[9]))
+    return found

@@ -9,8 +9,8 @@ import time
 from builtin_interfaces.msg import Duration, Time
 from rclpy.node import Node
 
-NS_PER_S = 1_000_000_000
-NS_PER_MS = 1_000_000
+from a1_core.times import NS_PER_MS as NS_PER_MS
+from a1_core.times import NS_PER_S as NS_PER_S
 
 
 def stamp_to_ns(stamp: Time | Duration) -> int:

@@ -1,8 +1,10 @@
 """`exits`: the widget in a window of its own, for machines without rqt."""
 
 import argparse
+import os
 import signal
 import sys
+from collections.abc import Mapping
 
 import rclpy
 from rclpy.utilities import remove_ros_args
@@ -23,12 +25,29 @@ def make_application(theme: str) -> QtWidgets.QApplication:
     return application
 
 
+def display_missing(environment: Mapping[str, str] = os.environ) -> str:
+    """Why no window can be opened here, with what to do instead; empty where one can.
+
+    Qt itself would end the process with a core dump.
+    """
+    if any(environment.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM")):
+        return ""
+    return (
+        "exits: there is no display here (DISPLAY and WAYLAND_DISPLAY are empty): start it in a "
+        "terminal of a desktop or through ssh -X, or look with a browser: "
+        "./a1 launch page.launch.xml"
+    )
+
+
 def main() -> int:
-    """Show the window until it is closed or interrupted."""
+    """Show the window until it is closed or interrupted; 1 where there is no display."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--theme", choices=["system", *THEMES], default="system")
     parser.add_argument("--namespace", default="", help="that policy and controller run under")
     arguments = parser.parse_args(remove_ros_args(sys.argv)[1:])
+    if missing := display_missing():
+        print(missing, file=sys.stderr)
+        return 1
     application = make_application(arguments.theme)
     for number in (signal.SIGINT, signal.SIGTERM):
         # Through a timer: quitting before the event loop runs would be forgotten.

@@ -6,6 +6,7 @@ from pathlib import Path
 from ament_index_python.packages import PackageNotFoundError, get_package_share_directory
 
 from a1_core.errors import A1Error
+from a1_data.share import find_spec
 
 ROBOT = "config/robots/franka.yaml"
 CHECKPOINT = "checkpoints/tiny"
@@ -27,6 +28,11 @@ def find(path: str, what: str) -> Path:
             return (place / path).resolve()
     looked = ", ".join(str(place / path) for place in places())
     raise A1Error(f"{what} not found: looked for {looked}; give its path as an option")
+
+
+def robot_file(robot: str) -> Path:
+    """The spec of a robot by name or path, the shipped Franka's for the empty text; A1Error."""
+    return find_spec(robot).path.resolve() if robot else find(ROBOT, "robot spec")
 
 
 def find_or_empty(path: str) -> str:

@@ -16,9 +16,10 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from a1_core.spec import load_spec
+from a1_core.whole_file import write_whole
+from a1_ros.command_line import ends_in_one_line
 from a1_ros.domain import isolate
 from a1_sim import assets
-from a1_sim.command import run_command
 from a1_sim.film import write_film
 from a1_sim.plans import demonstration_plans, learnt_tasks
 from a1_sim.plots import plot_exits
@@ -35,7 +36,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     """Command line."""
     parser = argparse.ArgumentParser(prog="demo", description=__doc__)
     parser.add_argument("--episodes", type=int, default=5)
-    parser.add_argument("--robot", type=Path, help="robot spec")
+    parser.add_argument("--robot", default="", help="name of a robot spec, or its path; franka")
     parser.add_argument("--checkpoint", type=Path, help="directory of the checkpoint")
     parser.add_argument("--thresholds", type=Path, help="thresholds file; without it: full depth")
     parser.add_argument("--out", type=Path, default=Path("out/demo"))
@@ -47,18 +48,16 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the tasks and write film, plot and summary; exits with 1 and one line on a mistake."""
     options = parse(argv)
-    run_command(
-        "demo",
-        lambda console: _demo(options, console),
-        interrupted="interrupted; every node is ended",
-    )
+    console = Console()
+    with ends_in_one_line("demo", console, left="every node is ended"):
+        _demo(options, console)
 
 
 def _demo(options: argparse.Namespace, console: Console) -> None:
     isolate(options.domain)
     thresholds = options.thresholds or assets.find_or_empty(assets.THRESHOLDS)
     stage = Stage(
-        robot=(options.robot or assets.find(assets.ROBOT, "robot spec")).resolve(),
+        robot=assets.robot_file(options.robot),
         checkpoint=(options.checkpoint or assets.find(assets.CHECKPOINT, "checkpoint")).resolve(),
         thresholds=Path(thresholds).resolve() if thresholds else None,
     )
@@ -67,7 +66,7 @@ def _demo(options: argparse.Namespace, console: Console) -> None:
     page_port = None if options.no_page else free_port()
     records, footages = _play(stage, plans, options.out, console, page_port)
     summary = summarise(records)
-    (options.out / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
+    write_whole(options.out / "summary.json", json.dumps(summary, indent=2) + "\n")
     plot_exits(options.out / "exits.png", records)
     with console.status("writing the film"):
         write_film(options.out / "run.mp4", footages)

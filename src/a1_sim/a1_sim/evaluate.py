@@ -15,9 +15,9 @@ from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeElapsedC
 from rich.table import Table
 
 from a1_core.errors import A1Error
+from a1_ros.command_line import ends_in_one_line
 from a1_ros.domain import isolate
 from a1_sim import assets, summary
-from a1_sim.command import run_command
 from a1_sim.ledger import Cell, Ledger, digest
 from a1_sim.operator_node import Operator
 from a1_sim.plans import TASKS, evaluation_plans, learnt_tasks
@@ -41,7 +41,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--tasks", nargs="+", choices=TASKS, help="default: all that are learnt")
     parser.add_argument("--settings", nargs="+", choices=SETTINGS, default=list(SETTINGS))
     parser.add_argument("--clocks", nargs="+", choices=CLOCKS, default=list(CLOCKS))
-    parser.add_argument("--robot", type=Path, help="robot spec")
+    parser.add_argument("--robot", default="", help="name of a robot spec, or its path; franka")
     parser.add_argument("--checkpoint", type=Path, help="directory of the checkpoint")
     parser.add_argument("--thresholds", type=Path, help="thresholds file of setting adaptive")
     parser.add_argument("--table", type=Path, help="rows of suite table; config/table.yaml")
@@ -62,11 +62,9 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> None:
     """Run what is missing and write the table; exits with 1 and one line on a mistake."""
     options = parse(argv)
-    run_command(
-        "evaluate",
-        lambda console: _evaluate(options, console),
-        interrupted="interrupted; what was run is kept, start again to go on",
-    )
+    console = Console()
+    with ends_in_one_line("evaluate", console, left="what was run is kept, start again to go on"):
+        _evaluate(options, console)
 
 
 def _evaluate(options: argparse.Namespace, console: Console) -> None:
@@ -106,7 +104,7 @@ def _evaluate(options: argparse.Namespace, console: Console) -> None:
 def _stage(options: argparse.Namespace) -> Stage:
     thresholds = options.thresholds or assets.find_or_empty(assets.THRESHOLDS)
     return Stage(
-        robot=options.robot or assets.find(assets.ROBOT, "robot spec"),
+        robot=assets.robot_file(options.robot),
         checkpoint=options.checkpoint or assets.find(assets.CHECKPOINT, "checkpoint"),
         thresholds=Path(thresholds).resolve() if thresholds else None,
         simulator=options.simulator,

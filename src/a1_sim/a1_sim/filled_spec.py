@@ -14,6 +14,7 @@ import yaml
 
 from a1_core.errors import SpecError
 from a1_core.strict_yaml import read_mapping
+from a1_core.whole_file import write_whole
 
 GAP = "GAP"
 SOURCE = "made up by the stand-in; says nothing of the robot"
@@ -23,10 +24,7 @@ REACH_M = 2.0
 def write_filled(shipped: Path, copy: Path) -> Path:
     """Write `shipped` to `copy` with its gaps filled; returns `copy`."""
     content = _filled(read_mapping(shipped, SpecError), ())
-    copy.parent.mkdir(parents=True, exist_ok=True)
-    partial = copy.with_suffix(".partial")
-    partial.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
-    partial.replace(copy)
+    write_whole(copy, yaml.safe_dump(content, sort_keys=False))
     return copy
 
 

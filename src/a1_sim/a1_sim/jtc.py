@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from a1_core.times import NS_PER_S
 from a1_sim.trajectory import (
     JtcParameters,
     Motion,
@@ -22,7 +23,6 @@ from a1_sim.trajectory import (
 )
 
 Vector = NDArray[np.float64]
-NS_PER_S = 1e9
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,11 +91,6 @@ class TrajectoryController:
         if command is not None:
             self._command, self._command_ns = command, now_ns
             self._watch_timeout(now_ns, measured_q_J)
-
-    @property
-    def resting(self) -> bool:
-        """Whether the command does not move."""
-        return bool(np.all(np.abs(self._command.velocities) < 1e-6))
 
     def _hold(self, q_J: Vector) -> None:
         empty = np.zeros(0)

@@ -20,9 +20,10 @@ from typing import Any
 from rich.console import Console
 
 from a1_core.errors import A1Error
+from a1_core.whole_file import write_whole
+from a1_ros.command_line import ends_in_one_line
 from a1_ros.launch_reader.command import find_executable
 from a1_sim import assets
-from a1_sim.command import run_command
 from a1_sim.ledger import digest
 from a1_sim.plans import EXPERT_SEED, TASKS
 from a1_sim.statistics import paired_difference
@@ -312,9 +313,7 @@ def _adaptive_success(rows: Sequence[dict[str, Any]]) -> float:
 
 
 def _write_json(path: Path, content: Any) -> None:
-    draft = path.with_name(path.name + ".draft")
-    draft.write_text(json.dumps(content, indent=1) + "\n")
-    draft.replace(path)
+    write_whole(path, json.dumps(content, indent=1) + "\n")
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -324,7 +323,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--held-out", type=int, default=10, help="episodes to calibrate on")
     parser.add_argument("--trials", type=int, default=20, help="evaluated per task and setting")
     parser.add_argument("--tasks", nargs="+", choices=TASKS, default=["touch", "bowl"])
-    parser.add_argument("--robot", type=Path, help="robot spec")
+    parser.add_argument("--robot", default="", help="name of a robot spec, or its path; franka")
     parser.add_argument("--checkpoint", type=Path, help="directory of the one to start from")
     parser.add_argument("--thresholds", type=Path, help="its thresholds file")
     parser.add_argument(
@@ -337,16 +336,14 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> None:
     """Go on where it was; exits with 1 and one line on a mistake."""
     options = parse(argv)
-    run_command(
-        "loop",
-        lambda console: _loop(options, console),
-        interrupted="interrupted; what was done is kept, start again to go on",
-    )
+    console = Console()
+    with ends_in_one_line("loop", console, left="what was done is kept, start again to go on"):
+        _loop(options, console)
 
 
 def _loop(options: argparse.Namespace, console: Console) -> None:
     plan = Plan(
-        robot=options.robot or _found(assets.ROBOT, "robot spec"),
+        robot=_from_here(assets.robot_file(options.robot)),
         checkpoint=options.checkpoint or _found(assets.CHECKPOINT, "checkpoint"),
         thresholds=options.thresholds or _found(assets.THRESHOLDS, "thresholds file"),
         simulator=options.simulator or _found(SIMULATOR, "file of the simulator's parameters"),
@@ -373,9 +370,12 @@ def _loop(options: argparse.Namespace, console: Console) -> None:
 
 
 def _found(path: str, what: str) -> Path:
-    """A file that comes with the suite, called as a person here would."""
-    found = assets.find(path, what)
-    return found.relative_to(Path.cwd()) if found.is_relative_to(Path.cwd()) else found
+    return _from_here(assets.find(path, what))
+
+
+def _from_here(path: Path) -> Path:
+    """The path as a person who is here would write it."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
 if __name__ == "__main__":

@@ -2,7 +2,8 @@
 
 from collections import deque
 
-NS_PER_S = 1_000_000_000
+from a1_core.times import NS_PER_S
+
 WINDOW_NS = 5 * NS_PER_S
 
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from rich.console import Console
 
+from a1_ros.command_line import ends_in_one_line
 from a1_ros.domain import isolate
 from a1_sim import assets
-from a1_sim.command import run_command
 from a1_sim.ledger import digest
 from a1_sim.plans import TASKS, learnt_tasks, recording_plans
 from a1_sim.recordings import SUCCESS, note_of, play_recorded, recorded
@@ -27,7 +27,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--tasks", nargs="+", choices=TASKS, help="in turn; default: every kind that it has learnt"
     )
-    parser.add_argument("--robot", type=Path, help="robot spec")
+    parser.add_argument("--robot", default="", help="name of a robot spec, or its path; franka")
     parser.add_argument("--checkpoint", type=Path, help="directory of the checkpoint")
     parser.add_argument("--out", type=Path, default=Path("out/recordings"), help="folder of bags")
     parser.add_argument("--domain", type=int, help="ROS domain; one of its own by default")
@@ -37,17 +37,19 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> None:
     """Record what is missing; exits with 1 and one line on a mistake."""
     options = parse(argv)
-    run_command(
+    console = Console()
+    with ends_in_one_line(
         "record_episodes",
-        lambda console: _record(options, console),
-        interrupted="interrupted; whole episodes are kept, start again to go on",
-    )
+        console,
+        left="whole episodes are kept, start again to go on",
+    ):
+        _record(options, console)
 
 
 def _record(options: argparse.Namespace, console: Console) -> None:
     isolate(options.domain)
     stage = Stage(
-        robot=(options.robot or assets.find(assets.ROBOT, "robot spec")).resolve(),
+        robot=assets.robot_file(options.robot),
         checkpoint=(options.checkpoint or assets.find(assets.CHECKPOINT, "checkpoint")).resolve(),
         thresholds=None,
     )

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from rich.console import Console
 
+from a1_ros.command_line import ends_in_one_line
 from a1_ros.domain import isolate
 from a1_sim import assets
-from a1_sim.command import run_command
 from a1_sim.ledger import digest
 from a1_sim.plans import EXPERT_SEED, TASKS, recording_plans
 from a1_sim.recordings import SUCCESS, note_of, play_recorded, recorded
@@ -31,7 +31,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--seed", type=int, default=EXPERT_SEED, help="of the first layout; one more each"
     )
-    parser.add_argument("--robot", type=Path, help="robot spec")
+    parser.add_argument("--robot", default="", help="name of a robot spec, or its path; franka")
     parser.add_argument("--simulator", type=Path, help="file of the simulator's parameters")
     parser.add_argument("--domain", type=int, help="ROS domain; one of its own by default")
     return parser.parse_args(argv)
@@ -40,16 +40,18 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> None:
     """Record what is missing; exits with 1 and one line on a mistake."""
     options = parse(argv)
-    run_command(
+    console = Console()
+    with ends_in_one_line(
         "record_expert",
-        lambda console: _record(options, console),
-        interrupted="interrupted; whole episodes are kept, start again to go on",
-    )
+        console,
+        left="whole episodes are kept, start again to go on",
+    ):
+        _record(options, console)
 
 
 def _record(options: argparse.Namespace, console: Console) -> None:
     isolate(options.domain)
-    robot = options.robot or assets.find(assets.ROBOT, "robot spec")
+    robot = assets.robot_file(options.robot)
     driver = f"expert {digest([robot, *([options.simulator] if options.simulator else [])])[:16]}"
     plans = list(recording_plans(options.tasks, options.episodes, options.seed))
     done = recorded(options.out, driver)

@@ -5,11 +5,10 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from a1_core.errors import A1Error
+from a1_core.times import NS_PER_S
 from a1_sim.jtc import JtcState, TrajectoryController
 from a1_world.tasks import Task, parse_steps
 from a1_world.world import World
-
-NS_PER_S = 1_000_000_000
 
 
 class SimulatedRobot:

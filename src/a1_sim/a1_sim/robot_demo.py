@@ -22,9 +22,10 @@ from std_srvs.srv import SetBool
 
 from a1_core.errors import A1Error
 from a1_core.spec import RobotSpec, load_spec
+from a1_core.whole_file import write_whole
+from a1_data.share import find_spec
+from a1_ros.command_line import ends_in_one_line
 from a1_ros.domain import isolate
-from a1_sim import assets
-from a1_sim.command import run_command
 from a1_sim.filled_spec import write_filled
 from a1_sim.script_source import ROUND_S, ScriptSource
 from a1_sim.stage import spinning
@@ -39,7 +40,7 @@ DONE = 0.8
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     """Command line."""
     parser = argparse.ArgumentParser(prog="robot_demo", description=__doc__)
-    parser.add_argument("--robot", required=True, help="name of a shipped spec, or a file")
+    parser.add_argument("--robot", required=True, help="name of a robot spec, or its path")
     parser.add_argument("--seconds", type=float, default=3.0 * ROUND_S, help="of motion")
     parser.add_argument("--out", type=Path, default=Path("out/demo"))
     parser.add_argument("--kinematic", action="store_true", help="without physics and cameras")
@@ -50,17 +51,15 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> None:
     """Move the robot and write a summary; exits with 1 and one line when it did not move."""
     options = parse(argv)
-    run_command(
-        "robot_demo",
-        lambda console: _demo(options, console),
-        interrupted="interrupted; every node is ended",
-    )
+    console = Console()
+    with ends_in_one_line("robot_demo", console, left="every node is ended"):
+        _demo(options, console)
 
 
 def _demo(options: argparse.Namespace, console: Console) -> None:
     domain = isolate(options.domain)
     out = options.out / Path(options.robot).stem
-    spec = load_spec(write_filled(_shipped(options.robot), out / "spec.yaml"))
+    spec = load_spec(write_filled(find_spec(options.robot).path, out / "spec.yaml"))
     physics = spec.model is not None and not options.kinematic
     arguments = {
         "robot": spec.robot,
@@ -77,7 +76,7 @@ def _demo(options: argparse.Namespace, console: Console) -> None:
             _watch(system, options.seconds)
         script.end()
         summary = summarise(spec, script, physics=physics)
-    (out / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
+    write_whole(out / "summary.json", json.dumps(summary, indent=2) + "\n")
     console.print(
         f"{spec.robot} {spec.variant}, {summary['stand_in']}: "
         f"{summary['chunks_accepted']} chunks accepted, "
@@ -86,14 +85,6 @@ def _demo(options: argparse.Namespace, console: Console) -> None:
     )
     if not summary["moved"]:
         raise A1Error(f"the robot did not do its motion: {summary['last_words']}")
-
-
-def _shipped(robot: str) -> Path:
-    return (
-        Path(robot)
-        if Path(robot).is_file()
-        else assets.find(f"config/robots/{robot}.yaml", f"spec of robot '{robot}'")
-    )
 
 
 def _arm(script: ScriptSource, client: Client, system: LaunchedSystem) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from a1_core.whole_file import write_whole
 from a1_sim.ledger import Cell, Ledger
 from a1_sim.plots import plot_summary
 from a1_sim.records import EpisodeRecord
@@ -138,8 +139,8 @@ def write(out: Path, ledger: Ledger, about: dict[str, Any]) -> dict[str, Any]:
         layouts = {str(record.seed): record.success for record in records}
         rows.append({**row_of(cell, records), "layouts": layouts})
     summary = {**about, "rows": rows, "comparisons": comparisons(ledger)}
-    (out / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
-    (out / "summary.md").write_text(markdown(summary))
+    write_whole(out / "summary.json", json.dumps(summary, indent=2) + "\n")
+    write_whole(out / "summary.md", markdown(summary))
     plot_summary(out / "summary.png", rows)
     return summary
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from a1_core.errors import A1Error
 from a1_core.settings_table import BEST, Question, SettingsTable, TableRow
+from a1_core.whole_file import write_whole
 from a1_sim.ledger import Cell
 from a1_sim.records import EpisodeRecord
 from a1_sim.statistics import paired_difference, wilson
@@ -261,12 +262,9 @@ def page(before: str, result: Mapping[str, Any]) -> str:
 
 def write(out: Path, result: Mapping[str, Any]) -> None:
     """table.json, table.md and table.png."""
-    out.mkdir(parents=True, exist_ok=True)
     for name, text in (
         ("table.json", json.dumps(result, indent=1) + "\n"),
         ("table.md", markdown(result)),
     ):
-        unfinished = out / f".{name}.unfinished"
-        unfinished.write_text(text)
-        unfinished.replace(out / name)
+        write_whole(out / name, text)
     plot_table(out / "table.png", result["rows"])

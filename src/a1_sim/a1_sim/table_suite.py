@@ -22,6 +22,7 @@ from rich.table import Table
 
 from a1_core.errors import A1Error
 from a1_core.settings_table import SettingsTable, TableRow, read_settings_table
+from a1_core.whole_file import write_whole
 from a1_sim import assets, table
 from a1_sim.ledger import Cell, Ledger, digest
 from a1_sim.operator_node import Operator
@@ -61,7 +62,7 @@ def run_table(options: Namespace, console: Console) -> None:
     """Prepare, play, write; A1Error on a mistake."""
     files = Files(
         table=options.table or assets.find(TABLE, "table of settings"),
-        robot=options.robot or assets.find(assets.ROBOT, "robot spec"),
+        robot=assets.robot_file(options.robot),
         checkpoint=options.checkpoint or assets.find(assets.CHECKPOINT, "checkpoint"),
         out=options.out,
     )
@@ -245,7 +246,7 @@ def _publish(files: Files, wanted: SettingsTable, result: Mapping[str, Any]) -> 
             "--publish: the table is not whole; play all of its rows on all layouts first"
         )
     page = Path("docs/table.md")
-    page.write_text(table.page(page.read_text(), result))
+    write_whole(page, table.page(page.read_text(), result))
     shutil.copy(files.out / "table.json", COMMITTED)
     shutil.copy(files.out / "table.png", "docs/pictures/table.png")
     ready = Path(READY)

@@ -7,7 +7,6 @@ subscribed to while somebody looks at it.
 
 from __future__ import annotations
 
-import os
 import threading
 from importlib import import_module
 from typing import Any
@@ -20,16 +19,14 @@ from rclpy.subscription import Subscription
 
 from a1_core.errors import A1Error
 from a1_data.definitions import Definitions
-from a1_ros.executor import run_node
 from a1_ros.parameters import Change, Parameters, ParameterSpec
 from a1_ros.qos import LATCHED, RELIABLE, SENSOR
 from a1_ros.times import node_now_ns
+from a1_views.serving import serve
 
 HOST = "127.0.0.1"
 LOOK_PERIOD_S = 1.0
 FOLLOW_PERIOD_S = 0.1
-NICENESS = 10
-"""Where cores are few, showing waits for what moves the robot."""
 SPECS = (
     ParameterSpec(
         name="port",
@@ -187,8 +184,7 @@ def _message_class(msgtype: str) -> Any:
 
 def main() -> None:
     """Serve Foxglove until it is interrupted."""
-    os.nice(NICENESS)
-    run_node(FoxgloveNode)
+    serve(FoxgloveNode)
 
 
 if __name__ == "__main__":

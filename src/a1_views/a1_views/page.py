@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from typing import Any
 
@@ -21,17 +20,15 @@ from rclpy.subscription import Subscription
 from sensor_msgs.msg import CompressedImage
 from std_msgs.msg import String
 
-from a1_ros.executor import run_node
 from a1_ros.parameters import Change, Parameters, ParameterSpec
 from a1_ros.qos import LATCHED, RELIABLE, STATUS
 from a1_ros.times import node_now_ns
 from a1_views.board import Board
 from a1_views.orders import Orders
 from a1_views.server import PageServer
+from a1_views.serving import serve
 
 WATCH_PERIOD_S = 0.2
-NICENESS = 10
-"""Where cores are few, showing waits for what moves the robot."""
 SPECS = (
     ParameterSpec(
         name="port",
@@ -125,8 +122,7 @@ class PageNode(Node):
 
 def main() -> None:
     """Serve the page until it is interrupted."""
-    os.nice(NICENESS)
-    run_node(PageNode)
+    serve(PageNode)
 
 
 if __name__ == "__main__":

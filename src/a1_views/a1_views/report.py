@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import base64
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from html import escape
@@ -12,9 +11,10 @@ from importlib.resources import files
 from pathlib import Path
 
 from rich.console import Console
-from rich.markup import escape as plain
 
 from a1_core.errors import A1Error
+from a1_core.whole_file import write_whole
+from a1_ros.command_line import ends_in_one_line
 from a1_views import run_figures
 from a1_views.pictures import Pictures, look_through
 from a1_views.run import Run, deepest, load_run
@@ -22,7 +22,6 @@ from a1_views.run_numbers import rows
 from a1_views.run_timeline import Scale, scale_of, timeline
 from a1_views.tick import STAGES, Tick, quantiles_ms
 
-INTERRUPTED = 130
 WIDTHS_IN = {1: 11.0, 2: 7.2}
 KEY_FRAMES, DEEPEST = 8, 8
 LONGEST_FILM_S = 300.0
@@ -47,16 +46,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Read the bags and write the page; exits with 1 and one line on a mistake."""
     options = parse(argv)
     console = Console()
-    try:
+    with ends_in_one_line("report", console):
         with console.status("reading"):
             write_report(options.out, options.bags, film=not options.no_film)
         console.print(f"written: {options.out}", highlight=False)
-    except A1Error as error:
-        console.print(f"[red]report:[/red] {plain(str(error))}", highlight=False, soft_wrap=True)
-        sys.exit(1)
-    except KeyboardInterrupt:
-        console.print("report: interrupted")
-        sys.exit(INTERRUPTED)
 
 
 def write_report(out: Path, bags: Sequence[Path], *, film: bool = True) -> None:
@@ -69,11 +62,8 @@ def write_report(out: Path, bags: Sequence[Path], *, film: bool = True) -> None:
         raise A1Error(f"{out}: is a folder; give --out a file, such as {out / 'report.html'}")
     runs = told_apart([load_run(path) for path in bags])
     seen = [_look(run, film=film and run.duration_s <= LONGEST_FILM_S) for run in runs]
-    unfinished = out.with_name(f".{out.name}.unfinished")
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        unfinished.write_text(page(runs, seen), encoding="utf-8")
-        unfinished.replace(out)
+        write_whole(out, page(runs, seen))
     except OSError as error:
         raise A1Error(f"{out}: cannot be written: {error.strerror}; give another --out") from None
 

@@ -10,10 +10,9 @@ from typing import Any
 import numpy as np
 
 from a1_core.policy import ExitReason
+from a1_core.times import NS_PER_MS, NS_PER_S
 from a1_core.verdict import VerdictCode
 
-NS_PER_S = 1_000_000_000
-NS_PER_MS = 1e6
 STAGES = ("age", "preprocess", "vision", "backbone", "head", "publish", "judge")
 """Parts of the time from a camera's stamp to the controller's verdict, one after the other."""
 QUANTILES = (50, 95, 99)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from a1_core.observation import Observation
+from a1_core.times import NS_PER_S
 from a1_world.drive import Disturbance, Driver
 from a1_world.expert import Expert
 from a1_world.layout import CUBE_HALF_M, FIRST_EVAL_SEED, NUM_CUBES
@@ -29,7 +30,6 @@ from a1_world.world import World
 if TYPE_CHECKING:
     from a1_core.policy import ExitSetting, Policy
 
-NS_PER_S = 1_000_000_000
 LONGEST_EPISODE_S = {"touch": 8.0, "bowl": 14.0, "stack": 16.0, "push": 14.0}
 # Kinds that go on with a cube in the hand: what may be asked while one is held.
 CARRYING_KINDS = ("bowl", "stack")

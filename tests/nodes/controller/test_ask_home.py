@@ -8,6 +8,7 @@ import pytest
 from a1_msgs.msg import ControllerState
 from controller_bench import SPEC
 
+from a1_core.chunk import Source
 from a1_policy_node.ask import Asker
 
 
@@ -47,6 +48,31 @@ def test_an_arm_that_was_stopped_on_its_way_is_not_home(rig, asker):
     assert not asker.go_home(0.1, threading.Event(), Line())
     person.join()
     assert "stop was called" in asker.line
+
+
+def test_an_arm_that_is_home_already_is_home(rig, asker):
+    rig.armed()
+    assert asker.go_home(0.5, threading.Event(), Line())
+    assert rig.rests()
+    np.testing.assert_allclose(rig.robot.q, SPEC.home, atol=1e-3)
+
+
+def test_an_arm_that_a_person_took_over_on_its_way_is_not_home(rig, asker, parts):
+    rig.tracking().operator.drive(False)
+    assert rig.wait_for(lambda: rig.rests(0.0) and rig.operator.mode == ControllerState.HOLD)
+    person = rig.ros.add(parts.Operator(rig.wait_for))
+    person.reach = 0.1
+
+    def take_over() -> None:
+        assert rig.wait_for(lambda: rig.robot.speed > 0.01)
+        person.send(source=Source.TAKEOVER)
+
+    thread = threading.Thread(target=take_over)
+    thread.start()
+    assert not asker.go_home(0.1, threading.Event(), Line())
+    thread.join()
+    assert np.abs(rig.robot.q - SPEC.home).max() > 1e-3
+    assert "not home: ended elsewhere" in asker.line
 
 
 def test_disarmed_it_says_why_it_does_not_go(rig, asker):

@@ -226,6 +226,8 @@ def test_go_home(rig):
     away = abs(rig.robot.q[0] - SPEC.home[0])
     answer = operator.call("go_home", GoHome.Request(velocity_scale=0.5))
     assert answer.success, answer.message
+    assert tuple(answer.names) == SPEC.joint_names
+    assert np.array_equal(answer.position, SPEC.home)
     assert rig.wait_for(lambda: operator.mode == ControllerState.TRACKING)
     assert rig.wait_for(lambda: operator.mode == ControllerState.HOLD, 8.0)
     assert away > 0.05
