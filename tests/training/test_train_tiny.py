@@ -2,6 +2,7 @@
 
 import dataclasses
 import io
+import shutil
 
 import pytest
 import torch
@@ -63,6 +64,9 @@ def test_a_run_that_goes_on_ends_where_a_whole_one_does(tmp_path, spec_file):
     # What was generated stays; the training begins again, and is broken off before its last round.
     (tmp_path / "work" / "state.pt").unlink()
     first, _ = train(tmp_path, dataclasses.replace(RECIPE, dagger=RECIPE.dagger[:1]), spec_file)
+    # A kill after the state was written and before the checkpoint was, which drives what follows.
+    shutil.rmtree(tmp_path / "checkpoint")
+    shutil.rmtree(tmp_path / "work" / "data" / "dagger" / "2")
     again, printed = train(tmp_path, RECIPE, spec_file)
     assert "resuming at stage 2, step 0" in printed
     assert any(not torch.equal(first[name], whole[name]) for name in whole)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import multiprocessing
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -97,7 +97,7 @@ class TinyRun:
         for index, stage in enumerate(recipe.stages):
             self._train(index, stage, sampler, done)
         for index, dagger in enumerate(recipe.dagger, start=len(recipe.stages)):
-            if done["stage"] <= index:
+            if index >= _unfinished(done):
                 sources |= {"dagger": self._relabel(index, dagger)}
                 state = sampler.rng.bit_generator.state
                 sampler = self._sampler(sources)
@@ -110,7 +110,12 @@ class TinyRun:
             state_mask_probability=self._recipe.state_mask_probability,
         )
         return BatchSampler(
-            sources, self._tokenizer, self._normaliser, augmentation, self._recipe.seed
+            sources,
+            self._tokenizer,
+            self._normaliser,
+            augmentation,
+            self._recipe.seed,
+            self._recipe.row_decay,
         )
 
     def _resume(self, sampler: BatchSampler) -> dict[str, int]:
@@ -162,9 +167,9 @@ class TinyRun:
         return shards
 
     def _train(self, index: int, stage: Stage, sampler: BatchSampler, done: dict) -> None:
-        if done["stage"] > index:
+        if index < _unfinished(done):
             return
-        first = done["step"] if done["stage"] == index else 0
+        first = {index: done["step"], index + 1: stage.steps}.get(done["stage"], 0)
 
         def save(step: int) -> None:
             at = (index + 1, 0) if step == stage.steps else (index, step)
@@ -199,6 +204,15 @@ class TinyRun:
         )
 
 
+def _unfinished(done: Mapping[str, int]) -> int:
+    """First stage of which something may be missing.
+
+    That is the one before when none of the next one's steps are done: a kill between the state and
+    the checkpoint leaves that unwritten.
+    """
+    return done["stage"] - (done["step"] == 0)
+
+
 def _fill(directory: Path, generator: Callable, count: int, seed: int, arguments: dict) -> None:
     """One process's part of a source."""
     torch.set_num_threads(1)
@@ -224,7 +238,7 @@ def _dagger_samples(
     loaded = load_checkpoint(checkpoint, load_spec(spec))
     blocks = exits or loaded.config.exits[1:]
     settings = [ExitSetting(mode="fixed", fixed_exit=block) for block in blocks]
-    return generate.dagger_samples(
+    yield from generate.dagger_samples(
         loaded.policy, episodes, seed, beta=beta, settings=settings, kinds=kinds, chained=chained
     )
 
