@@ -68,7 +68,7 @@ class TinyRun:
         self._accounts: dict[str, dict[str, Any]] = {}
         torch.manual_seed(recipe.seed)
         self._tokenizer = InstructionTokenizer.from_words(vocabulary())
-        config = tiny(vocab_size=len(self._tokenizer))
+        config = tiny(vocab_size=len(self._tokenizer), signal="probe")
         self._trainer = Trainer(A1Network(config), recipe)
 
     def run(self) -> None:
