@@ -13,11 +13,12 @@ activate, in a process that had not loaded torch.
 import argparse
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
-from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -30,17 +31,18 @@ os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
 import rclpy
 from a1_msgs.msg import ActionChunk, ExitState
 from a1_msgs.srv import SetInstruction
-from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
+from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import Image, JointState
 
 from a1_core.spec import load_spec
+from a1_core.times import NS_PER_S
 from a1_ros.compose import Composition
 from a1_ros.executor import make_executor
 from a1_ros.images import to_image
 from a1_ros.messages import to_joint_state
 from a1_ros.qos import RELIABLE, SENSOR
-from a1_ros.times import NS_PER_S, node_now_ns, stamp_to_ns
+from a1_ros.times import node_now_ns, stamp_to_ns
 
 ROOT = Path(__file__).parents[1]
 SPEC = ROOT / "config/robots/franka.yaml"
@@ -112,15 +114,17 @@ class Robot(Node):
 
 def be_robot(seconds: float) -> None:
     """The second process: stream for `seconds`, or until terminated, then print the samples."""
-    rclpy.init()
+    # rclpy's own handler takes the context away in the middle of a wait.
+    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
+    terminated = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: terminated.set())
     robot = Robot()
     robot.instruct()
     executor = make_executor()
     executor.add_node(robot)
     until_s = time.monotonic() + seconds
-    with suppress(ExternalShutdownException):
-        while time.monotonic() < until_s:
-            executor.spin_once(timeout_sec=0.05)
+    while time.monotonic() < until_s and not terminated.is_set():
+        executor.spin_once(timeout_sec=0.05)
     print(json.dumps(robot.samples()))
 
 
