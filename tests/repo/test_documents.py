@@ -31,6 +31,14 @@ def targets() -> set[str]:
     return names | {f"bench-{path.stem}" for path in ROOT.glob("bench/[a-z]*.py")}
 
 
+def sources_of(package: str) -> str:
+    """All Python of a package and of those of ours that it depends on."""
+    manifest = (ROOT / "src" / package / "package.xml").read_text()
+    packages = {package, *re.findall(r"depend>(a1_\w+)<", manifest)}
+    files = [file for name in packages for file in (ROOT / "src" / name).rglob("*.py")]
+    return "".join(file.read_text() for file in files)
+
+
 @each_document
 def test_links_lead_somewhere(path):
     links = [link for link in LINK.findall(path.read_text(encoding="utf-8")) if "://" not in link]
@@ -64,8 +72,7 @@ def test_options_and_launch_arguments_exist(path):
             for name in ARGUMENT.findall(command):
                 assert f'<arg name="{name}"' in declared, command
         if match := re.search(r"(?:\./a1|ros2) run (a1_\w+) \w+", command):
-            sources = (ROOT / "src" / match.group(1)).rglob("*.py")
-            known = "".join(source.read_text() for source in sources)
+            known = sources_of(match.group(1))
             for name in OPTION.findall(command):
                 assert f'"--{name}"' in known, command
 

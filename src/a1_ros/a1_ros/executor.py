@@ -8,8 +8,8 @@ One thread is enough, since no callback of ours waits.
 
 import gc
 import signal
-import threading
 from collections.abc import Callable
+from concurrent.futures import Future
 from typing import Any, TypeVar
 
 import rclpy
@@ -28,21 +28,25 @@ def make_executor(context: Context | None = None) -> Executor:
 
 
 def call_in(executor: Executor, call: Callable[[], _T], timeout_s: float = 120.0) -> _T:
-    """Call in the thread that spins `executor`, and wait for what it returns or raises.
-
-    As with any callback, what it raises ends the spinning as well.
+    """Call in the thread that spins `executor`, and wait for what it returns.
 
     rclpy's entities are made and destroyed safely by that thread only: one that goes while it is
-    waited for ends the spinning, or the process.
+    waited for ends the spinning, or the process. What the call raises ends the spinning, as with
+    any callback.
 
-    Raises TimeoutError when nobody spins it, or the call takes longer.
+    Raises CancelledError when the call raised, and TimeoutError when nobody spins the executor or
+    the call takes longer.
     """
-    done = threading.Event()
-    future = executor.create_task(call)
-    future.add_done_callback(lambda _: done.set())
-    if not done.wait(timeout_s):
-        raise TimeoutError(f"the executor did not come to the call within {timeout_s:.0f} s")
-    return future.result()
+    called: Future[_T] = Future()
+
+    def task() -> None:
+        try:
+            called.set_result(call())
+        finally:
+            called.cancel()  # does nothing where there is a result
+
+    executor.create_task(task)
+    return called.result(timeout_s)
 
 
 def run_node(make: Callable[..., Node], **node_kwargs: Any) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from rich.console import Console
@@ -35,6 +35,12 @@ from a1_world.tasks import vocabulary
 # Layouts of the sources must not meet: each source and round has seeds of its own, all below
 # the first evaluation seed (1,000,000).
 SEED_SCENES, SEED_HELD_OUT, SEED_DEMONSTRATIONS, SEED_DAGGER = 0, 200_000, 300_000, 600_000
+
+LOOKS = 512
+"""Held-out images on which grounding is measured after a stage."""
+
+Job: TypeAlias = tuple[Path, Callable[..., Iterator[Sample]], int, int]
+"""One part of a source: its folder, generator, how many, and the seed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,6 +97,7 @@ class TinyRun:
         self._normaliser: Normaliser = fit_normaliser(
             self._spec.action_names, sources["demonstrations"]
         )
+        self._looks = min(LOOKS, sources["held_out"].num_images)
         sampler = self._sampler(sources)
         done = self._resume(sampler)
         self._log = RunLog(self._paths.work, self._console, self._trainer.steps_done)
@@ -136,16 +143,24 @@ class TinyRun:
             for part in range(self._workers)
         ]
         began = time.monotonic()
-        # spawn: a forked child would inherit the parent's torch threads and OpenGL context.
-        context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(self._workers, mp_context=context) as pool:
-            for job in [pool.submit(_fill, *job, arguments) for job in jobs]:
-                job.result()
+        if self._workers == 1:
+            _fill(*jobs[0], arguments)
+        else:
+            self._fill_all(jobs, arguments)
         folders = [job[0] for job in jobs]
         shards = open_shards(folders)
         self._accounts[source] = source_account(folders, shards)
         self._console.print(f"{source}: {len(shards)} samples ({time.monotonic() - began:.0f} s)")
         return shards
+
+    def _fill_all(self, jobs: list[Job], arguments: dict[str, Any]) -> None:
+        # spawn: a forked child would inherit the parent's torch threads and OpenGL context.
+        context = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(
+            self._workers, context, initializer=torch.set_num_threads, initargs=(1,)
+        ) as pool:
+            for job in [pool.submit(_fill, *job, arguments) for job in jobs]:
+                job.result()
 
     def _relabel(self, index: int, dagger: DaggerRound) -> Shards:
         """All DAgger rounds up to this one, the newest driven by the checkpoint just trained."""
@@ -177,7 +192,7 @@ class TinyRun:
             self._trainer.save(self._paths.work / "state.pt", state, sampler)
 
         self._log.followed(self._trainer, stage, sampler, first, save)
-        grounding = measure_grounding(self._trainer.average, sampler, "held_out", 512)
+        grounding = measure_grounding(self._trainer.average, sampler, "held_out", self._looks)
         for name, hits_K in grounding.hits.items():
             hits = " ".join(f"{hit:.2f}" for hit in hits_K)
             self._console.print(f"{stage.name}: pointing at the {name} object, by exit: {hits}")
@@ -215,7 +230,6 @@ def _unfinished(done: Mapping[str, int]) -> int:
 
 def _fill(directory: Path, generator: Callable, count: int, seed: int, arguments: dict) -> None:
     """One process's part of a source."""
-    torch.set_num_threads(1)
     write_shards(
         generator(count, seed, **arguments),
         directory,
