@@ -34,6 +34,7 @@ COUNTER = 8
 def write_spec(path: Path, kind: str, qos: str) -> RobotSpec:
     """The Franka's spec with three cameras of a kind, all streams with one quality of service."""
     content = yaml.safe_load(SPEC.read_text())
+    del content["model"]  # whose cameras are others
     first = content["cameras"][0]
     content["cameras"] = [
         {**first, "name": f"c{k}", "topic": f"/c{k}/image", "type": kind, "width": WIDTH}
