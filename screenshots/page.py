@@ -34,7 +34,10 @@ DECODED = (
     "[...document.images].every((image) => image.complete)"
     " && [...document.querySelectorAll('video')].every((video) => video.readyState >= 2)"
 )
-FULL = "document.querySelector('#pictures img') && document.querySelectorAll('canvas').length === 3"
+FULL = (
+    "document.querySelector('#pictures img') && document.querySelectorAll('canvas').length === 3"
+    " && document.querySelector('#mode').textContent !== 'no controller'"
+)
 
 
 def take(folder: Path = OUT) -> list[Path]:
