@@ -22,10 +22,8 @@ from a1_model.pointing import Pointing
 LOSSES = ("fm", "distil", "mlp", "end", "match", "point", "fast")
 # The substep ends once an episode: without a weight the head would learn to say never.
 END_POSITIVE_WEIGHT = 10.0
-_PART = {
-    "match": "point",
-    "distil": "fm",
-}  # of the network that a loss needs, where it has another name
+# The part of the network that a loss needs, where it has another name.
+_PART = {"match": "point", "distil": "fm"}
 
 
 class TrainingPass(nn.Module):
@@ -71,7 +69,8 @@ def losses_of(
         draws: on the batch's device.
 
     Raises:
-        ValueError: `wanted` names an unknown loss, or the network lacks a part that one needs.
+        ValueError: `wanted` names an unknown loss, the network lacks a part that one needs, or
+            "distil" is wanted of one exit.
     """
     _check_trainable(network, wanted)
     config = network.config

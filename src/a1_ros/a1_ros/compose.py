@@ -81,18 +81,11 @@ class Composition:
     def bring_up(self) -> None:
         """Configure, then activate, every lifecycle node in order; A1Error names one that fails."""
         lifecycle = {n: node for n, node in self.nodes.items() if isinstance(node, LifecycleNode)}
-        for name, node in lifecycle.items():
-            if (
-                call_in(self.executor, node.trigger_configure)
-                is not TransitionCallbackReturn.SUCCESS
-            ):
-                raise A1Error(f"node '{name}' did not configure; its log says why")
-        for name, node in lifecycle.items():
-            if (
-                call_in(self.executor, node.trigger_activate)
-                is not TransitionCallbackReturn.SUCCESS
-            ):
-                raise A1Error(f"node '{name}' did not activate; its log says why")
+        for step in ("configure", "activate"):
+            for name, node in lifecycle.items():
+                done = call_in(self.executor, getattr(node, f"trigger_{step}"))
+                if done is not TransitionCallbackReturn.SUCCESS:
+                    raise A1Error(f"node '{name}' did not {step}; its log says why")
 
     def forget_qos_events(self) -> None:
         """Stop waiting for what DDS says of mismatched QoS; nodes made for each other do without.

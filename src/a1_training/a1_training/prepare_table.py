@@ -25,6 +25,7 @@ from a1_core.segment_costs import depth_costs
 from a1_core.settings_table import SettingsTable, TableRow, read_settings_table
 from a1_core.spec import RobotSpec, load_spec
 from a1_core.thresholds_file import ThresholdsFile, read_thresholds, write_thresholds
+from a1_core.whole_file import write_whole
 from a1_model.checkpoint import (
     LoadedCheckpoint,
     load_checkpoint,
@@ -194,9 +195,7 @@ def _write(path: Path, digest: str, rows: dict[str, Any]) -> None:
     before = json.loads(path.read_text()) if path.exists() else {}
     if before.get("checkpoint_digest") == digest:
         rows = before["rows"] | rows
-    unfinished = path.with_name(f".{path.name}.unfinished")
-    unfinished.write_text(json.dumps({"checkpoint_digest": digest, "rows": rows}, indent=1) + "\n")
-    unfinished.replace(path)
+    write_whole(path, json.dumps({"checkpoint_digest": digest, "rows": rows}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

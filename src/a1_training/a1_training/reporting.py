@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch.utils.tensorboard import SummaryWriter
 
+from a1_core.whole_file import write_whole
 from a1_training.recipe import Stage
 from a1_training.samples import BatchSampler
 from a1_training.trainer import Trainer
@@ -95,9 +95,7 @@ def _drop_rows_after(path: Path, done: int) -> None:
             break
         if row.get("steps_done", 0) <= done:
             kept.append(f"{line}\n")
-    partial = path.with_suffix(".partial")
-    partial.write_text("".join(kept))
-    os.replace(partial, path)
+    write_whole(path, "".join(kept))
 
 
 def _columns() -> tuple[Any, ...]:

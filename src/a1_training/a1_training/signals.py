@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,13 +23,14 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
-from scipy.stats import rankdata
+from scipy.stats import ConstantInputWarning, spearmanr
 
 from a1_core.deviation import EXECUTED_S, DeviationMeter
 from a1_core.errors import A1Error
 from a1_core.exit_rule import METRICS, discrepancy, metric_over
 from a1_core.observation import Observation
 from a1_core.spec import RobotSpec
+from a1_core.whole_file import write_whole
 from a1_data.share import find_spec
 from a1_model.checkpoint import LoadedCheckpoint, load_checkpoint
 from a1_model.exit_pass import HeadSettings
@@ -103,12 +105,9 @@ def correlations(
 
 def rank_correlation(a_N: Sequence[float], b_N: Sequence[float] | NDArray[np.floating]) -> float:
     """Spearman's, ties at their mean rank; NaN when all values of one side are alike."""
-    ranks = [rankdata(values) for values in (a_N, b_N)]
-    spreads = [float(np.std(values)) for values in ranks]
-    if 0.0 in spreads:
-        return float("nan")
-    centred = [values - values.mean() for values in ranks]
-    return float(np.mean(centred[0] * centred[1]) / (spreads[0] * spreads[1]))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConstantInputWarning)
+        return float(spearmanr(a_N, b_N).statistic)
 
 
 def _settings(checkpoint: LoadedCheckpoint) -> list[HeadSettings]:
@@ -187,10 +186,7 @@ def _write(path: Path, digest: str, found: Sequence[Correlation]) -> None:
         dataclasses.asdict(x) | {"by_exit": [None if np.isnan(v) else v for v in x.by_exit]}
         for x in found
     ]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(json.dumps({"checkpoint_digest": digest, "rows": rows}, indent=1) + "\n")
-    partial.replace(path)
+    write_whole(path, json.dumps({"checkpoint_digest": digest, "rows": rows}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

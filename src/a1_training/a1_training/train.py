@@ -9,7 +9,6 @@ import argparse
 import dataclasses
 import json
 import math
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +21,7 @@ from rich.console import Console
 from a1_core.errors import A1Error
 from a1_core.normaliser import Normaliser
 from a1_core.spec import RobotSpec
+from a1_core.whole_file import write_whole
 from a1_data.lerobot.columns import Naming
 from a1_data.lerobot.dataset import Dataset
 from a1_data.lerobot.layout import INFO
@@ -279,9 +279,7 @@ def _check_same(request: Request, start: CheckpointDescription | None) -> None:
     }
     run = json.loads(json.dumps(run))
     if not path.exists():
-        partial = path.with_suffix(".partial")
-        partial.write_bytes(plain_json(run))
-        os.replace(partial, path)
+        write_whole(path, plain_json(run))
         return
     before = json.loads(path.read_text())
     different = [key for key in run if before.get(key) != run[key]]
