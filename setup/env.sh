@@ -35,6 +35,8 @@ done
 export COLCON_PREFIX_PATH="$_a1_root/install"
 # Nothing leaves this machine unless you say so: export ROS_AUTOMATIC_DISCOVERY_RANGE=SUBNET
 export ROS_AUTOMATIC_DISCOVERY_RANGE="${ROS_AUTOMATIC_DISCOVERY_RANGE:-LOCALHOST}"
+# Fast DDS reads it: what got lost on the way is sent again soon. A file of your own stays.
+export FASTRTPS_DEFAULT_PROFILES_FILE="${FASTRTPS_DEFAULT_PROFILES_FILE:-$_a1_root/config/fastdds.xml}"
 export MUJOCO_GL="${MUJOCO_GL:-egl}"
 unset _a1_root _a1_old _a1_site _a1_libs
 unset -f _a1_prepend

@@ -46,6 +46,16 @@ class Deaf(Node):
 
 run_node(Deaf)
 """
+# A node that cannot be made.
+WRONG = """
+from a1_core.errors import A1Error
+from a1_ros.executor import run_node
+
+def wrong():
+    raise A1Error("parameter robot is empty; give the file of a robot spec")
+
+run_node(wrong)
+"""
 
 
 @pytest.fixture
@@ -53,8 +63,8 @@ def start():
     started: list[subprocess.Popen] = []
 
     def run(code: str) -> subprocess.Popen:
-        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-        started.append(subprocess.Popen([sys.executable, "-c", code], **pipes))
+        pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+        started.append(subprocess.Popen([sys.executable, "-c", code], text=True, **pipes))
         return started[-1]
 
     yield run
@@ -94,3 +104,11 @@ def test_an_interrupt_that_python_swallows_ends_the_node_all_the_same(start):
     process = start(DEAF)
     heard(process, "down")
     assert process.wait(30.0) == 0
+
+
+def test_a_node_that_cannot_be_made_says_why_in_one_line(start):
+    _, said = start(WRONG).communicate(timeout=30.0)
+    (line,) = said.strip().splitlines()
+    assert "[FATAL]" in line
+    assert line.endswith("[wrong]: parameter robot is empty; give the file of a robot spec")
+    assert start(WRONG).wait(30.0) == 1

@@ -1,20 +1,27 @@
 """Sample streams and their files."""
 
 import json
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from a1_core.errors import A1Error
+from a1_core.observation import Observation
+from a1_core.spec import load_spec
+from a1_core.times import NS_PER_S
 from a1_world.drive import Driver
 from a1_world.expert import Expert
 from a1_world.generate import dagger_samples, demonstration_samples, scene_samples
+from a1_world.late import LateChunks
 from a1_world.layout import FIRST_EVAL_SEED
 from a1_world.sample import labelled_samples, rows_from_actions
 from a1_world.shards import MANIFEST, open_shards, write_shards
 from a1_world.tasks import COLOURS, KINDS, make_task, parse
 from a1_world.world import World
+
+FRANKA = load_spec(Path(__file__).parents[2] / "config/robots/franka.yaml")
 
 
 def same(first, second):
@@ -164,7 +171,7 @@ class Still:
     def reset(self):
         self.resets += 1
 
-    def act(self, observation, *, setting, deadline_s=None):
+    def act(self, observation, *, setting, deadline_s=None, prefix=None):
         self.instructions.append(observation.instruction)
         actions_HD = np.zeros((16, 8), np.float32)
         actions_HD[:, 7] = 1.0
@@ -173,7 +180,8 @@ class Still:
 
 def test_dagger_lets_the_policy_drive_and_the_expert_label():
     policy = Still()
-    samples = list(dagger_samples(policy, 1, seed=3, beta=0.0, settings=(None,), kinds=("touch",)))
+    touch = {"spec": FRANKA, "settings": (None,), "kinds": ("touch",)}
+    samples = list(dagger_samples(policy, 1, seed=3, beta=0.0, **touch))
     assert policy.resets == 1
     ours = [s for s in samples if s.instruction == samples[0].instruction]
     assert policy.instructions == [s.instruction for s in ours]
@@ -182,15 +190,70 @@ def test_dagger_lets_the_policy_drive_and_the_expert_label():
     assert np.ptp([s.state_D[:7] for s in samples], axis=0).max() < 0.01
     assert np.abs(ours[-1].actions_HD[15, :7]).max() > 0.05
     assert not ours[-1].end
-    driven = list(dagger_samples(Still(), 1, seed=3, beta=1.0, settings=(None,), kinds=("touch",)))
+    driven = list(dagger_samples(Still(), 1, seed=3, beta=1.0, **touch))
     assert driven[-1].end
-    pushed = list(
-        dagger_samples(
-            Still(), 1, seed=3, beta=1.0, settings=(None,), image_size=32, kinds=("push",)
-        )
-    )
+    push = touch | {"kinds": ("push",), "image_size": 32}
+    pushed = list(dagger_samples(Still(), 1, seed=3, beta=1.0, **push))
     assert parse(pushed[0].instruction).kind == "push"
     assert [s for s in pushed if s.instruction == pushed[0].instruction][-1].end
+
+
+class Turning(Still):
+    """Wants joint 0 ever further and keeps what chunks it was to go on from."""
+
+    def __init__(self):
+        super().__init__()
+        self.prefixes = []
+
+    def act(self, observation, *, setting, deadline_s=None, prefix=None):
+        output = super().act(observation, setting=setting)
+        self.prefixes.append((observation, prefix))
+        output.actions_HD[:, 0] = 0.02 * np.arange(16)
+        return output
+
+
+def test_late_chunks_go_on_from_the_plan_that_is_played_until_they_come():
+    policy = Turning()
+    late = {"spec": FRANKA, "settings": (None,), "kinds": ("touch",), "image_size": 32}
+    samples = dagger_samples(policy, 1, seed=3, beta=0.0, latency_s=(0.25, 0.25), **late)
+    assert len(list(samples)) > 20
+    (first, none), (second, prefix), *_ = policy.prefixes
+    assert none is None
+    assert second.stamp_ns - first.stamp_ns == 300_000_000
+    assert prefix.committed_rows == 3
+    # Of the plan before, three rows old: from where that will be, counted from where the arm is.
+    plan_H = first.state_D[0] + 0.02 * np.arange(3, 11) - second.state_D[0]
+    np.testing.assert_allclose(prefix.rows_HD[:8, 0], plan_H, atol=1e-6)
+    on_time = Turning()
+    assert len(list(dagger_samples(on_time, 1, seed=3, beta=0.0, **late))) > 20
+    assert {prefix for _, prefix in on_time.prefixes} == {None}
+
+
+def test_a_late_chunk_is_not_followed_before_it_comes():
+    rows_HD = np.zeros((16, 8))
+    with World(render=False) as world:
+        task = make_task("touch", world.reset(0, kind="touch", colour_index=0).colour)
+        world.reset(0, task)
+        driver = LateChunks(Driver(world), FRANKA, 0.2)
+        stays_HD = rows_HD + np.append(world.joint_positions, 1.0)
+        turns_HD = stays_HD.copy()
+        turns_HD[:, 0] += 0.02 * np.arange(16)
+
+        def seen():
+            return Observation(
+                stamp_ns=round(world.time_s * NS_PER_S),
+                images={},
+                state_D=world.state_D,
+                instruction="",
+            )
+
+        driver.play(stays_HD, seen(), 0.3)
+        driver.play(turns_HD, seen(), 0.0)
+        assert abs(world.joint_positions[0] - stays_HD[0, 0]) < 1e-3
+        began_s = world.time_s
+        driver.play(turns_HD, seen(), 1.0)
+        assert world.time_s - began_s == pytest.approx(1.0)
+        assert world.joint_positions[0] - stays_HD[0, 0] > 0.1
 
 
 def test_shards_keep_every_sample_and_each_image_once(tmp_path):

@@ -109,8 +109,9 @@ class ControllerNode(A1LifecycleNode):
             self._acks = self._own(LockstepAck, "sim/lockstep_ack", RELIABLE)
             self._hear(ClockMsg, "/clock", self._on_clock, RELIABLE)
         else:
-            timer = self.create_timer(1.0 / self._settings.rate_hz, self._on_timer)
-            self._active.append((self.destroy_timer, timer))
+            self._timer = self.create_timer(1.0 / self._settings.rate_hz, self._on_timer)
+            self._active.append((self.destroy_timer, self._timer))
+        self._waiting: list[ActionChunk] = []
         self._hear(ActionChunk, "a1/chunk", self._on_chunk, RELIABLE)
         self._serve(SetBool, "a1/arm", self._on_arm)
         self._serve(Trigger, "a1/stop", self._on_stop)
@@ -173,6 +174,8 @@ class ControllerNode(A1LifecycleNode):
         adapter.update(armed=controller.mode.armed, measured_D=controller.sensing.measured_D)
         self._states.publish(self._reporter.state(now))
         self._tell_plan(now)
+        while self._waiting:
+            self._judge(self._waiting.pop(0))
 
     def _tell_plan(self, now: Now) -> None:
         """Say what comes when it has changed."""
@@ -205,6 +208,17 @@ class ControllerNode(A1LifecycleNode):
         return on_joint_state
 
     def _on_chunk(self, msg: ActionChunk) -> None:
+        """Judge it, or have it wait for a tick that is near: judging takes long enough to make the
+        tick late, and right after a tick there is most time for it."""
+        if (
+            not self._lockstep
+            and self._timer.time_until_next_call() < self._timer.timer_period_ns // 2
+        ):
+            self._waiting.append(msg)
+        else:
+            self._judge(msg)
+
+    def _judge(self, msg: ActionChunk) -> None:
         assert self._controller is not None
         now = self._now()
         try:

@@ -8,6 +8,7 @@ One thread is enough, since no callback of ours waits.
 
 import gc
 import signal
+import sys
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, TypeVar
@@ -15,7 +16,10 @@ from typing import Any, TypeVar
 import rclpy
 from rclpy.context import Context
 from rclpy.executors import Executor, ExternalShutdownException, SingleThreadedExecutor
+from rclpy.logging import get_logger
 from rclpy.node import Node
+
+from a1_core.errors import A1Error
 
 ENDING = (signal.SIGINT, signal.SIGTERM)
 
@@ -50,10 +54,18 @@ def call_in(executor: Executor, call: Callable[[], _T], timeout_s: float = 120.0
 
 
 def run_node(make: Callable[..., Node], **node_kwargs: Any) -> None:
-    """Spin one node until SIGINT or SIGTERM, then take it down: the body of a console script."""
+    """Spin one node until SIGINT or SIGTERM, then take it down: the body of a console script.
+
+    A node that cannot be made says why (A1Error) in one line; the exit status is then 1.
+    """
     rclpy.init(signal_handler_options=rclpy.signals.SignalHandlerOptions.NO)
     end = _End()
-    node = make(**node_kwargs)
+    try:
+        node = make(**node_kwargs)
+    except A1Error as error:
+        get_logger(make.__name__).fatal(str(error))
+        rclpy.try_shutdown()
+        sys.exit(1)
     # What is there by now stays. A full collection that looks through it all stops every thread of
     # the process for 20 to 70 ms, and a robot may allow 30 between two set-points.
     gc.collect()

@@ -72,6 +72,8 @@ class DaggerRound:
         kinds: of their tasks, in turn; by default all.
         exits: blocks after which the driver leaves; empty: every exit's but the first, at which
             nothing leaves, since there is no earlier one to agree with.
+        latency_s: lowest and highest time by which an episode's chunks come late; until then the
+            plan before goes on.
     """
 
     episodes: int
@@ -79,6 +81,7 @@ class DaggerRound:
     stage: Stage
     kinds: tuple[str, ...] = KINDS
     exits: tuple[int, ...] = ()
+    latency_s: tuple[float, float] = (0.0, 0.0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,7 +159,7 @@ _ACT = {"fm": 1.0, "mlp": 1.0, "end": 0.05, "match": 0.2, "point": 0.2}
 
 
 def tiny_recipe() -> Recipe:
-    """Match, point, clone, four rounds of DAgger; in the last one exits learn to agree."""
+    """Match, point, clone, five rounds of DAgger: exits learn to agree, then chunks come late."""
     return Recipe(
         scenes=16_000,
         demonstration_episodes=2_000,
@@ -239,6 +242,22 @@ def tiny_recipe() -> Recipe:
                 exits=(2, 3, 4),
                 stage=Stage(
                     name="dagger-4",
+                    steps=1_500,
+                    mixture={"demonstrations": 0.2, "dagger": 0.7, "scenes": 0.1},
+                    loss_weights=_ACT | {"distil": 3.0},
+                    learning_rate=5e-4,
+                    final_fraction=0.02,
+                    warmup_steps=50,
+                ),
+            ),
+            # What a robot in real time sees: moments in which an old plan was still going on.
+            DaggerRound(
+                episodes=500,
+                beta=0.0,
+                kinds=("bowl", "stack", "push"),
+                latency_s=(0.0, 0.4),
+                stage=Stage(
+                    name="dagger-5",
                     steps=1_500,
                     mixture={"demonstrations": 0.2, "dagger": 0.7, "scenes": 0.1},
                     loss_weights=_ACT | {"distil": 3.0},

@@ -174,6 +174,7 @@ class TinyRun:
             beta=dagger.beta,
             kinds=dagger.kinds,
             exits=dagger.exits,
+            latency_s=dagger.latency_s,
             chained=self._recipe.chained,
         )
         folders = sorted(self._paths.data("dagger").glob("*/part*"))
@@ -247,13 +248,23 @@ def _dagger_samples(
     beta: float,
     kinds: tuple[str, ...],
     exits: tuple[int, ...],
+    latency_s: tuple[float, float],
     chained: float,
 ) -> Iterator[Sample]:
-    loaded = load_checkpoint(checkpoint, load_spec(spec))
+    robot = load_spec(spec)
+    loaded = load_checkpoint(checkpoint, robot)
     blocks = exits or loaded.config.exits[1:]
     settings = [ExitSetting(mode="fixed", fixed_exit=block) for block in blocks]
     yield from generate.dagger_samples(
-        loaded.policy, episodes, seed, beta=beta, settings=settings, kinds=kinds, chained=chained
+        loaded.policy,
+        episodes,
+        seed,
+        beta=beta,
+        spec=robot,
+        settings=settings,
+        kinds=kinds,
+        chained=chained,
+        latency_s=latency_s,
     )
 
 

@@ -26,18 +26,23 @@ class Driver:
         self._command = world.joint_positions
         self.wanted = self._command
 
-    def play(self, rows_HD: np.ndarray, duration_s: float, *, stop_when_over: bool = True) -> None:
-        """Follow `rows_HD` (absolute [H, 8], row r due r * 0.1 s from now) for duration_s."""
-        jump = self._command - rows_HD[0, :7]
+    def play(
+        self,
+        rows_HD: np.ndarray,
+        duration_s: float,
+        *,
+        begin_s: float = 0.0,
+        stop_when_over: bool = True,
+    ) -> None:
+        """Follow `rows_HD` (absolute [H, 8], row r due r * 0.1 s - begin_s from now) for
+        duration_s; the last row is kept."""
+        jump = self._command - _row_at(rows_HD, begin_s)[:7]
         offset = np.zeros(7)
         for count in range(1, round(duration_s / CONTROL_S) + 1):
             elapsed = count * CONTROL_S
-            place = min(elapsed / PERIOD_S, len(rows_HD) - 1.0)
-            row = min(int(place), len(rows_HD) - 2)
-            share = place - row
-            q = rows_HD[row, :7] * (1.0 - share) + rows_HD[row + 1, :7] * share
-            q = q + jump * max(1.0 - elapsed / BLEND_S, 0.0)
-            gripper = float(rows_HD[row, 7])
+            target = _row_at(rows_HD, begin_s + elapsed)
+            q = target[:7] + jump * max(1.0 - elapsed / BLEND_S, 0.0)
+            gripper = float(target[7])
             self.wanted = q
             if self._disturbance is not None:
                 offset, gripper = self._disturbance.apply(q, offset, gripper)
@@ -46,6 +51,16 @@ class Driver:
             self._world.step(CONTROL_S)
             if stop_when_over and (self._world.success() or self._world.failed()):
                 return
+
+
+def _row_at(rows_HD: np.ndarray, elapsed_s: float) -> np.ndarray:
+    """The row [8] that holds by then: joints between rows linearly, the gripper by steps."""
+    place = min(elapsed_s / PERIOD_S, len(rows_HD) - 1.0)
+    row = min(int(place), len(rows_HD) - 2)
+    share = place - row
+    at = rows_HD[row] * (1.0 - share) + rows_HD[row + 1] * share
+    at[7] = rows_HD[row, 7]
+    return at
 
 
 class Disturbance:

@@ -16,6 +16,7 @@ from a1_core.observation import Observation
 from a1_core.times import NS_PER_S
 from a1_world.drive import Disturbance, Driver
 from a1_world.expert import Expert
+from a1_world.late import LateChunks
 from a1_world.layout import CUBE_HALF_M, FIRST_EVAL_SEED, NUM_CUBES
 from a1_world.poses import PoseSampler
 from a1_world.sample import (
@@ -29,6 +30,7 @@ from a1_world.world import World
 
 if TYPE_CHECKING:
     from a1_core.policy import ExitSetting, Policy
+    from a1_core.spec import RobotSpec
 
 LONGEST_EPISODE_S = {"touch": 8.0, "bowl": 14.0, "stack": 16.0, "push": 14.0}
 # Kinds that go on with a cube in the hand: what may be asked while one is held.
@@ -90,18 +92,21 @@ def dagger_samples(
     seed: int,
     beta: float,
     *,
+    spec: RobotSpec,
     settings: Sequence[ExitSetting],
     image_size: int = 128,
     replan_s: float = 0.3,
     kinds: tuple[str, ...] = KINDS,
     chained: float = 0.0,
+    latency_s: tuple[float, float] = (0.0, 0.0),
 ) -> Iterator[Sample]:
     """The policy drives, the expert labels: the episode's task and others, every `replan_s`.
 
     At each replanning the expert's rows are followed instead with probability `beta`. Every
     episode keeps one of the `settings`, drawn at random. Most episodes start where real ones do,
     the others anywhere in reach. A share `chained` goes on with a second task when the world says
-    that the first is done.
+    that the first is done. Chunks of an episode arrive late by a time drawn from `latency_s`
+    (lowest, highest), and go on from the plan before as in real time, in rows of `spec`.
     """
     rng = np.random.default_rng([seed, 3])
     with World(image_size) as world:
@@ -111,7 +116,9 @@ def dagger_samples(
             begin_episode(world, rng, kinds[episode % len(kinds)], noise, chained=chained)
             policy.reset()
             setting = settings[int(rng.integers(len(settings)))]
-            driver = Driver(world)
+            # A range of nothing draws nothing: what follows of the stream stays as it was.
+            late_s = float(rng.uniform(*latency_s)) if latency_s[0] < latency_s[1] else latency_s[0]
+            driver = LateChunks(Driver(world), spec, late_s)
             end_s, tick, after = longest_end_s(world), 0, 0
             asked = _Questions(world, rng)
             while world.time_s < end_s:
@@ -121,10 +128,12 @@ def dagger_samples(
                 if hopeless(world) or after == TICKS_AFTER_SUCCESS:
                     break
                 rows_HD = expert.rows()
+                observation = _observation(world, samples[0])
                 if rng.random() >= beta:
-                    output = policy.act(_observation(world, samples[0]), setting=setting)
+                    prefix = driver.prefix(observation)
+                    output = policy.act(observation, setting=setting, prefix=prefix)
                     rows_HD = rows_from_actions(output.actions_HD, samples[0].state_D)
-                driver.play(rows_HD, replan_s, stop_when_over=False)
+                driver.play(rows_HD, observation, replan_s, stop_when_over=False)
                 after += world.success()
                 tick += 1
 

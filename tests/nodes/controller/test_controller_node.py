@@ -14,11 +14,13 @@ import numpy as np
 from a1_msgs.msg import ActionChunk as ActionChunkMsg
 from a1_msgs.msg import ChunkVerdict, ControllerState
 from a1_msgs.srv import GoHome
+from rosgraph_msgs.msg import Clock
 from std_srvs.srv import SetBool
 
 from a1_core.chunk import Source
 from a1_core.spec import load_spec
-from a1_ros.times import node_now_ns, stamp_to_ns
+from a1_ros.qos import RELIABLE
+from a1_ros.times import node_now_ns, ns_to_stamp, stamp_to_ns
 from a1_sim.jtc_node import from_message
 from a1_sim.trajectory import (
     Motion,
@@ -53,6 +55,36 @@ def test_arming_is_refused_without_state_and_with_wrong_parameters(ros, wait_for
     assert wait_for(lambda: SPEC.state_sources[0].topic in message(), 5.0), message()
     assert operator.mode == ControllerState.DISARMED
     assert operator.code_of_next(operator.send) == ChunkVerdict.NOT_ARMED
+
+
+def test_a_chunk_that_comes_shortly_before_a_tick_is_judged_right_after_it(ros, wait_for, parts):
+    """Time stands still but for what the test says: ticks every 20 ms."""
+    operator = ros.add(parts.Operator(wait_for))
+    controller = ros.add(parts.controller_node(use_sim_time=True))
+    publisher = ros.node("clock").create_publisher(Clock, "/clock", RELIABLE)
+
+    def it_is(time_ms: int) -> None:
+        def heard() -> bool:
+            publisher.publish(Clock(clock=ns_to_stamp(time_ms * 1_000_000)))
+            return node_now_ns(controller) == time_ms * 1_000_000
+
+        assert wait_for(heard)
+
+    it_is(10_000)
+    controller.trigger_configure()
+    controller.trigger_activate()
+    it_is(10_020)
+    assert wait_for(lambda: len(operator.states) == 1)
+    assert operator.code_of_next(operator.send) == ChunkVerdict.NOT_ARMED
+    assert len(operator.states) == 1
+    it_is(10_031)
+    operator.send()
+    time.sleep(0.2)
+    assert len(operator.verdicts) == 1
+    it_is(10_040)
+    assert wait_for(lambda: len(operator.verdicts) == 2)
+    assert operator.verdicts[1].code == ChunkVerdict.NOT_ARMED
+    assert wait_for(lambda: len(operator.states) == 2)
 
 
 def test_tracks_chunks_with_continuous_windows(rig):
