@@ -1,6 +1,6 @@
 """The controller: smoothness between chunks, an even loop, and no unsafe command whatever comes.
 
-    make bench-control                     all of it, about six minutes on a quiet machine
+    make bench-control                     all of it, about nine minutes on a quiet machine
     make bench-control ARGS="--only hostile --count 2000"
 
 Three parts, each with its rows, written to out/bench/control.json. `smooth` (_smoothness.py):
@@ -266,7 +266,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--count", type=int, default=10_000, help="hostile chunks")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--episodes", type=int, default=4, help="layouts of the smooth part")
+    parser.add_argument("--episodes", type=int, default=8, help="layouts of the smooth part")
     parser.add_argument("--seconds", type=float, default=40.0, help="of the period part")
     parser.add_argument("--checkpoint", type=Path, default=ROOT / "checkpoints/tiny")
     parser.add_argument("--only", choices=PARTS, action="append", help="one part; may be repeated")
@@ -279,8 +279,7 @@ def main() -> int:
     if "period" in parts:
         rows |= _loop_period.measure(robot, options.checkpoint, logs / "period", options.seconds)
     if "smooth" in parts:
-        records = _smoothness.episodes(robot, options.checkpoint, logs / "smooth", options.episodes)
-        rows |= {**_smoothness.rows(records), "episodes": records}
+        rows |= _smoothness.measure(robot, options.checkpoint, logs / "smooth", options.episodes)
     OUT.parent.mkdir(parents=True, exist_ok=True)
     OUT.write_text(json.dumps(rows, indent=2) + "\n")
     print(json.dumps({name: value for name, value in rows.items() if name != "episodes"}))

@@ -89,6 +89,7 @@ def active(robot, policy, make_policy_node):
     node.trigger_activate()
     robot.start()
     policy.observations.clear()
+    policy.prefixes.clear()
     return node, robot, policy
 
 

@@ -84,14 +84,17 @@ def test_the_worker_takes_the_newest_job():
     assert begun.wait(5.0)
     for job in (2, 3, 4):
         assert worker.submit(job)
-    assert worker.busy
+    assert worker.busy and worker.waits
+    assert worker.replace(5)
     release.set()
     while worker.busy:
         release.wait(0.001)
+    assert not worker.waits
+    assert not worker.replace(6)
     worker.stop()
-    assert done == [1, 4]
-    assert worker.replaced == 2
-    assert not worker.submit(5)
+    assert done == [1, 5]
+    assert worker.replaced == 3
+    assert not worker.submit(7)
 
 
 def test_a_worker_that_raises_says_so_and_stops():

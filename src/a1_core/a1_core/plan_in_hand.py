@@ -19,6 +19,8 @@ from a1_core.chunk import ActionChunk, is_gripper
 # The delay that is reckoned with is the longest of the last ones measured.
 REMEMBERED_DELAYS = 10
 REMEMBERED_CHUNKS = 8
+# Rows that differ by less (rad; of grippers' 0..1) are the same place.
+STILL = 1e-5
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -51,6 +53,13 @@ class ToldPlan:
     def end_ns(self) -> int:
         """When it is at rest."""
         return self.stamp_ns + self.period_ns * (len(self.rows_HD) - 1)
+
+    @property
+    def rests_ns(self) -> int:
+        """When the last of it has moved; what comes then until its end is standing still."""
+        moves_H = (np.abs(self.rows_HD - self.rows_HD[-1]) > STILL).any(axis=1)
+        moved = np.flatnonzero(moves_H)
+        return self.stamp_ns + self.period_ns * (int(moved[-1]) + 1 if len(moved) else 0)
 
     def rows_at(self, time_H: NDArray[np.int64]) -> NDArray[np.float64]:
         """Positions [H, D] at these times (ns); joints between rows linearly, grippers by steps."""

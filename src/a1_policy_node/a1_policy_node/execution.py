@@ -19,6 +19,8 @@ from a1_policy_node.settings import Settings
 
 ENSEMBLE = 8
 """Predictions that are averaged, at most."""
+ANSWER_S = 0.1
+"""A controller that runs answers a chunk within a control period and its way."""
 
 
 def check_execution(settings: Settings, spec: RobotSpec, head: str) -> None:
@@ -28,6 +30,11 @@ def check_execution(settings: Settings, spec: RobotSpec, head: str) -> None:
         raise A1Error(
             f"parameter execution is {wanted}, which needs rows of joints; policy.action_space of "
             f"{spec.path} is {space.name}: set execution to asynchronous"
+        )
+    if wanted == "synchronous" and settings.executed_rows and space not in JOINT_SPACES:
+        raise A1Error(
+            f"parameter executed_rows is {settings.executed_rows}, which needs rows of joints; "
+            f"policy.action_space of {spec.path} is {space.name}: set executed_rows to 0"
         )
     if settings.warm_start and (head != "fm" or space not in JOINT_SPACES):
         raise A1Error(
@@ -52,7 +59,7 @@ class Execution:
         self._spec = spec
         self._settings = settings
         self._expected_ns = expected_ns
-        self._lock = threading.Lock()
+        self._lock = threading.Condition()
         self._hand = PlanInHand()
         self._session = ""
         self._instruction = ""
@@ -77,6 +84,7 @@ class Execution:
             self._hand.note_plan(plan, ours=ours)
             if ours and plan.seq == self._unanswered:
                 self._unanswered = 0
+                self._lock.notify_all()
 
     def refused(self, seq: int) -> None:
         """The controller did not take a chunk of this session."""
@@ -86,23 +94,29 @@ class Execution:
             )
             if seq == self._unanswered:
                 self._unanswered = 0
+                self._lock.notify_all()
 
     def may_observe(self, stamp_ns: int) -> bool:
         """Whether an observation of that time may become a chunk."""
         if self._settings().execution != "synchronous":
             return True
         with self._lock:
-            return not self._unanswered and self._hand.at(stamp_ns) is None
+            plan = self._hand.at(stamp_ns)
+            return not self._unanswered and (plan is None or stamp_ns >= plan.rests_ns)
 
     def prefix(self, observation: Observation) -> Prefix | None:
         """What the chunk of an observation has to go on from; None: it is free.
 
         Under another instruction than the plan's only committed rows are kept, and the plan is no
-        guess of what is to be done.
+        guess of what is to be done. When one inference follows another without a pause, what the
+        controller makes of the chunk that was just sent is waited for: that is the plan which will
+        be in execution, not the one before.
         """
         settings = self._settings()
         keeps = settings.execution == "real_time"
         with self._lock:
+            if keeps or settings.warm_start:
+                self._lock.wait_for(lambda: not self._unanswered, ANSWER_S)
             plan = self._hand.at(observation.stamp_ns)
             delay_ns = self._hand.delay_ns(self._expected_ns) if keeps else 0
             same = observation.instruction == self._instruction
@@ -132,6 +146,8 @@ class Execution:
                 self._predictions.clear()
             if settings.execution == "ensemble":
                 chunk = self._ensembled(chunk, observation.state_D, settings.ensemble_decay)
+            if settings.execution == "synchronous" and settings.executed_rows:
+                chunk = _cut(chunk, observation.state_D, settings.executed_rows)
             self._hand.note_sent(chunk.seq, chunk.stamp_ns)
             self._unanswered = chunk.seq
         return chunk
@@ -146,12 +162,27 @@ class Execution:
             names=chunk.names,
             rows_HD=absolute_rows(chunk, state_D),
         )
-        rows_HD = rows_in_space(
-            ensembled(newest, tuple(self._predictions), decay=decay),
-            state_D,
-            action_space=chunk.action_space,
-            delta_base=chunk.delta_base,
-            names=chunk.names,
-        )
+        rows_HD = ensembled(newest, tuple(self._predictions), decay=decay)
         self._predictions.append(newest)
-        return replace(chunk, actions_HD=rows_HD.astype(np.float32))
+        return _with_rows(chunk, rows_HD, state_D)
+
+
+def _cut(chunk: ActionChunk, state_D: NDArray[np.floating], rows: int) -> ActionChunk:
+    """The chunk that stands still from the last of its first `rows` rows on."""
+    rows_HD = absolute_rows(chunk, state_D).copy()
+    rows_HD[rows:] = rows_HD[min(rows, len(rows_HD)) - 1]
+    return _with_rows(chunk, rows_HD, state_D)
+
+
+def _with_rows(
+    chunk: ActionChunk, rows_HD: NDArray[np.float64], state_D: NDArray[np.floating]
+) -> ActionChunk:
+    """The chunk with other rows, given as absolute positions."""
+    said_HD = rows_in_space(
+        rows_HD,
+        state_D,
+        action_space=chunk.action_space,
+        delta_base=chunk.delta_base,
+        names=chunk.names,
+    )
+    return replace(chunk, actions_HD=said_HD.astype(np.float32))

@@ -39,6 +39,7 @@ TUNING = {
     "audit_fraction",
     "execution",
     "warm_start",
+    "executed_rows",
 }
 
 

@@ -166,8 +166,9 @@ class Run:
 
     def _tick(self, tick_ns: int) -> None:
         self._ticked_ns = steady_now_ns()
-        task = self.inference.task
-        if task is None or not self._due(tick_ns):
+        task, due = self.inference.task, self._due(tick_ns)
+        # While an inference takes longer than the period, what waits for its end must not grow old.
+        if task is None or not (due or self._worker.waits):
             self.ack(tick_ns, self.inference.seq)
             return
         try:
@@ -178,14 +179,17 @@ class Run:
             self.ack(tick_ns, self.inference.seq)
             return
         self._set_refusal("")
-        self._worker.submit(
-            Job(
-                observation=observation,
-                task=task,
-                submitted_ns=steady_now_ns(),
-                camera_skew_ms=self._assembler.camera_skew_ns(tick_ns) / NS_PER_MS,
-            )
+        job = Job(
+            observation=observation,
+            task=task,
+            submitted_ns=steady_now_ns(),
+            camera_skew_ms=self._assembler.camera_skew_ns(tick_ns) / NS_PER_MS,
         )
+        if due:
+            self._worker.submit(job)
+        elif not self._worker.replace(job):
+            self.ack(tick_ns, self.inference.seq)
+            return
         self._submitted_ns = tick_ns  # after it waits, see _room_s
 
     def _clock_jumped(self, jump: TimeJump) -> None:

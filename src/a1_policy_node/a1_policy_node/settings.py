@@ -50,6 +50,11 @@ class Settings:
         "Begin a chunk's flow at the plan in execution, with noise added again, instead of at "
         "noise alone; needs the flow-matching head",
     )
+    executed_rows: int = parameter(
+        0,
+        "First rows of a chunk that synchronous plays before it asks for the next one; 0: all",
+        range=(0, 1000),
+    )
     ensemble_decay: float = parameter(
         0.01,
         "Weight of the i-th oldest prediction in an ensemble is exp(-decay * i)",

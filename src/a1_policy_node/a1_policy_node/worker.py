@@ -52,6 +52,15 @@ class Worker(Generic[Job]):
             self._condition.notify()
             return True
 
+    def replace(self, job: Job) -> bool:
+        """Leave a job in place of one that was not begun; False where there is none."""
+        with self._condition:
+            if self._mailbox is None:
+                return False
+            self.replaced += 1
+            self._mailbox = job
+            return True
+
     def wake(self) -> None:
         """Let `idle` look again: there may be something to do between jobs."""
         with self._condition:
@@ -63,6 +72,12 @@ class Worker(Generic[Job]):
         """Whether a job is running or waiting."""
         with self._condition:
             return self._busy or self._mailbox is not None
+
+    @property
+    def waits(self) -> bool:
+        """Whether a job is there that was not begun."""
+        with self._condition:
+            return self._mailbox is not None
 
     @property
     def broken(self) -> bool:
