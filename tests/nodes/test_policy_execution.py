@@ -43,7 +43,6 @@ class TellingController:
         now_ns = self._robot.now_ns()
         rows_HD = np.tile(np.append(ARM + AHEAD, 0.25), (PLAN_ROWS, 1))
         rows_HD[:, 1] += self.numbered * chunk.seq / 1000
-        time.sleep(self.late_s)
         rows_HD[: self.moving, 0] -= 0.01 * np.arange(self.moving, 0, -1)
         plan = ActionChunkMsg(
             session_id=chunk.session_id,
@@ -60,6 +59,7 @@ class TellingController:
         )
         plan.header.stamp = ns_to_stamp(now_ns)
         self.taken.append((chunk.seq, now_ns))
+        time.sleep(self.late_s)
         self._plans.publish(plan)
 
 

@@ -230,12 +230,10 @@ def test_late_chunks_go_on_from_the_plan_that_is_played_until_they_come():
 
 
 def test_a_late_chunk_is_not_followed_before_it_comes():
-    rows_HD = np.zeros((16, 8))
     with World(render=False) as world:
-        task = make_task("touch", world.reset(0, kind="touch", colour_index=0).colour)
-        world.reset(0, task)
+        world.reset(0, kind="touch", colour_index=0)
         driver = LateChunks(Driver(world), FRANKA, 0.2)
-        stays_HD = rows_HD + np.append(world.joint_positions, 1.0)
+        stays_HD = np.tile(np.append(world.joint_positions, 1.0), (16, 1))
         turns_HD = stays_HD.copy()
         turns_HD[:, 0] += 0.02 * np.arange(16)
 

@@ -18,6 +18,9 @@ from a1_core.errors import A1Error
 from a1_core.plan_in_hand import ToldPlan
 from a1_core.spec import RobotSpec
 
+SOFT_ROWS = 4
+"""Rows behind the committed ones over which a chunk lets go of the old plan, by default."""
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Prefix:

@@ -84,9 +84,10 @@ def splice(
     """The quickest motion that leaves `old` at `old_t_s` for the rows and keeps the limits.
 
     The old motion fades out, or, where that asks too much of the arm, a soft stop does in its
-    place (never over committed rows). Over committed rows the fade is as short as it can be without
-    more jerk than the rows have themselves or a SMOOTH share of the limit. `spacing_s` is the
-    distance of the knots.
+    place (never over committed rows). Behind committed rows it is the shortest of BLENDS_S without
+    more jerk than the rows have themselves or a SMOOTH share of the limit, else the smoothest of
+    them; it is longer only where none of them keeps the limits. `spacing_s` is the distance of the
+    knots.
 
     Returns None when no fading and slow-down tried keeps the limits.
     """
@@ -95,8 +96,8 @@ def splice(
     soft = Brake(
         *old.state(old_t_s), SOFT_ACCELERATION * limits.acceleration, SOFT_JERK * limits.jerk
     )
-    # A stream of short chunks, such as a person's, would never be caught up with if each new fade
-    # took as long as smoothness asks; chunks that go on from committed rows come seldom.
+    # Without committed rows chunks may come much faster, such as a person's: a stream of them is
+    # caught up with only if each fade is the shortest that keeps the limits.
     in_haste = rows.committed_s <= 0.0 or old_t_s >= old.duration_s
     fades: list[tuple[Path, float, tuple[float, ...]]] = [
         (old, old_t_s, BLENDS_S),

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from a1_core.prefix import SOFT_ROWS
 from a1_ros.parameters import fixed, parameter, robot_parameter
 
 MODES = ("adaptive", "fixed", "full")
@@ -41,7 +42,7 @@ class Settings:
         choices=EXECUTIONS,
     )
     soft_rows: int = parameter(
-        4,
+        SOFT_ROWS,
         "Rows behind the committed ones over which real_time lets go of the old plan",
         range=(0, 1000),
     )

@@ -1,13 +1,10 @@
 """The body of the console scripts that serve what a run looks like."""
 
 import os
-import sys
 from collections.abc import Callable
 
-import rclpy
 from rclpy.node import Node
 
-from a1_core.errors import A1Error
 from a1_ros.executor import run_node
 
 NICENESS = 10
@@ -18,8 +15,4 @@ def serve(make: Callable[..., Node]) -> None:
     """Spin a node that serves until it is interrupted; exits with 1 and one line where it cannot,
     as on a port that is taken."""
     os.nice(NICENESS)
-    try:
-        run_node(make)
-    except A1Error as error:
-        rclpy.try_shutdown()
-        sys.exit(str(error))
+    run_node(make)

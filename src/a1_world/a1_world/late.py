@@ -6,13 +6,10 @@ import numpy as np
 
 from a1_core.observation import Observation
 from a1_core.plan_in_hand import ToldPlan
-from a1_core.prefix import Prefix, make_prefix
+from a1_core.prefix import SOFT_ROWS, Prefix, make_prefix
 from a1_core.spec import RobotSpec
 from a1_core.times import NS_PER_S
 from a1_world.drive import Driver
-
-SOFT_ROWS = 4
-"""As many as the policy node holds a chunk to by default."""
 
 
 class LateChunks:
