@@ -42,7 +42,7 @@ from rclpy.parameter import Parameter
 from staged_run import Stage, staged
 
 from a1_ros.compose import Composition
-from a1_ros.executor import make_executor
+from a1_ros.executor import SpinThread, make_executor
 from a1_ros.times import NS_PER_S, node_now_ns
 from a1_views.page import PageNode
 from a1_views.serving import NICENESS
@@ -63,8 +63,7 @@ def first_pictures_s(visits: int) -> list[float]:
     executor = make_executor()
     for node in (stager, page):
         executor.add_node(node)
-    thread = threading.Thread(target=executor.spin, daemon=True)
-    thread.start()
+    spinning = SpinThread(executor)
     stage = Stage(stager)
     pause = threading.Event()
     while not stage.heard_by("/a1/exit_state"):
@@ -82,8 +81,7 @@ def first_pictures_s(visits: int) -> list[float]:
             seen.wait_for_function(DRAWN)
             found.append(seen.evaluate(MARK) / 1000)
             context.close()
-    executor.shutdown()
-    thread.join()
+    spinning.stop()
     for node in (page, stager):
         node.destroy_node()
     rclpy.shutdown()
@@ -209,8 +207,7 @@ def watched_page() -> Iterator[None]:
     page = PageNode(parameter_overrides=[Parameter("port", value=0)])
     executor = make_executor()
     executor.add_node(page)
-    spinning = threading.Thread(target=executor.spin, daemon=True)
-    spinning.start()
+    spinning = SpinThread(executor)
     looked = threading.Event()
 
     def look() -> None:
@@ -223,8 +220,7 @@ def watched_page() -> Iterator[None]:
     try:
         yield
     finally:
-        executor.shutdown()
-        spinning.join()
+        spinning.stop()
         page.destroy_node()
         rclpy.shutdown()
 

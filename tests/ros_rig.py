@@ -1,6 +1,5 @@
 """Nodes of a test, spun by threads of their own: all by one, or each by one."""
 
-import threading
 from functools import partial
 
 import rclpy
@@ -8,7 +7,7 @@ from rclpy.executors import Executor
 from rclpy.lifecycle import LifecycleNode
 from rclpy.node import Node
 
-from a1_ros.executor import call_in, make_executor
+from a1_ros.executor import SpinThread, call_in, make_executor
 
 TRANSITIONS = ("configure", "activate", "deactivate", "cleanup", "shutdown")
 
@@ -27,8 +26,7 @@ class Ros:
         rclpy.init()
         self.executor = make_executor()
         self._nodes: list[Node] = []
-        self._thread = threading.Thread(target=self.executor.spin, daemon=True)
-        self._thread.start()
+        self._spinning = SpinThread(self.executor)
 
     def add(self, node: Node) -> Node:
         """Spin a node; it is destroyed at the end of the test."""
@@ -53,8 +51,7 @@ class Ros:
 
     def shutdown(self) -> None:
         """Stop spinning, then destroy every node."""
-        self.executor.shutdown(timeout_sec=5.0)
-        self._thread.join(timeout=5.0)
+        self._spinning.stop()
         for node in reversed(self._nodes):
             node.destroy_node()
         rclpy.try_shutdown()
@@ -65,16 +62,14 @@ class RosApart:
 
     def __init__(self) -> None:
         rclpy.init()
-        self._spun: list[tuple[Node, Executor, threading.Thread]] = []
+        self._spun: list[tuple[Node, SpinThread]] = []
 
     def add(self, node: Node) -> Node:
         """Spin a node; it is destroyed at the end of the test."""
         executor = make_executor()
         executor.add_node(node)
         transitions_by(executor, node)
-        thread = threading.Thread(target=executor.spin, daemon=True)
-        thread.start()
-        self._spun.append((node, executor, thread))
+        self._spun.append((node, SpinThread(executor)))
         return node
 
     def node(self, name: str, namespace: str = "") -> Node:
@@ -83,8 +78,7 @@ class RosApart:
 
     def shutdown(self) -> None:
         """Stop spinning, then destroy every node, the last first."""
-        for node, executor, thread in reversed(self._spun):
-            executor.shutdown(timeout_sec=5.0)
-            thread.join(timeout=5.0)
+        for node, spinning in reversed(self._spun):
+            spinning.stop()
             node.destroy_node()
         rclpy.try_shutdown()

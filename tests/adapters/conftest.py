@@ -1,7 +1,6 @@
 """Robots of every protocol: stand-in on the vendor's topics, controller, scripted policy."""
 
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -22,7 +21,7 @@ from waiting import wait_for
 
 from a1_controllers.node import ControllerNode
 from a1_core.spec import RobotSpec, load_spec
-from a1_ros.executor import make_executor
+from a1_ros.executor import SpinThread, make_executor
 from a1_sim.filled_spec import write_filled
 from a1_sim.script_source import ScriptSource
 from a1_sim.stand_in import StandIn
@@ -62,13 +61,7 @@ class Rig:
             )
             self.controller.trigger_configure()
             self.controller.trigger_activate()
-        self._ending = threading.Event()
-        self._thread = threading.Thread(target=self._spin, daemon=True)
-        self._thread.start()
-
-    def _spin(self) -> None:
-        while not self._ending.is_set():
-            self._executor.spin_once(timeout_sec=0.05)
+        self._spinning = SpinThread(self._executor)
 
     def add(self, node: Node) -> Node:
         """Spin a node."""
@@ -78,9 +71,7 @@ class Rig:
     def close(self) -> None:
         """Take everything down."""
         nodes = self._executor.get_nodes()
-        self._ending.set()
-        self._thread.join()
-        self._executor.shutdown()
+        self._spinning.stop()
         own = [node for node in nodes if node not in self.stand_in.controllers]
         for node in reversed(own):
             node.destroy_node()

@@ -7,7 +7,6 @@ nothing here may depend on how far.
 import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 
 import numpy as np
@@ -22,7 +21,7 @@ from std_srvs.srv import SetBool, Trigger
 
 from a1_controllers.node import ControllerNode
 from a1_core.spec import RobotSpec
-from a1_ros.executor import make_executor
+from a1_ros.executor import SpinThread, make_executor
 from a1_ros.qos import RELIABLE
 from a1_sim.script_source import ScriptSource
 
@@ -79,18 +78,10 @@ class Bench:
             name: self.script.create_client(kind, f"a1/{name}")
             for name, kind in (("arm", SetBool), ("reset", Trigger), ("go_home", GoHome))
         }
-        self._ending = threading.Event()
-        self._thread = threading.Thread(target=self._spin, daemon=True)
-        self._thread.start()
-
-    def _spin(self) -> None:
-        while not self._ending.is_set():
-            self.executor.spin_once(timeout_sec=0.05)
+        self._spinning = SpinThread(self.executor)
 
     def close(self) -> None:
-        self._ending.set()
-        self._thread.join()
-        self.executor.shutdown()
+        self._spinning.stop()
         for node in reversed(self._nodes):
             node.destroy_node()
         rclpy.try_shutdown()

@@ -1,5 +1,6 @@
 """Lifecycle, parameters, diagnostics, composition and the guard, over real DDS."""
 
+import sys
 import threading
 from concurrent.futures import CancelledError
 
@@ -13,7 +14,7 @@ from std_msgs.msg import String
 from a1_core.errors import A1Error, SpecError
 from a1_ros.compose import Composition, find_node
 from a1_ros.diagnostics import Level, Status
-from a1_ros.executor import call_in, make_executor
+from a1_ros.executor import SpinThread, call_in, make_executor
 from a1_ros.guard import refuse_foreign_endpoints
 from a1_ros.lifecycle import A1LifecycleNode
 from a1_ros.parameters import Change, ParameterSpec
@@ -189,6 +190,44 @@ def test_a_call_in_the_executor_that_raises_ends_the_spinning_and_the_wait(ros):
 def test_a_call_in_an_executor_that_nobody_spins_ends(ros):
     with pytest.raises(TimeoutError):
         call_in(make_executor(), list, timeout_s=0.1)
+
+
+def test_a_thread_that_spins_has_ended_without_an_error_when_it_is_stopped(ros, monkeypatch):
+    raised, threads = [], set(threading.enumerate())
+    monkeypatch.setattr(threading, "excepthook", raised.append)
+    node = rclpy.create_node("heavy", use_global_arguments=False)
+    for number in range(40):  # what is gathered at every turn, hence a long time to be met in it
+        node.create_subscription(String, f"topic_{number}", raised.append, 1)
+    node.create_timer(0.0005, lambda: None)
+    usual_s = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        for round_ in range(200):
+            executor = make_executor()
+            executor.add_node(node)
+            spinning = SpinThread(executor)
+            threading.Event().wait(round_ % 17 * 1e-3)
+            spinning.stop()
+            assert set(threading.enumerate()) <= threads
+    finally:
+        sys.setswitchinterval(usual_s)
+        node.destroy_node()
+    assert not raised
+
+
+def test_a_callback_in_work_is_waited_for_before_the_spinning_ends(ros):
+    executor, began, left = make_executor(), threading.Event(), threading.Event()
+
+    def work() -> None:
+        began.set()
+        threading.Timer(0.1, left.set).start()
+        left.wait()
+
+    spinning = SpinThread(executor)
+    executor.create_task(work)
+    began.wait()
+    spinning.stop()
+    assert left.is_set()
 
 
 def test_a_composition_brings_nodes_up_with_parameters_and_namespace():

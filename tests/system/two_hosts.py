@@ -10,7 +10,6 @@ import os
 import re
 import subprocess
 import sys
-import threading
 from functools import partial
 from pathlib import Path
 
@@ -30,7 +29,7 @@ from waiting import wait_for
 
 from a1_controllers.node import ControllerNode
 from a1_core.spec import RobotSpec, load_spec
-from a1_ros.executor import make_executor
+from a1_ros.executor import SpinThread, make_executor
 from a1_ros.images import to_image
 from a1_ros.qos import RELIABLE
 from a1_ros.times import node_now_ns, ns_to_stamp
@@ -75,7 +74,7 @@ def be_policy(spec_file: str) -> None:
     executor = make_executor()
     for node in (policy, clock):
         executor.add_node(node)
-    threading.Thread(target=executor.spin, daemon=True).start()
+    SpinThread(executor)
     policy.trigger_configure()
     policy.trigger_activate()
     print("up", flush=True)
@@ -142,7 +141,7 @@ def be_robot(hosts: Hosts, spec: RobotSpec) -> dict[str, object]:
     executor = make_executor()
     for node in (stand_in, controller, person):
         executor.add_node(node)
-    threading.Thread(target=executor.spin, daemon=True).start()
+    SpinThread(executor)
 
     def tracks() -> bool:
         return person.mode == ControllerState.TRACKING

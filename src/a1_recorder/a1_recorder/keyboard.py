@@ -28,7 +28,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from a1_ros.executor import make_executor
+from a1_ros.executor import SpinThread, make_executor
 from a1_ros.qos import RELIABLE
 
 KEYS = "space start/stop  s success  f failure  d discard  i instruction  n note  q quit"
@@ -238,15 +238,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     front = Front(arguments.instruction, arguments.driver)
     executor = make_executor()
     executor.add_node(front)
-    spinner = threading.Thread(target=executor.spin, daemon=True)
-    spinner.start()
+    spinning = SpinThread(executor)
     try:
         serve(front, console)
     except KeyboardInterrupt:
         console.print("left; an episode that is being recorded goes on")
     finally:
-        executor.shutdown(timeout_sec=1.0)
-        spinner.join(timeout=2.0)
+        spinning.stop()
         front.destroy_node()
         rclpy.try_shutdown()
 

@@ -5,7 +5,6 @@ keyword arguments of rclpy's Node and returns a node. So whoever composes (evalu
 demo) imports no package that offers one. `package.module:Class` names one that is not installed.
 """
 
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from importlib.metadata import entry_points
@@ -18,7 +17,7 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from a1_core.errors import A1Error
-from a1_ros.executor import call_in, make_executor
+from a1_ros.executor import SpinThread, call_in, make_executor
 
 GROUP = "a1_ros.nodes"
 
@@ -51,7 +50,7 @@ class Composition:
         """Make the nodes; `parameters` are theirs by the names given in `names`."""
         self.nodes: dict[str, Node] = {}
         self.executor = make_executor(context)
-        self._thread = threading.Thread(target=self.executor.spin, name="executor", daemon=True)
+        self._spinning: SpinThread | None = None
         for name in names:
             overrides = [
                 Parameter(key, value=value)
@@ -67,7 +66,7 @@ class Composition:
             self.executor.add_node(node)
 
     def __enter__(self) -> "Composition":
-        self._thread.start()
+        self._spinning = SpinThread(self.executor)
         return self
 
     def __exit__(
@@ -101,7 +100,7 @@ class Composition:
 
     def shutdown(self) -> None:
         """Stop the executor, then destroy the nodes, the last first."""
-        self.executor.shutdown()
-        self._thread.join(timeout=5.0)
+        if self._spinning is not None:
+            self._spinning.stop()
         for node in reversed(self.nodes.values()):
             node.destroy_node()

@@ -9,6 +9,7 @@ One thread is enough, since no callback of ours waits.
 import gc
 import signal
 import sys
+import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, TypeVar
@@ -51,6 +52,37 @@ def call_in(executor: Executor, call: Callable[[], _T], timeout_s: float = 120.0
 
     executor.create_task(task)
     return called.result(timeout_s)
+
+
+class SpinThread:
+    """A thread that spins an executor from now until it is stopped.
+
+    rclpy's own `Executor.shutdown` destroys what another thread waits on without waiting for that
+    thread, whose spinning then ends in InvalidHandle; here it is left before.
+    """
+
+    def __init__(self, executor: Executor) -> None:
+        self.executor = executor
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._spin, name="executor", daemon=True)
+        self._thread.start()
+
+    def stop(self, timeout_s: float = 5.0) -> None:
+        """Leave what is spun after the callback in work, then shut the executor down.
+
+        After it, nodes are destroyed safely by the calling thread. A callback that takes longer
+        than `timeout_s` is not waited for.
+        """
+        self.executor.create_task(self._stopped.set)  # a task, unlike a wake, ends a wait
+        self._thread.join(timeout_s)
+        self.executor.shutdown(timeout_sec=0.0)
+
+    def _spin(self) -> None:
+        try:
+            while not self._stopped.is_set():
+                self.executor.spin_once()
+        except ExternalShutdownException:
+            pass  # rclpy was shut down first, e.g. by a signal
 
 
 def run_node(make: Callable[..., Node], **node_kwargs: Any) -> None:

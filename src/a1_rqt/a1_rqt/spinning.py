@@ -1,13 +1,12 @@
 """A node that is spun by a thread of its own, as rqt does with the node it gives its plugins."""
 
-import threading
 from collections.abc import Callable
 from types import TracebackType
 
 import rclpy
 from rclpy.node import Node
 
-from a1_ros.executor import make_executor
+from a1_ros.executor import SpinThread, make_executor
 
 
 class Spinning:
@@ -18,10 +17,9 @@ class Spinning:
         self._node = rclpy.create_node(name, start_parameter_services=False)
         self._executor = make_executor()
         self._executor.add_node(self._node)
-        self._thread = threading.Thread(target=self._executor.spin, name="executor", daemon=True)
 
     def __enter__(self) -> Node:
-        self._thread.start()
+        self._spinning = SpinThread(self._executor)
         return self._node
 
     def __exit__(
@@ -30,8 +28,7 @@ class Spinning:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._executor.shutdown(timeout_sec=5.0)
-        self._thread.join(timeout=5.0)
+        self._spinning.stop()
         self._node.destroy_node()
         rclpy.try_shutdown()
 

@@ -3,7 +3,6 @@
 import gc
 import json
 import os
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from rclpy.signals import SignalHandlerOptions
 
 from a1_core.errors import A1Error
 from a1_ros.compose import Composition
-from a1_ros.executor import make_executor
+from a1_ros.executor import SpinThread, make_executor
 from a1_sim.operator_node import Operator
 from a1_sim.system import LaunchedSystem
 
@@ -198,13 +197,11 @@ def spinning() -> Iterator[Any]:
         executor.add_node(node)
         return node
 
-    thread = threading.Thread(target=executor.spin, name="executor", daemon=True)
-    thread.start()
+    spun = SpinThread(executor)
     try:
         yield spin
     finally:
-        executor.shutdown(timeout_sec=2.0)
-        thread.join(timeout=5.0)
+        spun.stop()
         for node in nodes:
             node.destroy_node()
         rclpy.try_shutdown()
