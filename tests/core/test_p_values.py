@@ -6,14 +6,7 @@ import pytest
 from scipy import stats
 
 from a1_core.errors import ThresholdsError
-from a1_core.p_values import (
-    _WEIGHTS,
-    _growth,
-    binomial_p,
-    episodes_needed,
-    more_episodes,
-    p_values,
-)
+from a1_core.p_values import _WEIGHTS, _growth, binomial_p, more_episodes, p_values
 
 TABLE = {  # (risk, failure): episodes with 0, 1 and 3 bad ones
     (0.10, 0.10): (22, 38, 65),
@@ -23,10 +16,11 @@ TABLE = {  # (risk, failure): episodes with 0, 1 and 3 bad ones
 
 
 @pytest.mark.parametrize(("asked", "episodes"), TABLE.items())
-def test_episodes_needed(asked: tuple, episodes: tuple) -> None:
+def test_more_episodes_make_as_many_as_the_binomial_asks_for(asked: tuple, episodes: tuple) -> None:
     risk, failure = asked
     for bad, wanted in zip((0, 1, 3), episodes, strict=True):
-        assert episodes_needed(risk, failure, bad) == wanted
+        losses = np.ones(bad) if bad else np.zeros(1)
+        assert len(losses) + more_episodes(losses, risk, failure, "binomial") == wanted
         enough = [stats.binom.cdf(bad, n, risk) <= failure for n in (wanted - 1, wanted)]
         assert enough == [False, True]
 
@@ -151,6 +145,4 @@ def test_refused_shares(share: float) -> None:
     with pytest.raises(ThresholdsError, match="risk is"):
         p_values(np.zeros(3), share, "betting")
     with pytest.raises(ThresholdsError, match="failure is"):
-        episodes_needed(0.05, share)
-    with pytest.raises(ThresholdsError, match="bad is -1"):
-        episodes_needed(0.05, 0.1, -1)
+        more_episodes(np.zeros(3), 0.05, share, "betting")

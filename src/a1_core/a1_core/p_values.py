@@ -105,17 +105,6 @@ def more_episodes(losses_E: NDArray[np.floating], risk: float, failure: float, t
     return _least(lambda more: _p_after(losses_E, more, risk, test) <= failure)
 
 
-def episodes_needed(risk: float, failure: float, bad: int = 0, test: Test = "binomial") -> int:
-    """Episodes, `bad` of them with loss 1 and the others with 0, for a p-value of `failure`."""
-    if bad < 0:
-        raise ThresholdsError(f"bad is {bad}; give a number of episodes, 0 or more")
-    check_share("risk", risk)
-    check_share("failure", failure)
-    if bad:
-        return bad + more_episodes(np.ones(bad), risk, failure, test)
-    return 1 + more_episodes(np.zeros(1), risk, failure, test)
-
-
 def _p_after(losses_E: NDArray[np.float64], more: int, risk: float, test: Test) -> float:
     """P-value of the losses and `more` zeros after them."""
     episodes, total = len(losses_E) + more, math.fsum(losses_E)
