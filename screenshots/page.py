@@ -22,7 +22,7 @@ from browser import pictures, running_browser
 from rclpy.parameter import Parameter
 from staged_run import Stage, staged, write_bag
 
-from a1_ros.executor import make_executor
+from a1_ros.executor import SpinThread, make_executor
 from a1_ros.times import NS_PER_S, node_now_ns
 from a1_views.page import PageNode
 from a1_views.report import write_report
@@ -67,8 +67,7 @@ def _live(browser, folder: Path) -> list[Path]:
     executor = make_executor()
     for each in (stager, node):
         executor.add_node(each)
-    thread = threading.Thread(target=executor.spin, daemon=True)
-    thread.start()
+    spinning = SpinThread(executor)
     present, ended = threading.Event(), threading.Event()
     telling = threading.Thread(target=_tell, args=(stager, present, ended), daemon=True)
     telling.start()
@@ -78,8 +77,7 @@ def _live(browser, folder: Path) -> list[Path]:
     finally:
         ended.set()
         telling.join()
-        executor.shutdown()
-        thread.join()
+        spinning.stop()
         node.destroy_node()
         stager.destroy_node()
         rclpy.shutdown()

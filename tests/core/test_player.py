@@ -146,6 +146,72 @@ def test_a_gripper_goes_over_half_way_through_the_fade_behind_committed_rows(
     assert all(openings[t] == 1.0 for t in openings if t <= 900)
     assert openings[1000] < 1.0
     assert openings[1490] == 0.0
+    # What hands are told, those that take goals too, and what the policy is told.
+    asked = {t: player.asked(t * MS)[0] for t in range(500, 1500, 10)}
+    assert all(asked[t] == 1.0 for t in asked if t < 900)
+    assert all(asked[t] == 0.0 for t in asked if t > 950)
+    told = player.ahead(500 * MS, 0.025)[:, 7]
+    np.testing.assert_array_equal(told[:16], 1.0)
+    np.testing.assert_array_equal(told[18:], 0.0)
+
+
+def test_an_opening_that_is_kept_is_the_one_that_was_asked_for(spec: RobotSpec) -> None:
+    """Chunks that come before the one before them is done with the rows it keeps."""
+    player = _player(spec, opening=1.0)
+    rows = _line(spec, 0.3, opening=1.0)
+    rows[4:, 7] = 0.0
+    _offer(player, rows, stamp_ms=0, now_ms=0)
+    for now_ms in (100, 200, 300):
+        offer = player.offer(
+            _line(spec, 0.3, start=0.03 * now_ms / 100, opening=1.0),
+            stamp_ns=now_ms * MS,
+            period_ns=PERIOD_NS,
+            now_ns=now_ms * MS,
+            committed_rows=5,
+        )
+        assert offer.accepted
+    asked = [player.asked(t * MS)[0] for t in (390, 410, 690, 1050)]
+    assert asked == [1.0, 0.0, 0.0, 1.0]
+    player.brake(500 * MS)
+    assert player.asked(2000 * MS)[0] == player.sample(2000 * MS).q_D[7]
+
+
+def test_rows_slowed_behind_committed_ones_do_not_take_the_arm_back(spec: RobotSpec) -> None:
+    player = _player(spec)
+    _offer(player, _line(spec, 0.3), stamp_ms=0, now_ms=0)
+    rows = _line(spec, 0.3, start=0.12)
+    rows[4:, :7] = rows[4, :7] + 0.3 * np.minimum(np.arange(12), 2)[:, None]
+    offer = player.offer(
+        rows, stamp_ns=400 * MS, period_ns=PERIOD_NS, now_ns=500 * MS, committed_rows=4
+    )
+    assert offer.accepted
+    assert offer.slow_down > 2.0
+    speeds = np.array([player.sample(t * MS).qd_D[:7] for t in range(500, 3000, 10)])
+    assert speeds.min() > -1e-3
+    assert speeds[:60].min() > 0.25  # nor does it dawdle where the kept motion ends
+
+
+def test_a_chunk_for_a_plan_that_stands_still_begins_at_row_0(spec: RobotSpec) -> None:
+    """The rest of a plan may be standing still: an observation of it is one of rest."""
+    halts = _line(spec, 0.3)
+    halts[5:] = halts[4]
+
+    def second(stamp_ms: float, committed: int = 0) -> Offer:
+        player = _player(spec)
+        _offer(player, halts, stamp_ms=0, now_ms=0)
+        assert not player.done(1400 * MS)
+        return player.offer(
+            _line(spec, 0.3, start=0.12),
+            stamp_ns=int(stamp_ms * MS),
+            period_ns=PERIOD_NS,
+            now_ns=1400 * MS,
+            committed_rows=committed,
+        )
+
+    assert second(1000).anchored
+    assert second(1000).first_row == 0
+    assert not second(300).anchored, "it still moved at that stamp"
+    assert not second(1000, committed=4).anchored, "these rows were reckoned to be executed"
 
 
 @pytest.mark.parametrize(

@@ -31,15 +31,20 @@ class TellingController:
         moving: leading rows of it that are elsewhere.
         late_s: how long it takes to answer.
         numbered: joint 1 is off by a milliradian a chunk, which tells plans apart.
+        deaf: chunks are neither taken nor answered.
+        changed: what else than the truth its plans say.
     """
 
     def __init__(self, robot) -> None:
         self.taken: list[tuple[int, int]] = []  # number, time
         self.moving, self.late_s, self.numbered = 0, 0.0, False
+        self.deaf, self.changed = False, {}
         self._robot = robot
         self._plans = robot.node.create_publisher(ActionChunkMsg, "a1/plan", RELIABLE)
 
     def take(self, chunk: ActionChunkMsg) -> None:
+        if self.deaf:
+            return
         now_ns = self._robot.now_ns()
         rows_HD = np.tile(np.append(ARM + AHEAD, 0.25), (PLAN_ROWS, 1))
         rows_HD[:, 1] += self.numbered * chunk.seq / 1000
@@ -58,6 +63,8 @@ class TellingController:
             data=rows_HD.astype(np.float32).ravel().tolist(),
         )
         plan.header.stamp = ns_to_stamp(now_ns)
+        for field, value in self.changed.items():
+            setattr(plan, field, value)
         self.taken.append((chunk.seq, now_ns))
         time.sleep(self.late_s)
         self._plans.publish(plan)
@@ -164,6 +171,53 @@ def test_a_synchronous_chunk_may_rest_before_its_end(controlled, wait_for):
     assert wait_for(cut)
     rows_HD = cut()[0]
     np.testing.assert_allclose(np.diff(rows_HD[:5], axis=0), 0.01, atol=1e-5)
+
+
+def test_a_chunk_that_nobody_answered_does_not_end_synchronous_execution(controlled, wait_for):
+    node, robot, _, controller = controlled
+    tune(node, execution="synchronous")
+    assert wait_for(lambda: robot.chunks)
+    controller.deaf = True
+    heard = len(robot.chunks)
+    assert wait_for(lambda: len(robot.chunks) >= heard + 2, 20.0)
+    controller.deaf = False
+    taken = len(controller.taken)
+    assert wait_for(lambda: len(controller.taken) > taken)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"robot": "another"},
+        {"spec_digest": "0" * 64},
+        {"action_space": int(ActionSpace.EE_POSE)},
+        {"names": ["a", "b", "c", "d", "e", "f", "g", "h"]},
+        {"period": ns_to_duration(0)},
+        {"data": [float("nan")] * (PLAN_ROWS * 8)},
+        {"data": [0.0] * 8},
+    ],
+    ids=lambda changed: next(iter(changed)),
+)
+def test_a_plan_of_something_else_is_passed_over(controlled, wait_for, changed):
+    node, robot, policy, controller = controlled
+    controller.changed = changed
+    assert wait_for(lambda: len(controller.taken) >= 2)
+    policy.prefixes.clear()
+    robot.chunks.clear()
+    assert wait_for(lambda: len(robot.chunks) >= 2)
+    # The plan before them may still be in execution for the first.
+    assert node.state_label == "active"
+    controller.changed = {}
+    policy.prefixes.clear()
+    assert wait_for(lambda: any(prefix is not None for prefix in policy.prefixes))
+
+
+def test_one_executed_row_is_no_motion(spec_file):
+    values = {each.name: each.default for each in specs_of(Settings)}
+    with pytest.raises(A1Error, match=r"executed_rows is 1.*give 2 or more"):
+        check_execution(
+            settings_from(Settings, values | {"executed_rows": 1}), load_spec(spec_file), "fm"
+        )
 
 
 def test_an_observation_that_waits_for_a_long_inference_stays_new(controlled, wait_for):

@@ -230,6 +230,25 @@ def test_a_callback_in_work_is_waited_for_before_the_spinning_ends(ros):
     assert left.is_set()
 
 
+def test_a_callback_that_takes_too_long_is_not_waited_for_and_the_thread_ends_after_it(ros):
+    executor, began, go_on = make_executor(), threading.Event(), threading.Event()
+
+    def work() -> None:
+        began.set()
+        go_on.wait()
+
+    before = set(threading.enumerate())
+    spinning = SpinThread(executor)
+    (thread,) = set(threading.enumerate()) - before
+    executor.create_task(work)
+    began.wait()
+    spinning.stop(timeout_s=0.05)
+    assert thread.is_alive()
+    go_on.set()
+    thread.join(timeout=10.0)
+    assert not thread.is_alive()
+
+
 def test_a_composition_brings_nodes_up_with_parameters_and_namespace():
     rclpy.init()
     name = f"{Probe.__module__}:Probe"

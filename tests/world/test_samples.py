@@ -1,6 +1,7 @@
 """Sample streams and their files."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -9,6 +10,7 @@ import pytest
 
 from a1_core.errors import A1Error
 from a1_core.observation import Observation
+from a1_core.prefix import SOFT_ROWS
 from a1_core.spec import load_spec
 from a1_core.times import NS_PER_S
 from a1_world.drive import Driver
@@ -227,6 +229,30 @@ def test_late_chunks_go_on_from_the_plan_that_is_played_until_they_come():
     on_time = Turning()
     assert len(list(dagger_samples(on_time, 1, seed=3, beta=0.0, **late))) > 20
     assert {prefix for _, prefix in on_time.prefixes} == {None}
+
+
+def test_what_comes_next_is_not_held_to_the_plan_of_what_is_done():
+    with World(render=False) as world:
+        world.reset(0, kind="touch", colour_index=0)
+        driver = LateChunks(Driver(world), FRANKA, 0.2)
+        stays_HD = np.tile(np.append(world.joint_positions, 1.0), (16, 1))
+        done = Observation(stamp_ns=0, images={}, state_D=world.state_D, instruction="touch it")
+        driver.play(stays_HD, done, 0.3)
+        seen = replace(done, stamp_ns=300_000_000)
+        assert (driver.prefix(seen).weight_HD[:, 0] > 0.0).sum() == 2 + SOFT_ROWS
+        assert (driver.prefix(replace(seen, instruction="push it")).weight_HD > 0.0).sum() == 2 * 8
+
+
+def test_a_chunk_closes_the_gripper_in_its_last_row_too():
+    with World(render=False) as world:
+        world.reset(0, kind="touch", colour_index=0)
+        driver = Driver(world)
+        rows_HD = np.tile(np.append(world.joint_positions, 1.0), (16, 1))
+        rows_HD[15, 7] = 0.0
+        driver.play(rows_HD, 1.4, stop_when_over=False)
+        assert world.state_D[7] > 0.9
+        driver.play(rows_HD, 0.6, begin_s=1.4, stop_when_over=False)
+        assert world.state_D[7] < 0.5
 
 
 def test_a_late_chunk_is_not_followed_before_it_comes():

@@ -109,7 +109,7 @@ class Controller:
             self.counters.clamped += verdict.clamped
             self.counters.slowed += offer.slow_down > 1.0
             self.admission.admit(chunk)
-            self._begin(Plan(rows_HD=verdict.rows_HD, chunk=chunk, accepted=now))
+            self._begin(Plan(chunk=chunk, accepted=now))
             self._change(Event.PLAN, f"chunk {chunk.seq} of {chunk.source.name}", now)
         return offer
 
@@ -224,7 +224,7 @@ class Controller:
         )
         if not offer.accepted:
             return Answer(ok=False, message=f"{offer.code.name}: {offer.detail}")
-        self._begin(Plan(rows_HD=rows_HD, chunk=None, accepted=now))
+        self._begin(Plan(chunk=None, accepted=now))
         self.admission.release()
         self._change(Event.PLAN, "going home", now)
         return Answer(ok=True, message=f"going home in {len(rows_HD) * period_ns * 1e-9:.1f} s")
@@ -267,8 +267,8 @@ class Controller:
 
     def told_plan(self, now: Now) -> ActionChunk:
         """The motion from now to rest; see `plan.told`."""
-        rows_ND, row_N = self.player.ahead(self._motion_ns(now), TOLD_PERIOD_NS * 1e-9)
-        return told(self.spec, None if self._braking else self.plan, rows_ND, row_N, now)
+        rows_ND = self.player.ahead(self._motion_ns(now), TOLD_PERIOD_NS * 1e-9)
+        return told(self.spec, None if self._braking else self.plan, rows_ND, now)
 
     def _held_too_long(self, now: Now) -> bool:
         held_s = (now.node_ns - self.mode.since_ns) * 1e-9
@@ -374,12 +374,9 @@ class Controller:
         return self.player.window(self._motion_ns(now), settings.window_s, settings.point_spacing_s)
 
     def _gripper_wishes(self, now: Now) -> tuple[float | None, ...]:
-        if self.mode.mode is not Mode.TRACKING or self.plan is None or self.plan.chunk is None:
+        if self.mode.mode is not Mode.TRACKING or not self._plan_is_chunk():
             return ()
-        assert self.setpoint is not None
-        row = min(max(self.setpoint.row, 0), len(self.plan.rows_HD) - 1)
-        wanted_G = self.plan.rows_HD[row, self._joints :]
-        return self._grips.wishes(wanted_G, now.node_ns)
+        return self._grips.wishes(self.player.asked(self._motion_ns(now)), now.node_ns)
 
     @property
     def _receivers(self) -> str:

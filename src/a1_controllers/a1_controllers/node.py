@@ -126,6 +126,7 @@ class ControllerNode(A1LifecycleNode):
         if self._controller is not None:
             _, output = self._controller.disarm(self._now())
             self._send(output, self._now())
+            self._judge_waiting()
         if self._adapter is not None:
             self._adapter.update(armed=False, measured_D=None)
         for destroy, entity in self._active:
@@ -174,8 +175,7 @@ class ControllerNode(A1LifecycleNode):
         adapter.update(armed=controller.mode.armed, measured_D=controller.sensing.measured_D)
         self._states.publish(self._reporter.state(now))
         self._tell_plan(now)
-        while self._waiting:
-            self._judge(self._waiting.pop(0))
+        self._judge_waiting()
 
     def _tell_plan(self, now: Now) -> None:
         """Say what comes when it has changed."""
@@ -217,6 +217,10 @@ class ControllerNode(A1LifecycleNode):
             self._waiting.append(msg)
         else:
             self._judge(msg)
+
+    def _judge_waiting(self) -> None:
+        while self._waiting:
+            self._judge(self._waiting.pop(0))
 
     def _judge(self, msg: ActionChunk) -> None:
         assert self._controller is not None

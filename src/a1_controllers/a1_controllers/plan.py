@@ -1,4 +1,4 @@
-"""The rows in hand, and how the policy is told of the motion that they lead to."""
+"""What the motion in hand comes from, and how the policy is told of that motion."""
 
 from dataclasses import dataclass, replace
 
@@ -15,9 +15,8 @@ TOLD_PERIOD_NS = 25_000_000
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Plan:
-    """The rows in hand: of a chunk, or (chunk None) the way home."""
+    """What is played: a chunk, or (chunk None) the way home."""
 
-    rows_HD: NDArray[np.float64]
     chunk: ActionChunk | None
     accepted: Now
 
@@ -26,23 +25,17 @@ def told(
     spec: RobotSpec,
     plan: Plan | None,
     rows_ND: NDArray[np.floating],
-    row_N: NDArray[np.intp],
     now: Now,
 ) -> ActionChunk:
-    """The motion to come as a chunk; grippers as the plan asks, not as they travel.
+    """The motion to come as a chunk.
 
     Its session and number are those of the chunk that is played; empty and 0 where none is.
 
     Args:
         plan: that is played; None while braking, or at rest.
-        rows_ND, row_N: positions every TOLD_PERIOD_NS, and the plan's row that each belongs to.
+        rows_ND: positions every TOLD_PERIOD_NS; grippers as asked for, not as they travel.
     """
     played = None if plan is None else plan.chunk
-    rows_ND = np.array(rows_ND)
-    if plan is not None and played is not None:
-        joints = len(spec.joint_names)
-        asked_N = np.minimum(row_N, len(plan.rows_HD) - 1)
-        rows_ND[:, joints:] = plan.rows_HD[asked_N, joints:]
     chunk = joint_chunk(
         spec,
         stamp_ns=now.node_ns,

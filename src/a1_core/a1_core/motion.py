@@ -28,6 +28,20 @@ class Path(Protocol):
         """Position, velocity and acceleration [N, D] at many times."""
 
 
+# Positions that differ by less (rad; of grippers' 0..1) are the same place.
+STILL = 1e-5
+LOOK_S = 0.005
+
+
+def settles_s(path: Path, joints: int) -> float:
+    """When (s) the first `joints` columns are where they will stay, to LOOK_S; not too late."""
+    t_N = LOOK_S * np.arange(int(path.duration_s / LOOK_S) + 1)
+    q_NJ = path.states(t_N)[0][:, :joints]
+    end_J = path.state(path.duration_s)[0][:joints]
+    moving = np.flatnonzero((np.abs(q_NJ - end_J) > STILL).any(axis=1))
+    return float(t_N[moving[-1]]) if len(moving) else 0.0
+
+
 class Spline:
     """Piecewise cubic on an even grid.
 

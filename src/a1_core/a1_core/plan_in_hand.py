@@ -14,13 +14,33 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from a1_core.chunk import ActionChunk, is_gripper
+from a1_core.chunk import ActionChunk, ActionSpace, is_gripper
+from a1_core.errors import A1Error
+from a1_core.motion import STILL
+from a1_core.spec import RobotSpec
 
 # The delay that is reckoned with is the longest of the last ones measured.
 REMEMBERED_DELAYS = 10
 REMEMBERED_CHUNKS = 8
-# Rows that differ by less (rad; of grippers' 0..1) are the same place.
-STILL = 1e-5
+
+
+def rows_at(
+    rows_HD: NDArray[np.floating], phase_N: NDArray[np.floating], grippers_D: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    """Positions [N, D] at these row phases: joints between rows linearly, grippers by steps.
+
+    Before the first row that one holds, behind the last one the last.
+    """
+    last = len(rows_HD) - 1
+    phase_N = np.clip(phase_N, 0.0, last)
+    # Rounding of times makes a phase a hair less than the row that it is.
+    begun_N = (phase_N + 1e-9).astype(np.intp)
+    row_N = np.minimum(begun_N, max(last - 1, 0))
+    share_N1 = (phase_N - row_N)[:, None]
+    after_N = np.minimum(row_N + 1, last)
+    at_ND = (1.0 - share_N1) * rows_HD[row_N] + share_N1 * rows_HD[after_N]
+    at_ND[:, grippers_D] = rows_HD[begun_N][:, grippers_D]
+    return at_ND
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -39,8 +59,25 @@ class ToldPlan:
     rows_HD: NDArray[np.float64]
 
     @classmethod
-    def of(cls, chunk: ActionChunk) -> ToldPlan:
-        """What `a1/plan` says; its rows are absolute."""
+    def of(cls, chunk: ActionChunk, spec: RobotSpec) -> ToldPlan:
+        """What `a1/plan` says; its rows are absolute.
+
+        Raises A1Error for a plan of another robot or spec and for one that is no motion of joints.
+        """
+        wrong = {
+            f"robot is '{chunk.robot}', not '{spec.robot}'": chunk.robot != spec.robot,
+            "spec_digest is another; start both nodes with the same spec": chunk.spec_digest
+            != spec.digest,
+            f"action_space is {chunk.action_space.name}, not JOINT_POSITION": chunk.action_space
+            is not ActionSpace.JOINT_POSITION,
+            f"names are {list(chunk.names)}, not {list(spec.action_names)}": chunk.names
+            != spec.action_names,
+            f"period is {chunk.period_ns} ns": chunk.period_ns <= 0,
+            "a row is not finite": not np.isfinite(chunk.actions_HD).all(),
+        }
+        found = [what for what, is_so in wrong.items() if is_so]
+        if found:
+            raise A1Error(f"plan of chunk {chunk.seq}: {found[0]}")
         return cls(
             seq=chunk.seq,
             stamp_ns=chunk.stamp_ns,
@@ -62,16 +99,9 @@ class ToldPlan:
         return self.stamp_ns + self.period_ns * (int(moved[-1]) + 1 if len(moved) else 0)
 
     def rows_at(self, time_H: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Positions [H, D] at these times (ns); joints between rows linearly, grippers by steps."""
-        last = len(self.rows_HD) - 1
-        phase_H = np.clip((time_H - self.stamp_ns) / self.period_ns, 0.0, last)
-        row_H = np.minimum(phase_H.astype(np.intp), max(last - 1, 0))
-        share_H1 = (phase_H - row_H)[:, None]
-        after_H = np.minimum(row_H + 1, last)
-        at_HD = (1.0 - share_H1) * self.rows_HD[row_H] + share_H1 * self.rows_HD[after_H]
-        grippers = np.array([is_gripper(name) for name in self.names])
-        at_HD[:, grippers] = self.rows_HD[phase_H.astype(np.intp)][:, grippers]
-        return at_HD
+        """Positions [H, D] at these times (ns)."""
+        grippers_D = np.array([is_gripper(name) for name in self.names])
+        return rows_at(self.rows_HD, (time_H - self.stamp_ns) / self.period_ns, grippers_D)
 
 
 class PlanInHand:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from a1_core.motion import Brake, Path, State, Still
+from a1_core.motion import Brake, Path, State, Still, settles_s
+from a1_core.openings import Openings
 from a1_core.row_clock import RowClock
 from a1_core.spec import OperatingLimits
 from a1_core.splice import Rows, splice
@@ -72,7 +73,8 @@ class ChunkPlayer:
 
     def start(self, state_D: NDArray[np.floating], now_ns: int = 0) -> None:
         """Forget every plan: commanded is `state_D` [D] (measured), at rest."""
-        self._start(Still(np.array(state_D, dtype=np.float64)), now_ns, None)
+        still = Still(np.array(state_D, dtype=np.float64))
+        self._start(still, now_ns, None, self._as_they_are(still, 0.0))
         self.told(now_ns)
 
     @property
@@ -92,8 +94,9 @@ class ChunkPlayer:
         """Go over to new rows, now, from the commanded position, velocity and acceleration.
 
         Row r is due at stamp_ns + r * period_ns. From rest row 0 is due now instead, and nothing
-        is committed. Otherwise the motion in hand is kept until the first row that is not
-        committed is due. Rows too fast for the limits are played slower.
+        is committed; at rest is also a plan that has stood still since the stamp, when no row is
+        committed. Otherwise the motion in hand is kept until the first row that is not committed
+        is due. Rows too fast for the limits are played slower.
 
         Args:
             rows_HD: absolute positions, float [H, D].
@@ -107,7 +110,8 @@ class ChunkPlayer:
             return Offer(code=VerdictCode.WRONG_SHAPE, detail=detail)
         if not np.isfinite(rows_HD).all():
             return Offer(code=VerdictCode.NON_FINITE, detail="a row is not finite")
-        anchored = self.done(now_ns)
+        stands = committed_rows == 0 and self._seconds(stamp_ns) >= self._settled_s
+        anchored = self.done(now_ns) or stands
         phase = 0.0 if anchored else (now_ns - stamp_ns) / period_ns
         last = len(rows_HD) - 1
         if phase >= last:
@@ -122,11 +126,14 @@ class ChunkPlayer:
             committed_s=max(committed_s, 0.0) if committed_rows else 0.0,
             period_s=period_ns / NS,
         )
-        found = splice(self._path, self._seconds(now_ns), rows, self._limits, self._spacing_s)
+        t_s = self._seconds(now_ns)
+        found = splice(self._path, t_s, rows, self._limits, self._spacing_s)
         if found is None:
             detail = "no motion from the commanded state to these rows keeps the limits"
             return Offer(code=VerdictCode.LIMIT, detail=detail)
-        self._start(found.spline, now_ns, found.clock)
+        asked = Openings.of_rows(rows_HD[:, self._limits.joints :], found.clock)
+        asked = self._asked.until(t_s, found.kept_s, asked)
+        self._start(found.spline, now_ns, found.clock, asked)
         return Offer(
             code=VerdictCode.ACCEPTED,
             slow_down=found.slow_down,
@@ -164,7 +171,8 @@ class ChunkPlayer:
 
     def _brake(self, state: State, now_ns: int) -> None:
         row, applied = self._row(self._seconds(now_ns)), self._rows_applied
-        self._start(self._braking(state), now_ns, None)
+        path = self._braking(state)
+        self._start(path, now_ns, None, self._as_they_are(path, path.duration_s))
         self._frozen_row, self._rows_applied = row, applied
 
     def window(self, now_ns: int, horizon_s: float, dt_s: float) -> list[Setpoint]:
@@ -203,20 +211,32 @@ class ChunkPlayer:
             for index, (point, row) in enumerate(zip(setpoints, rows, strict=True))
         ]
 
-    def ahead(self, now_ns: int, dt_s: float) -> tuple[Floats, NDArray[np.intp]]:
-        """Positions [N, D] from now to rest, every `dt_s`, and the row [N] each belongs to."""
+    def asked(self, now_ns: int) -> Floats:
+        """Openings [G] that grippers are asked for now, however far they have come."""
+        return self._asked.over(np.array([self._seconds(now_ns)]))[0]
+
+    def ahead(self, now_ns: int, dt_s: float) -> Floats:
+        """Positions [N, D] from now to rest, every `dt_s`; grippers as they are asked for."""
         t_s = self._seconds(now_ns)
         t_N = t_s + dt_s * np.arange(int(np.ceil(max(self._path.duration_s - t_s, 0.0) / dt_s)) + 1)
-        return self._path.states(t_N)[0], np.array([self._row(t) for t in t_N], dtype=np.intp)
+        rows_ND = np.array(self._path.states(t_N)[0])
+        rows_ND[:, self._limits.joints :] = self._asked.over(t_N)
+        return rows_ND
 
-    def _start(self, path: Path, now_ns: int, clock: RowClock | None) -> None:
+    def _start(self, path: Path, now_ns: int, clock: RowClock | None, asked: Openings) -> None:
         self.plans += 1
         self._path = path
+        self._asked = asked
+        self._settled_s = max(settles_s(path, self._limits.joints), asked.settles_s)
         self._start_ns = now_ns
         self._clock = clock
         self._first_row = max(0, int(clock.first)) if clock is not None else 0
         self._frozen_row = -1
         self._rows_applied = 0
+
+    def _as_they_are(self, path: Path, t_s: float) -> Openings:
+        """Grippers stay where they have come to by then."""
+        return Openings.still(path.state(t_s)[0][self._limits.joints :])
 
     def _braking(self, state: State) -> Brake:
         return Brake(*state, self._limits.acceleration, self._limits.jerk)

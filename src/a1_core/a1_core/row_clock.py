@@ -47,6 +47,14 @@ class RowClock:
         slowing_N = self.tail + 2.0 * rows * (u - u**3 + u**4 / 2.0)
         return np.where(even_N < self.tail, even_N, slowing_N)
 
+    def times(self, rows_N: NDArray[np.floating]) -> NDArray[np.float64]:
+        """When (s) rows [N] are reached, none behind the last; 0 for those that are already."""
+        t_K = np.linspace(0.0, self.duration_s, 64 * (int(self.last - self.tail) + 1) + 1)
+        # Exact where the pace is even; over the tail a line between times close together.
+        even_N = (np.asarray(rows_N) - self.first) * self.period_s
+        times_N = np.where(rows_N <= self.tail, even_N, np.interp(rows_N, self.phases(t_K), t_K))
+        return np.maximum(times_N, 0.0)
+
     def phase(self, t_s: float) -> float:
         """Row phase at one time."""
         even = self.first + t_s / self.period_s

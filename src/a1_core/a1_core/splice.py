@@ -56,11 +56,16 @@ class Rows:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Splice:
-    """A checked motion and the clock that says which row it is at."""
+    """A checked motion and the clock that says which row it is at.
+
+    Attributes:
+        kept_s: how long grippers keep to what they were asked for before.
+    """
 
     spline: Spline
     clock: RowClock
     slow_down: float
+    kept_s: float
 
 
 def needed_slow_down(rows_HJ: Floats, period_s: float, limits: OperatingLimits) -> float:
@@ -86,12 +91,14 @@ def splice(
     The old motion fades out, or, where that asks too much of the arm, a soft stop does in its
     place (never over committed rows). Behind committed rows it is the shortest of BLENDS_S without
     more jerk than the rows have themselves or a SMOOTH share of the limit, else the smoothest of
-    them; it is longer only where none of them keeps the limits. `spacing_s` is the distance of the
-    knots.
+    them; it is longer only where none of them keeps the limits. Rows that are slowed are so from
+    the first that is not committed. `spacing_s` is the distance of the knots.
 
     Returns None when no fading and slow-down tried keeps the limits.
     """
-    coming_HJ = rows.rows_HD[max(0, int(rows.first_phase)) :, : limits.joints]
+    kept_rows = rows.committed_s / rows.period_s
+    free_from = max(0, int(rows.first_phase + kept_rows + 1e-6))
+    coming_HJ = rows.rows_HD[free_from:, : limits.joints]
     needed = needed_slow_down(coming_HJ, rows.period_s, limits)
     soft = Brake(
         *old.state(old_t_s), SOFT_ACCELERATION * limits.acceleration, SOFT_JERK * limits.jerk
@@ -108,10 +115,12 @@ def splice(
     else:
         fades.append((old, old_t_s, SOFT_BLENDS_S))
     for more in SLOW_DOWNS:
+        slow_down = needed * more
+        # The motion that is kept goes at its own pace: where it ends, the first free row is due.
         clock = RowClock(
-            first=rows.first_phase,
+            first=rows.first_phase + kept_rows * (1.0 - 1.0 / slow_down),
             last=len(rows.rows_HD) - 1.0,
-            period_s=rows.period_s * needed * more,
+            period_s=rows.period_s * slow_down,
         )
         smooth = max(SMOOTH, _jerk_share(coming_HJ, clock.period_s, limits))
         allowed = np.inf if in_haste else smooth
@@ -128,7 +137,7 @@ def splice(
                     old, old_t_s, rows, kept_s, clock, spacing_s, len(controls_KJ) - 2, limits
                 )
                 spline = _spline(controls_KJ, openings_KG, spacing_s)
-                return Splice(spline=spline, clock=clock, slow_down=needed * more)
+                return Splice(spline=spline, clock=clock, slow_down=slow_down, kept_s=kept_s)
     return None
 
 

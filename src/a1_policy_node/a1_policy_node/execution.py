@@ -1,6 +1,7 @@
 """How a chunk follows the one before: free, around committed rows, averaged, or from rest."""
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
@@ -21,6 +22,8 @@ ENSEMBLE = 8
 """Predictions that are averaged, at most."""
 ANSWER_S = 0.1
 """A controller that runs answers a chunk within a control period and its way."""
+UNANSWERED_S = 1.0
+"""A chunk without an answer by then was not heard; another may be made."""
 
 
 def check_execution(settings: Settings, spec: RobotSpec, head: str) -> None:
@@ -30,6 +33,11 @@ def check_execution(settings: Settings, spec: RobotSpec, head: str) -> None:
         raise A1Error(
             f"parameter execution is {wanted}, which needs rows of joints; policy.action_space of "
             f"{spec.path} is {space.name}: set execution to asynchronous"
+        )
+    if settings.executed_rows == 1:
+        raise A1Error(
+            "parameter executed_rows is 1, but row 0 is where the arm is: give 2 or more, or 0 for "
+            "all rows"
         )
     if wanted == "synchronous" and settings.executed_rows and space not in JOINT_SPACES:
         raise A1Error(
@@ -63,32 +71,30 @@ class Execution:
         self._hand = PlanInHand()
         self._session = ""
         self._instruction = ""
-        self._unanswered = 0
+        self._unanswered, self._sent_s = 0, 0.0
         self._predictions: deque[ToldPlan] = deque(maxlen=ENSEMBLE)
 
     def told(self, chunk: ActionChunk) -> None:
-        """The controller has gone over to a plan."""
-        plan = ToldPlan.of(chunk)
+        """The controller has gone over to a plan; A1Error when it is none of this robot's."""
+        plan = ToldPlan.of(chunk, self._spec)
         with self._lock:
             ours = chunk.session_id == self._session
-            if ours and self._hand.at(plan.stamp_ns) is None:
+            before = self._hand.at(plan.stamp_ns)
+            made = [each for each in self._predictions if ours and each.seq == plan.seq]
+            if made and (before is None or made[0].stamp_ns >= before.rests_ns):
                 # From rest row 0 was played when the chunk arrived, not when it was observed.
-                self._predictions = deque(
-                    (
-                        replace(each, stamp_ns=plan.stamp_ns)
-                        for each in self._predictions
-                        if each.seq == plan.seq
-                    ),
-                    maxlen=ENSEMBLE,
-                )
+                self._predictions.clear()
+                self._predictions.append(replace(made[0], stamp_ns=plan.stamp_ns))
             self._hand.note_plan(plan, ours=ours)
             if ours and plan.seq == self._unanswered:
                 self._unanswered = 0
                 self._lock.notify_all()
 
-    def refused(self, seq: int) -> None:
-        """The controller did not take a chunk of this session."""
+    def refused(self, session_id: str, seq: int) -> None:
+        """The controller did not take a chunk; one of another session does not matter."""
         with self._lock:
+            if session_id != self._session:
+                return
             self._predictions = deque(
                 (each for each in self._predictions if each.seq != seq), maxlen=ENSEMBLE
             )
@@ -102,7 +108,7 @@ class Execution:
             return True
         with self._lock:
             plan = self._hand.at(stamp_ns)
-            return not self._unanswered and (plan is None or stamp_ns >= plan.rests_ns)
+            return not self._waits() and (plan is None or stamp_ns >= plan.rests_ns)
 
     def prefix(self, observation: Observation) -> Prefix | None:
         """What the chunk of an observation has to go on from; None: it is free.
@@ -116,7 +122,7 @@ class Execution:
         keeps = settings.execution == "real_time"
         with self._lock:
             if keeps or settings.warm_start:
-                self._lock.wait_for(lambda: not self._unanswered, ANSWER_S)
+                self._lock.wait_for(lambda: not self._waits(), ANSWER_S)
             plan = self._hand.at(observation.stamp_ns)
             delay_ns = self._hand.delay_ns(self._expected_ns) if keeps else 0
             same = observation.instruction == self._instruction
@@ -149,8 +155,12 @@ class Execution:
             if settings.execution == "synchronous" and settings.executed_rows:
                 chunk = _cut(chunk, observation.state_D, settings.executed_rows)
             self._hand.note_sent(chunk.seq, chunk.stamp_ns)
-            self._unanswered = chunk.seq
+            self._unanswered, self._sent_s = chunk.seq, time.monotonic()
         return chunk
+
+    def _waits(self) -> bool:
+        """Whether the controller may still answer the last chunk."""
+        return bool(self._unanswered) and time.monotonic() - self._sent_s < UNANSWERED_S
 
     def _ensembled(
         self, chunk: ActionChunk, state_D: NDArray[np.floating], decay: float

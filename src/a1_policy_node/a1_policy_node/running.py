@@ -267,14 +267,14 @@ class Run:
 
     def verdict(self, msg: ChunkVerdict) -> None:
         """The controller's answer to a chunk."""
-        task = self.inference.task
-        if task is not None and msg_to_uuid(msg.session_id) == task.session_id:
+        task, session_id = self.inference.task, msg_to_uuid(msg.session_id)
+        if msg.code != VerdictCode.ACCEPTED:  # of a task that has just ended too
+            self._execution.refused(session_id, msg.seq)
+        if task is not None and session_id == task.session_id:
             self._blocking.note(VerdictCode(msg.code), msg.detail, self._now_ns())
-            if msg.code != VerdictCode.ACCEPTED:
-                self._execution.refused(msg.seq)
 
     def plan(self, msg: ActionChunk) -> None:
-        """What the controller will do from now on; a plan that cannot be read is passed over."""
+        """What the controller will do from now on; what is no plan of this robot is passed over."""
         try:
             self._execution.told(msg_to_chunk(msg))
         except A1Error as error:

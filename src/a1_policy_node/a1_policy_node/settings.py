@@ -53,7 +53,8 @@ class Settings:
     )
     executed_rows: int = parameter(
         0,
-        "First rows of a chunk that synchronous plays before it asks for the next one; 0: all",
+        "First rows of a chunk that synchronous plays before it asks for the next one, at least 2, "
+        "since row 0 is where the arm is; 0: all",
         range=(0, 1000),
     )
     ensemble_decay: float = parameter(

@@ -73,13 +73,14 @@ class SpinThread:
         After it, nodes are destroyed safely by the calling thread. A callback that takes longer
         than `timeout_s` is not waited for.
         """
-        self.executor.create_task(self._stopped.set)  # a task, unlike a wake, ends a wait
+        self._stopped.set()
+        self.executor.create_task(lambda: None)  # a task, unlike a wake, ends a wait
         self._thread.join(timeout_s)
         self.executor.shutdown(timeout_sec=0.0)
 
     def _spin(self) -> None:
         try:
-            while not self._stopped.is_set():
+            while not self._stopped.is_set() and self.executor.context.ok():
                 self.executor.spin_once()
         except ExternalShutdownException:
             pass  # rclpy was shut down first, e.g. by a signal

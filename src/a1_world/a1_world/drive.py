@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from a1_core.plan_in_hand import rows_at
 from a1_world.kinematics import ArmKinematics
 from a1_world.sample import PERIOD_S
 from a1_world.world import World
@@ -12,6 +13,7 @@ CONTROL_S = 0.02
 BLEND_S = 0.15
 # Disturbances never command the tip below this height (m): no pressing on the table.
 LOWEST_COMMAND_M = 0.014
+GRIPPERS = np.arange(8) == 7
 
 
 class Driver:
@@ -36,11 +38,11 @@ class Driver:
     ) -> None:
         """Follow `rows_HD` (absolute [H, 8], row r due r * 0.1 s - begin_s from now) for
         duration_s; the last row is kept."""
-        jump = self._command - _row_at(rows_HD, begin_s)[:7]
+        elapsed_N = CONTROL_S * np.arange(round(duration_s / CONTROL_S) + 1)
+        target_ND = rows_at(rows_HD, (begin_s + elapsed_N) / PERIOD_S, GRIPPERS)
+        jump = self._command - target_ND[0, :7]
         offset = np.zeros(7)
-        for count in range(1, round(duration_s / CONTROL_S) + 1):
-            elapsed = count * CONTROL_S
-            target = _row_at(rows_HD, begin_s + elapsed)
+        for elapsed, target in zip(elapsed_N[1:], target_ND[1:], strict=True):
             q = target[:7] + jump * max(1.0 - elapsed / BLEND_S, 0.0)
             gripper = float(target[7])
             self.wanted = q
@@ -51,16 +53,6 @@ class Driver:
             self._world.step(CONTROL_S)
             if stop_when_over and (self._world.success() or self._world.failed()):
                 return
-
-
-def _row_at(rows_HD: np.ndarray, elapsed_s: float) -> np.ndarray:
-    """The row [8] that holds by then: joints between rows linearly, the gripper by steps."""
-    place = min(elapsed_s / PERIOD_S, len(rows_HD) - 1.0)
-    row = min(int(place), len(rows_HD) - 2)
-    share = place - row
-    at = rows_HD[row] * (1.0 - share) + rows_HD[row + 1] * share
-    at[7] = rows_HD[row, 7]
-    return at
 
 
 class Disturbance:

@@ -133,7 +133,7 @@ def dagger_samples(
                     prefix = driver.prefix(observation)
                     output = policy.act(observation, setting=setting, prefix=prefix)
                     rows_HD = rows_from_actions(output.actions_HD, samples[0].state_D)
-                driver.play(rows_HD, observation, replan_s, stop_when_over=False)
+                driver.play(rows_HD, observation, replan_s)
                 after += world.success()
                 tick += 1
 

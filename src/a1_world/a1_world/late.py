@@ -27,9 +27,13 @@ class LateChunks:
         self._driver, self._spec = driver, spec
         self._latency_s = latency_s
         self._plan: ToldPlan | None = None
+        self._instruction = ""
 
     def prefix(self, observation: Observation) -> Prefix | None:
-        """What the chunk made from `observation` goes on from; None where it is free."""
+        """What the chunk made from `observation` goes on from; None where it is free.
+
+        Under another instruction only committed rows are kept, as the policy node does.
+        """
         if self._plan is None or self._latency_s == 0.0:
             return None
         return make_prefix(
@@ -38,18 +42,11 @@ class LateChunks:
             stamp_ns=observation.stamp_ns,
             state_D=observation.state_D,
             delay_ns=round(self._latency_s * NS_PER_S),
-            soft_rows=SOFT_ROWS,
+            soft_rows=SOFT_ROWS if observation.instruction == self._instruction else 0,
         )
 
-    def play(
-        self,
-        rows_HD: np.ndarray,
-        observation: Observation,
-        replan_s: float,
-        *,
-        stop_when_over: bool = True,
-    ) -> None:
-        """On from `observation` for the longer of `replan_s` and the latency.
+    def play(self, rows_HD: np.ndarray, observation: Observation, replan_s: float) -> None:
+        """On from `observation` for the longer of `replan_s` and the latency, success or not.
 
         Args:
             rows_HD: absolute [H, 8], row r due r * 0.1 s after the observation; followed when the
@@ -60,12 +57,10 @@ class LateChunks:
         if self._plan is not None and self._latency_s > 0.0:
             late_s = self._latency_s
             since_s = (began_ns - self._plan.stamp_ns) / NS_PER_S
-            self._driver.play(
-                self._plan.rows_HD, late_s, begin_s=since_s, stop_when_over=stop_when_over
-            )
-        self._driver.play(
-            rows_HD, max(replan_s - late_s, 0.0), begin_s=late_s, stop_when_over=stop_when_over
-        )
+            self._driver.play(self._plan.rows_HD, late_s, begin_s=since_s, stop_when_over=False)
+        rest_s = max(replan_s - late_s, 0.0)
+        self._driver.play(rows_HD, rest_s, begin_s=late_s, stop_when_over=False)
+        self._instruction = observation.instruction
         self._plan = ToldPlan(
             seq=0,
             stamp_ns=began_ns,

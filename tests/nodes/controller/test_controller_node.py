@@ -9,6 +9,7 @@ import time
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 from a1_msgs.msg import ActionChunk as ActionChunkMsg
@@ -179,6 +180,18 @@ def test_deactivating_the_controller_brakes(rig):
     time.sleep(0.1)
     assert len(rig.robot.windows) == windows
     assert rig.robot.refusals == []
+
+
+def test_a_chunk_that_waits_for_a_tick_has_its_verdict_before_the_controller_is_silent(
+    rig, monkeypatch
+):
+    node, said = rig.tracking().controller, []
+    rig.operator.drive(False)
+    monkeypatch.setattr(node, "_verdicts", SimpleNamespace(publish=said.append))
+    node._waiting.append(rig.operator.last_chunk)
+    node.trigger_deactivate()
+    assert said[-1].seq == rig.operator.last_chunk.seq
+    assert said[-1].code != ChunkVerdict.ACCEPTED
 
 
 def test_stop_brakes_and_latches(rig):

@@ -2,6 +2,7 @@
 
 import numpy as np
 from a1_msgs.msg import ActionChunk, ChunkVerdict
+from controller_bench import SPEC
 
 from a1_core.plan_in_hand import ToldPlan
 from a1_ros.messages import msg_to_chunk
@@ -21,7 +22,8 @@ def listen(rig) -> list[ActionChunk]:
 
 def told_of(rig, plans, seq: int) -> ToldPlan:
     assert rig.wait_for(lambda: any(plan.seq == seq for plan in plans)), rig.operator.verdicts
-    return ToldPlan.of(msg_to_chunk(next(plan for plan in plans if plan.seq == seq)))
+    plan = next(plan for plan in plans if plan.seq == seq)
+    return ToldPlan.of(msg_to_chunk(plan), SPEC)
 
 
 def test_committed_rows_are_not_changed(rig):
@@ -71,7 +73,7 @@ def test_a_brake_is_told_as_a_plan_of_nobody(rig):
     plans = listen(rig)
     assert rig.operator.call("stop").success
     assert rig.wait_for(lambda: plans and plans[-1].seq == 0)
-    told = ToldPlan.of(msg_to_chunk(plans[-1]))
+    told = ToldPlan.of(msg_to_chunk(plans[-1]), SPEC)
     assert not bytes(plans[-1].session_id.uuid).strip(b"\0")
     speed_J = np.abs(np.diff(told.rows_HD[-2:, :7], axis=0)).max()
     assert speed_J < 1e-2  # it ends at rest
