@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Makes the virtual environment and builds the workspace. Does only what is missing or changed.
-# A1_PYTHON=/path/to/python3 picks the interpreter; otherwise the first that fits is taken.
+# A1_PYTHON=/path/to/python3 picks the interpreter; otherwise it is the one that the environment was
+# made with, whichever comes first in this terminal, and for a new one the first that fits.
 set -eu
 here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
 fits='import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))'
@@ -13,7 +14,8 @@ for prefix in ${prefixes[@]+"${prefixes[@]}"}; do
     if [ -d "$prefix/share/rclpy" ]; then ros="$prefix"; fits="import rclpy; $fits"; break; fi
 done
 
-for python in ${A1_PYTHON:+"$A1_PYTHON"} ${ros:+/usr/bin/python3} python3 python3.12 python3.11 python3.13; do
+made_with="$(sed -n 's/^executable = //p' "$here/../.venv/pyvenv.cfg" 2>/dev/null || true)"
+for python in ${A1_PYTHON:+"$A1_PYTHON"} ${ros:+/usr/bin/python3} ${made_with:+"$made_with"} python3 python3.12 python3.11 python3.13; do
     if "$python" -c "$fits" >/dev/null 2>&1; then
         exec "$python" -I "$here/main.py" ${ros:+--ros "$ros"} "$@"
     fi

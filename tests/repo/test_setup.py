@@ -60,29 +60,58 @@ def test_a_disk_without_room_is_told_before_anything_is_fetched(tmp_path, monkey
         machine.check_space(tmp_path)
 
 
-@pytest.mark.parametrize(
-    ("prefixes", "told"), [("", "found Python 3.10.4"), ("{ros}", "or take a terminal without")]
-)
-def test_a_python_that_does_not_fit_is_named(tmp_path, prefixes, told):
-    old = tmp_path / "bin" / "python3"
-    old.parent.mkdir()
-    old.write_text('#!/bin/sh\n[ "$1" = --version ] && echo "Python 3.10.4" && exit\nexit 1\n')
-    old.chmod(0o755)
-    for name in ("dirname", "bash"):
-        (old.parent / name).symlink_to(shutil.which(name))
-    ros = tmp_path / "ros"
-    (ros / "share" / "rclpy").mkdir(parents=True)
-    # The system's own Python, tried for an installed ROS 2, imports no rclpy.
-    plain = {"PATH": str(old.parent), "AMENT_PREFIX_PATH": prefixes.format(ros=ros)}
-    done = subprocess.run(
-        [str(old.parent / "bash"), str(ROOT / "setup" / "setup.sh")],
-        env={key: value for key, value in plain.items() if value},
+OLD = '#!/bin/sh\n[ "$1" = --version ] && echo "Python 3.10.4" && exit\nexit 1\n'
+FITS = '#!/bin/sh\n[ "$1" = -c ] || echo "run by $0"\n'
+
+
+def _set_up(tmp_path, *, python3: str, **variables: str) -> subprocess.CompletedProcess:
+    """What setup.sh does in a clone where `python3` is that script."""
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    (tools / "python3").write_text(python3)
+    (tools / "python3").chmod(0o755)
+    for name in ("dirname", "bash", "sed"):
+        (tools / name).symlink_to(shutil.which(name))
+    script = tmp_path / "clone" / "setup" / "setup.sh"
+    script.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy(ROOT / "setup" / "setup.sh", script)
+    return subprocess.run(
+        [str(tools / "bash"), str(script)],
+        env={"PATH": str(tools)} | variables,
         capture_output=True,
         text=True,
     )
+
+
+@pytest.mark.parametrize(
+    ("sourced", "told"), [(False, "found Python 3.10.4"), (True, "or take a terminal without")]
+)
+def test_a_python_that_does_not_fit_is_named(tmp_path, sourced, told):
+    ros = tmp_path / "ros"
+    (ros / "share" / "rclpy").mkdir(parents=True)
+    # The system's own Python, tried for an installed ROS 2, imports no rclpy.
+    variables = {"AMENT_PREFIX_PATH": str(ros)} if sourced else {}
+    done = _set_up(tmp_path, python3=OLD, **variables)
     assert done.returncode == 1
     assert told in done.stderr
     assert done.stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("still_there", "taken"), [(True, "made/python3.12"), (False, "bin/python3")]
+)
+def test_an_environment_keeps_the_python_it_was_made_with(tmp_path, still_there, taken):
+    """A terminal in which another one comes first does not make it anew."""
+    made = tmp_path / "made" / "python3.12"
+    if still_there:
+        made.parent.mkdir()
+        made.write_text(FITS)
+        made.chmod(0o755)
+    (tmp_path / "clone" / ".venv").mkdir(parents=True)
+    (tmp_path / "clone" / ".venv" / "pyvenv.cfg").write_text(f"home = /\nexecutable = {made}\n")
+    done = _set_up(tmp_path, python3=FITS)
+    assert done.returncode == 0
+    assert done.stdout.strip().endswith(taken)
 
 
 def test_a_clone_that_cannot_be_written_to_is_one_line(tmp_path, monkeypatch, capsys):
