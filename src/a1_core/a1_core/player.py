@@ -132,7 +132,7 @@ class ChunkPlayer:
             detail = "no motion from the commanded state to these rows keeps the limits"
             return Offer(code=VerdictCode.LIMIT, detail=detail)
         asked = Openings.of_rows(rows_HD[:, self._limits.joints :], found.clock)
-        asked = self._asked.until(t_s, found.kept_s, asked)
+        asked = self._asked.until(t_s, rows.committed_s, asked)
         self._start(found.spline, now_ns, found.clock, asked)
         return Offer(
             code=VerdictCode.ACCEPTED,

@@ -28,9 +28,6 @@ SOFT_BLENDS_S = (0.5, 1.0, 1.5)
 SOFT_ACCELERATION, SOFT_JERK = 0.5, 0.15
 # Share of the jerk limit that a fade may always take.
 SMOOTH = 0.1
-# Of a fade behind committed rows, after which grippers go over to the new rows: a hand that closes
-# on time while the arm is still on its way to them closes above what it was to hold.
-GRIPPER_SHARE = 0.5
 SLOW_DOWNS = (1.0, 1.25, 1.6, 2.2, 3.0)
 TOLERANCE = 1e-6
 # Braking takes its acceleration back before it stands, which costs less than this (rad).
@@ -56,16 +53,11 @@ class Rows:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Splice:
-    """A checked motion and the clock that says which row it is at.
-
-    Attributes:
-        kept_s: how long grippers keep to what they were asked for before.
-    """
+    """A checked motion and the clock that says which row it is at."""
 
     spline: Spline
     clock: RowClock
     slow_down: float
-    kept_s: float
 
 
 def needed_slow_down(rows_HJ: Floats, period_s: float, limits: OperatingLimits) -> float:
@@ -125,19 +117,15 @@ def splice(
         smooth = max(SMOOTH, _jerk_share(coming_HJ, clock.period_s, limits))
         allowed = np.inf if in_haste else smooth
         for fade, fade_t_s, blends_s in fades:
-            found = _smooth_controls(
+            controls_KJ = _smooth_controls(
                 fade, fade_t_s, rows, clock, blends_s, spacing_s, limits, allowed
             )
-            if found is not None:
-                controls_KJ, blend_s = found
-                kept_s = rows.committed_s
-                if kept_s > 0.0:
-                    kept_s += GRIPPER_SHARE * blend_s
+            if controls_KJ is not None:
                 openings_KG = _grippers(
-                    old, old_t_s, rows, kept_s, clock, spacing_s, len(controls_KJ) - 2, limits
+                    old, old_t_s, rows, clock, spacing_s, len(controls_KJ) - 2, limits
                 )
                 spline = _spline(controls_KJ, openings_KG, spacing_s)
-                return Splice(spline=spline, clock=clock, slow_down=slow_down, kept_s=kept_s)
+                return Splice(spline=spline, clock=clock, slow_down=slow_down)
     return None
 
 
@@ -150,15 +138,14 @@ def _smooth_controls(
     spacing_s: float,
     limits: OperatingLimits,
     allowed: float,
-) -> tuple[Floats, float] | None:
-    """Control points [K, J] of the shortest fade whose jerk is allowed, else of the smoothest, and
-    how long it takes (s).
+) -> Floats | None:
+    """Control points [K, J] of the shortest fade whose jerk is allowed, else of the smoothest.
 
     Point k is at (k - 1) * spacing. None when no fade keeps the limits.
     """
     h, arm = spacing_s, limits.joints
     end_s = max(clock.duration_s, rows.committed_s + blends_s[0])
-    best: tuple[float, Floats, float] | None = None
+    best: tuple[float, Floats] | None = None
     t_K = h * np.arange(int(np.ceil(max(end_s, rows.committed_s + blends_s[-1]) / h)) + 5)
     wanted_KJ = read_rows(rows.rows_HD[:, :arm], clock.phases(t_K))
     old_KJ = old.states(old_t_s + t_K)[0][:, :arm]
@@ -180,10 +167,10 @@ def _smooth_controls(
         if keeps_limits(controls_KJ, h, limits):
             share = _jerk_share(controls_KJ, h, limits)
             if share <= allowed:
-                return controls_KJ, blend_s
+                return controls_KJ
             if best is None or share < best[0]:
-                best = share, controls_KJ, blend_s
-    return None if best is None else best[1:]
+                best = share, controls_KJ
+    return None if best is None else best[1]
 
 
 def _jerk_share(points_KJ: Floats, spacing_s: float, limits: OperatingLimits) -> float:
@@ -262,7 +249,6 @@ def _grippers(
     old: Path,
     old_t_s: float,
     rows: Rows,
-    kept_s: float,
     clock: RowClock,
     spacing_s: float,
     knots: int,
@@ -270,7 +256,7 @@ def _grippers(
 ) -> Floats:
     """Openings [K, G] at `knots` knots, or at as many more as all take to arrive at their pace.
 
-    The old motion's are kept for `kept_s`.
+    The old motion's are kept over committed rows.
     """
     column_HG = np.clip(rows.rows_HD[:, limits.joints :], 0.0, 1.0)
     most = limits.gripper_velocity * spacing_s
@@ -281,7 +267,7 @@ def _grippers(
         asked_KG[:, gripper] = np.interp(phases_K, rows_H, column_H)
     kept_KG = old.states(old_t_s + t_K)[0][:, limits.joints :]
     # A line to a knot begins one knot before it, and not while the old ones are kept.
-    kept_K = (t_K < kept_s + spacing_s - 1e-9) & (kept_s > 0.0)
+    kept_K = (t_K < rows.committed_s + spacing_s - 1e-9) & (rows.committed_s > 0.0)
     asked_KG[kept_K] = kept_KG[kept_K]
     openings = [kept_KG[0]]
     for index, wish_G in enumerate(asked_KG[1:], start=1):
