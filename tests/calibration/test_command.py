@@ -75,6 +75,18 @@ def test_several_tries_are_told_and_counted():
 
 
 @pytest.mark.parametrize(
+    ("option", "value"),
+    [("--gripper-tolerance", "0.2"), ("--tick-loss", "binary"), ("--episode-loss", "mean"),
+     ("--tried", "2")],
+)  # fmt: skip
+def test_what_belongs_to_a_certificate_is_refused_without_one(option, value):
+    for aim in (("--budget", "hz=5"), ("--parameter", "0.5")):
+        with pytest.raises(ThresholdsError, match=f"{option} is {value}.*add --certify"):
+            request_of(options(*aim, option, value))
+        assert request_of(options(*aim, option, value, "--certify")).promise is not None
+
+
+@pytest.mark.parametrize(
     ("text", "value", "unit"),
     [("10mm", 0.01, "m"), ("0.02", 0.02, ""), ("0.5rad", 0.5, "rad"), ("0.1m", 0.1, "m")],
 )

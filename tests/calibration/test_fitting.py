@@ -45,7 +45,7 @@ def draw(episodes: int, seed: int = 0) -> tuple[Ticks, list[str], Split]:
     return ticks, names, Split(fit=fitted_on, held_out=held_out)
 
 
-def run(drawn, costs: CostTables = TABLES, **asked) -> tuple[Fitted, str]:
+def run(drawn, costs: CostTables = TABLES, measured=("tool_tip_m",), **asked) -> tuple[Fitted, str]:
     request = Request(
         checkpoint=Path("c"),
         fit_bags=(Path("b"),),
@@ -53,7 +53,8 @@ def run(drawn, costs: CostTables = TABLES, **asked) -> tuple[Fitted, str]:
         **{"promise": Promise(), **asked},
     )
     fitted = fit(request, *drawn, costs, "m")
-    return fitted, explain(request, fitted, savings_of(fitted, fitted.member, costs), "tool_tip_m")
+    savings = savings_of(fitted, fitted.member, costs)
+    return fitted, explain(request, fitted, savings, measured)
 
 
 @pytest.mark.parametrize("mode", ["mass", "least_loss"])
@@ -83,6 +84,20 @@ def test_thresholds_that_lose_least_certify_more():
         assert message.startswith("Certified: saves")
         saved[mode] = 1.0 - savings_of(fitted, fitted.member, TABLES).depth
     assert saved["least_loss"] > saved["mass"] > 0.1
+
+
+def test_a_gripper_is_spoken_of_where_there_is_one():
+    drawn = draw(120)
+    _, message = run(drawn, promise=Promise(tolerance=1.0))
+    assert "more than 1000 mm at the tool tip away" in message
+    ticks, *rest = drawn
+    both_KNC = np.concatenate([ticks.deviation_KNC, 0.0 * ticks.deviation_KNC], axis=-1)
+    _, message = run(
+        (replace(ticks, deviation_KNC=both_KNC), *rest),
+        measured=("tool_tip_m", "gripper"),
+        promise=Promise(tolerance=1.0),
+    )
+    assert "1000 mm at the tool tip or 0.1 at the gripper away" in message
 
 
 def test_the_best_of_several_tries_has_to_be_surer():

@@ -11,7 +11,7 @@ from a1_calibration.collect import Ticks
 from a1_calibration.costs import CostTables
 from a1_calibration.fitting import Fitted
 from a1_calibration.recordings import Recording
-from a1_calibration.request import Request
+from a1_calibration.request import Promise, Request
 from a1_core.calibration import NO_DISTRIBUTION
 from a1_core.deviation import DeviationMeter
 from a1_core.exit_rule import Thresholds
@@ -136,8 +136,12 @@ def _floats(values: object) -> tuple[float, ...]:
     return tuple(float(value) for value in np.asarray(values))
 
 
-def explain(request: Request, fitted: Fitted, savings: Savings, deviation: str) -> str:
-    """In a sentence or two: what is saved, what is guaranteed, what is missing."""
+def explain(request: Request, fitted: Fitted, savings: Savings, deviations: tuple[str, ...]) -> str:
+    """In a sentence or two: what is saved, what is guaranteed, what is missing.
+
+    Args:
+        deviations: names of what was measured, as of `DeviationMeter`.
+    """
     promise, certification = fitted.promise, fitted.certification
     saved = (
         f"saves {100 * (1 - savings.flops):.0f} % of the compute of full depth (mean depth "
@@ -154,7 +158,7 @@ def explain(request: Request, fitted: Fitted, savings: Savings, deviation: str) 
         )
     if fitted.member == 0:
         return f"Nothing is saved and no file is written: {certification.explain()}"
-    promised = _promised(fitted, deviation)
+    promised = _promised(fitted, deviations)
     sure = 100 * (1 - promise.failure)
     text = f"Certified: {saved}, and with {sure:g} % confidence {promised}"
     if request.budget is None and request.parameter is None:
@@ -166,13 +170,19 @@ def explain(request: Request, fitted: Fitted, savings: Savings, deviation: str) 
     return f"{text}; what was asked for is NOT kept. {certification.lacking()}"
 
 
-def _promised(fitted: Fitted, deviation: str) -> str:
-    promise = fitted.promise
+def tolerances(promise: Promise, deviations: tuple[str, ...]) -> str:
+    """What a tick may be off full depth, of everything that was measured."""
     assert promise.tolerance is not None
     allowed = (
         f"{1e3 * promise.tolerance:g} mm" if promise.unit == "m" else f"{promise.tolerance:g} rad"
     )
-    off = f"{allowed} at {DEVIATIONS[deviation]} or {promise.gripper:g} at the gripper"
+    off = f"{allowed} at {DEVIATIONS[deviations[0]]}"
+    return f"{off} or {promise.gripper:g} at the gripper" if len(deviations) > 1 else off
+
+
+def _promised(fitted: Fitted, deviations: tuple[str, ...]) -> str:
+    promise = fitted.promise
+    off = tolerances(promise, deviations)
     if promise.tick_loss == "binary" and promise.episode_loss == "max":
         return (
             f"at most {100 * promise.risk:g} % of new episodes like these have a tick more than "

@@ -158,6 +158,11 @@ def request_of_goal(goal: Any, values: Mapping[str, Any], now: str) -> Request:
             )
         bags = [Path(values["spool"]) / now]
     promise = None
+    for name in ("failure", "tolerance"):
+        if goal.risk == 0.0 and getattr(goal, name) != 0.0:
+            raise ThresholdsError(
+                f"{name} is {getattr(goal, name)}, but risk 0 certifies nothing; give a risk, or 0"
+            )
     if goal.risk != 0.0:
         promise = Promise(
             risk=goal.risk,

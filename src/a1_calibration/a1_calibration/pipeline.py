@@ -66,7 +66,7 @@ def calibrate(request: Request, spec: RobotSpec, tell: Tell) -> Outcome:
     tell("fit", STEPS, STEPS)
     tell("certify", 1, 1)
     savings = savings_of(fitted, fitted.member, costs)
-    message = explain(request, fitted, savings, meter.names[0])
+    message = explain(request, fitted, savings, meter.names)
     written = None
     if fitted.member > 0:
         content = thresholds_file(
@@ -83,7 +83,7 @@ def calibrate(request: Request, spec: RobotSpec, tell: Tell) -> Outcome:
             metric=metric,
             exits=checkpoint.config.exits,
             layers=checkpoint.config.backbone.layers,
-            deviation=meter.names[0],
+            deviations=meter.names,
             ticks=ticks,
             fitted=fitted,
             costs=costs,

@@ -17,7 +17,7 @@ from a1_calibration.collect import Ticks
 from a1_calibration.costs import CostTables
 from a1_calibration.fitting import Fitted
 from a1_calibration.held_out import RateTest, compare_rates
-from a1_calibration.outcome import savings_of
+from a1_calibration.outcome import savings_of, tolerances
 from a1_calibration.recordings import Recording
 from a1_calibration.request import Request
 from a1_core.budget import STEPS_PER_UNIT, Search
@@ -48,7 +48,7 @@ class ReportInput:
     metric: str
     exits: tuple[int, ...]
     layers: int
-    deviation: str
+    deviations: tuple[str, ...]
     ticks: Ticks
     fitted: Fitted
     costs: CostTables
@@ -203,9 +203,8 @@ def _about(given: ReportInput) -> str:
         f"<p>Checkpoint {given.checkpoint_digest[:12]}, metric {given.metric}, "
         f"{given.ticks.count} ticks of {len(set(fitted.names))} episodes: {len(split.fit)} "
         f"fitted on, {len(split.held_out)} held out. Times {escape(given.costs.source)}. "
-        f"A tick is lost when its chunk is more than {fitted.promise.tolerance:g} "
-        f"{fitted.promise.unit} ({given.deviation}) or {fitted.promise.gripper:g} (gripper) away "
-        "from full depth.</p>"
+        f"A tick is lost when its chunk is more than "
+        f"{tolerances(fitted.promise, given.deviations)} away from full depth.</p>"
     )
 
 
