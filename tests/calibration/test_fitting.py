@@ -110,6 +110,12 @@ def test_the_best_of_several_tries_has_to_be_surer():
     assert "14 more episodes are needed" in message
 
 
+@pytest.mark.parametrize("size", [2, 5, 16])
+def test_a_family_has_as_many_settings_as_were_asked_for(size):
+    fitted, _ = run(draw(120), family_size=size)
+    assert len(fitted.family) == size
+
+
 def test_a_budget_that_is_not_certified_says_what_it_would_take():
     fitted, message = run(draw(120), budget=parse_budget("depth=0.35"))
     assert 0 < fitted.member < len(fitted.family) - 1

@@ -232,10 +232,10 @@ def test_families_of_few_or_tied_ticks_are_short_and_still_descend() -> None:
         np.ones((4, 1)),
         np.round(np.random.default_rng(7).random((4, 9))),
     ):
-        costs = [member.cost for member in build_family(V, np.arange(1.0, 5.0))]
+        costs = [member.cost for member in build_family(V, np.arange(1.0, 5.0), size=16)]
         assert costs[0] == 4.0
         assert all(a > b for a, b in itertools.pairwise(costs))
     never = np.full((4, 9), np.nan)
-    assert len(build_family(never, np.arange(1.0, 5.0))) == 1
+    assert len(build_family(never, np.arange(1.0, 5.0), size=16)) == 1
     with pytest.raises(ThresholdsError, match=re.escape("size of the family is 1")):
         build_family(never, np.arange(1.0, 5.0), size=1)

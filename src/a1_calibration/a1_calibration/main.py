@@ -91,7 +91,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     )  # fmt: skip
     add("--choose-exits", action="store_true", help="let the solver leave exits out")
     add("--certify-share", type=float, default=Request.certify_share, help="of the episodes")
-    add("--family", type=int, default=Request.family_size, help="settings to walk through")
+    add("--family", type=int, default=Request.family_size, help="settings to walk through at most")
     add(
         "--executed", type=float, default=Request.executed_s,
         help="first seconds of a chunk, over which deviations and discrepancies count; 0: all",

@@ -88,7 +88,7 @@ SPECS = (
     ParameterSpec(
         name="family_size",
         default=Request.family_size,
-        description="Settings that the certificate walks through",
+        description="Settings that the certificate walks through at most",
         range=(2, 1000),
     ),
     ParameterSpec(

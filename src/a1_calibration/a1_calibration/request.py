@@ -90,6 +90,8 @@ class Request:
         metric: of the discrepancies, as `parse_metric` reads it; empty: the checkpoint's. One
             that names no rows is taken over those that are executed.
         choose_exits: let the solver leave exits out; needs a budget.
+        family_size: settings that the certificate walks through at most, full depth and the most
+            aggressive one included.
         executed_s: the first seconds of a chunk, over which deviations and discrepancies count;
             0: all rows.
         costs: measured times of another machine (YAML); None: this one is measured.
@@ -113,7 +115,7 @@ class Request:
     distribution: str = "exponential"
     metric: str = ""
     choose_exits: bool = False
-    family_size: int = 16
+    family_size: int = 32
     certify_share: float = 0.5
     executed_s: float = EXECUTED_S
     costs: Path | None = None
