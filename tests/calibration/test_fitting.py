@@ -108,6 +108,13 @@ def test_the_best_of_several_tries_has_to_be_surer():
     assert twice.member == 0
     assert "the best of 2 tries" in message
     assert "14 more episodes are needed" in message
+    assert "Record 59 fresh ones and run again with these in --certify-bags" in message
+    mean = Promise(tolerance=1.0, tried=2, episode_loss="mean")
+    _, message = run(drawn, promise=mean, certify_bags=(Path("more"),))
+    assert "to --certify-bags, with names behind the others" in message
+    _, message = run(drawn, promise=Promise(tolerance=1e-9))
+    assert "more like them would not certify it" in message
+    assert "fresh ones" not in message
 
 
 @pytest.mark.parametrize("size", [2, 5, 16])
@@ -119,8 +126,9 @@ def test_a_family_has_as_many_settings_as_were_asked_for(size):
 def test_a_budget_that_is_not_certified_says_what_it_would_take():
     fitted, message = run(draw(120), budget=parse_budget("depth=0.35"))
     assert 0 < fitted.member < len(fitted.family) - 1
-    assert "what was asked for is NOT kept. For setting" in message
-    assert "fresh ones" in message
+    assert "what was asked for is NOT kept. " in message
+    last = len(fitted.family) - 1
+    assert fitted.certification.lacking(last) in message
     fitted, message = run(draw(120), budget=parse_budget("depth=0.8"))
     assert fitted.member == len(fitted.family) - 1
     assert "keep what was asked for" in message

@@ -33,7 +33,7 @@ def done(folder, spec, bags, checkpoint):
         pictures=3,
     )
     told = []
-    outcome = calibrate(request, spec, lambda *step: told.append(step))
+    outcome = calibrate(request, spec, lambda *step: told.append(step), pytest.fail)
     return request, outcome, told
 
 
@@ -149,7 +149,10 @@ def test_a_kill_loses_one_batch_at_most(done, make_request, spec, silent, monkey
 
 def test_too_few_episodes_are_told_and_nothing_is_written(make_request, done, spec, silent):
     request = make_request(promise=Promise(risk=0.05, tolerance=1.0), v_file=done[0].v_path)
-    outcome = calibrate(request, spec, silent)
+    warned = []
+    outcome = calibrate(request, spec, silent, warned.append)
+    assert "4 of 8 episodes are kept for the certificate" in warned[0]
+    assert "takes 45 even if none has a loss" in warned[0]
     assert outcome.file is None
     assert not request.out.exists()
     assert "41 more episodes are needed" in outcome.message

@@ -29,7 +29,7 @@ class Work:
         self.requests = []
         self.error = None
 
-    def __call__(self, request, spec, tell) -> Outcome:
+    def __call__(self, request, spec, tell, warn) -> Outcome:
         self.requests.append(request)
         if self.error is not None:
             raise self.error

@@ -196,7 +196,10 @@ def _run(options: argparse.Namespace, console: Console) -> int:
                 tasks[stage] = progress.add_task(stage, total=total)
             progress.update(tasks[stage], completed=done, total=total)  # type: ignore[arg-type]
 
-        outcome = calibrate(request, spec, tell)
+        def warn(told: str) -> None:
+            console.print(escape(told), style="yellow", highlight=False)
+
+        outcome = calibrate(request, spec, tell, warn)
     console.print(f"report: {outcome.report}", highlight=False)
     if outcome.file is not None:
         console.print(f"thresholds: {request.out}", highlight=False)

@@ -13,6 +13,7 @@ from a1_calibration.fitting import Fitted
 from a1_calibration.recordings import Recording
 from a1_calibration.request import Promise, Request
 from a1_core.calibration import NO_DISTRIBUTION
+from a1_core.certificate import Certification
 from a1_core.deviation import DeviationMeter
 from a1_core.exit_rule import Thresholds
 from a1_core.provenance import Bag, certificate_of
@@ -157,7 +158,8 @@ def explain(request: Request, fitted: Fitted, savings: Savings, deviations: tupl
             "going straight to full depth."
         )
     if fitted.member == 0:
-        return f"Nothing is saved and no file is written: {certification.explain()}"
+        told = f"Nothing is saved and no file is written: {certification.explain()}"
+        return f"{told} {_what_to_do(request, certification, None)}".rstrip()
     promised = _promised(fitted, deviations)
     sure = 100 * (1 - promise.failure)
     text = f"Certified: {saved}, and with {sure:g} % confidence {promised}"
@@ -167,7 +169,26 @@ def explain(request: Request, fitted: Fitted, savings: Savings, deviations: tupl
         return (
             f"{text} ({certification.episodes} episodes); the fitted ones keep what was asked for."
         )
-    return f"{text}; what was asked for is NOT kept. {certification.lacking()}"
+    wanted = len(fitted.family) - 1
+    text = f"{text}; what was asked for is NOT kept. {certification.lacking(wanted)}"
+    return f"{text} {_what_to_do(request, certification, wanted)}".rstrip()
+
+
+def _what_to_do(request: Request, found: Certification, wanted: int | None) -> str:
+    """How to get the episodes that are missing judged; empty where more would not help."""
+    missing = found.missing(wanted)
+    if not missing:
+        return ""
+    if found.test == "betting" and request.certify_bags:
+        return (
+            f"Add {missing} to --certify-bags, with names behind the others, leave --bags as they "
+            "are, and run again."
+        )
+    return (
+        f"Record {found.episodes + missing} fresh ones and run again with these in --certify-bags "
+        "and all that there are now in --bags: to judge by the same ones again would use them "
+        "twice."
+    )
 
 
 def tolerances(promise: Promise, deviations: tuple[str, ...]) -> str:

@@ -27,6 +27,9 @@ BUDGET_NAMES: dict[str, BudgetKind] = {
 Tell = Callable[[str, int, int], None]
 """Stage (collect | fit | certify | report), done and total; may raise Cancelled."""
 
+Warn = Callable[[str], None]
+"""Something that the user should know before it is all over."""
+
 
 class Cancelled(Exception):
     """Somebody asked to stop; what was computed is kept."""

@@ -138,7 +138,7 @@ class Search:
         )
 
     def cheapest(self) -> Setting:
-        """Of a coarse scan over the whole range; at its low end unless costs bend, as with `eq9`."""
+        """Of a coarse scan over the whole range; at its low end unless costs bend, as by `eq9`."""
         return self.at(self._cheapest_step())
 
     def _cheapest_step(self) -> int:
