@@ -41,7 +41,7 @@ def draw(episodes: int, seed: int = 0) -> tuple[Ticks, list[str], Split]:
         stamp_N=np.arange(len(numbers_N)),
         accounts=(),
     )
-    fitted_on, held_out = split_episodes(list(dict.fromkeys(names)))
+    fitted_on, held_out = split_episodes(list(dict.fromkeys(names)), 0.5)
     return ticks, names, Split(fit=fitted_on, held_out=held_out)
 
 

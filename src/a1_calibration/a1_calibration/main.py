@@ -82,8 +82,15 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
         help="calibrations (modes, metrics, tolerances, ...) held against the same certifying "
         "episodes, this one included, the best of which is used: failure is split over them",
     )  # fmt: skip
-    add("--mode", choices=FITS, default=Request.fit, help="how thresholds are fitted")
-    add("--distribution", choices=DISTRIBUTIONS, default=Request.distribution)
+    add(
+        "--mode", choices=FITS, default=Request.fit,
+        help="how thresholds are fitted; by default least_loss for a certificate without "
+        "--distribution or --parameter, else mass",
+    )  # fmt: skip
+    add(
+        "--distribution", choices=DISTRIBUTIONS, default=Request.distribution,
+        help="of exits, for --mode mass and eq9; exponential",
+    )  # fmt: skip
     add(
         "--metric", default="",
         help="of discrepancies: cosine, l2, mad or max over the executed rows, or e.g. l2[:16] "

@@ -12,7 +12,6 @@ from a1_calibration.costs import CostTables
 from a1_calibration.fitting import Fitted
 from a1_calibration.recordings import Recording
 from a1_calibration.request import Promise, Request
-from a1_core.calibration import NO_DISTRIBUTION
 from a1_core.certificate import Certification
 from a1_core.deviation import DeviationMeter
 from a1_core.exit_rule import Thresholds
@@ -107,7 +106,7 @@ def thresholds_file(
             },
         ),
         fit=request.fit,
-        distribution=request.distribution if request.fit != "least_loss" else NO_DISTRIBUTION,
+        distribution=request.distribution,
         parameter=chosen.parameter,
         samples=int(fitted.fit_N.sum()),
         episodes=len(fitted.split.fit),
