@@ -50,6 +50,7 @@ def test_the_file_carries_bindings_bags_and_certificate(done, spec, checkpoint):
     assert file.certificate.episodes == 4
     assert file.certificate.evidence.deviation == "tool_tip_m"
     assert file.certificate.evidence.executed_rows == 5
+    assert file.certificate.evidence.period_s == request.read.period_s == 0.3
     assert file.certificate.evidence.forward_kinematics == spec.kinematics.digest
     assert file.certificate.evidence.p_value == pytest.approx(0.5**4)
     assert len(file.safer) == file.certificate.evidence.member

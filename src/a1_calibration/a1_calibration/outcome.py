@@ -85,6 +85,7 @@ def thresholds_file(
             further_tolerances=dict.fromkeys(meter.names[1:], promise.gripper),
             executed_rows=meter.rows,
             forward_kinematics=meter.kinematics,
+            period_s=request.read.period_s,
             tick_loss=promise.tick_loss,
             episode_loss=promise.episode_loss,
         )
