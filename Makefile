@@ -43,7 +43,6 @@ thresholds: setup  ## thresholds of the shipped checkpoint: RECORDED=200 of its 
 	@./a1 run a1_sim record_episodes --episodes $(RECORDED) --out out/recordings
 	@./a1 run a1_calibration calibrate --robot franka --checkpoint checkpoints/tiny --bags out/recordings \
 	    --out config/thresholds/franka_tiny.yaml --v-file out/recordings.v --report out/calibration \
-	    --mode least_loss \
 	    --certify 0.05,0.1,20mm --gripper-tolerance 0.2 $(ARGS)
 
 check-lerobot: setup  ## data sets against the real LeRobot, in an environment of its own (gigabytes); ARGS=DATASET...

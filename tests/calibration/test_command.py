@@ -9,7 +9,9 @@ from a1_calibration.costs import read_times, write_times
 from a1_calibration.main import NOTHING_CERTIFIED, main, parse, request_of
 from a1_calibration.request import parse_budget, parse_promise
 from a1_calibration.v_file import VFile
+from a1_core.episode_loss import split_episodes
 from a1_core.errors import ThresholdsError
+from a1_core.p_values import p_values
 from a1_core.segment_costs import SegmentCosts
 from a1_core.thresholds_file import read_thresholds
 
@@ -67,11 +69,46 @@ def test_without_a_budget_a_certificate_is_asked_for():
     assert both.budget.kind == "rate_hz"
 
 
+def test_a_certificate_is_for_the_least_loss_unless_a_distribution_is_aimed_at():
+    def how(*more):
+        request = request_of(options(*more))
+        return request.fit, request.distribution
+
+    assert how() == how("--certify", "--budget", "hz=5") == ("least_loss", "none")
+    assert how("--budget", "hz=5") == ("mass", "exponential")
+    assert how("--certify", "--parameter", "0.5") == ("mass", "exponential")
+    assert how("--distribution", "gamma") == ("mass", "gamma")
+    assert how("--mode", "eq9") == ("eq9", "exponential")
+    with pytest.raises(ThresholdsError, match="distribution is gamma, with mode least_loss"):
+        how("--mode", "least_loss", "--distribution", "gamma")
+
+
+def test_of_two_hundred_episodes_enough_certify_for_two_bad_ones():
+    share = request_of(options()).certify_share
+    _, held_out = split_episodes([str(k) for k in range(200)], share)
+    bad = np.zeros((2, len(held_out)))
+    bad[0, :2], bad[1, :3] = 1.0, 1.0
+    assert [p <= 0.1 for p in p_values(bad, 0.05, "binomial")] == [True, False]
+    assert not p_values(bad[0, :-1], 0.05, "binomial") <= 0.1
+
+
 def test_several_tries_are_told_and_counted():
     assert request_of(options()).promise.tried == 1
     assert request_of(options("--certify", "0.05,0.1,10mm", "--tried", "3")).promise.tried == 3
     with pytest.raises(ThresholdsError, match="tried is 0"):
         request_of(options("--tried", "0"))
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("--gripper-tolerance", "0.2"), ("--tick-loss", "binary"), ("--episode-loss", "mean"),
+     ("--tried", "2")],
+)  # fmt: skip
+def test_what_belongs_to_a_certificate_is_refused_without_one(option, value):
+    for aim in (("--budget", "hz=5"), ("--parameter", "0.5")):
+        with pytest.raises(ThresholdsError, match=f"{option} is {value}.*add --certify"):
+            request_of(options(*aim, option, value))
+        assert request_of(options(*aim, option, value, "--certify")).promise is not None
 
 
 @pytest.mark.parametrize(

@@ -41,11 +41,11 @@ def draw(episodes: int, seed: int = 0) -> tuple[Ticks, list[str], Split]:
         stamp_N=np.arange(len(numbers_N)),
         accounts=(),
     )
-    fitted_on, held_out = split_episodes(list(dict.fromkeys(names)))
+    fitted_on, held_out = split_episodes(list(dict.fromkeys(names)), 0.5)
     return ticks, names, Split(fit=fitted_on, held_out=held_out)
 
 
-def run(drawn, costs: CostTables = TABLES, **asked) -> tuple[Fitted, str]:
+def run(drawn, costs: CostTables = TABLES, measured=("tool_tip_m",), **asked) -> tuple[Fitted, str]:
     request = Request(
         checkpoint=Path("c"),
         fit_bags=(Path("b"),),
@@ -53,7 +53,8 @@ def run(drawn, costs: CostTables = TABLES, **asked) -> tuple[Fitted, str]:
         **{"promise": Promise(), **asked},
     )
     fitted = fit(request, *drawn, costs, "m")
-    return fitted, explain(request, fitted, savings_of(fitted, fitted.member, costs), "tool_tip_m")
+    savings = savings_of(fitted, fitted.member, costs)
+    return fitted, explain(request, fitted, savings, measured)
 
 
 @pytest.mark.parametrize("mode", ["mass", "least_loss"])
@@ -85,6 +86,20 @@ def test_thresholds_that_lose_least_certify_more():
     assert saved["least_loss"] > saved["mass"] > 0.1
 
 
+def test_a_gripper_is_spoken_of_where_there_is_one():
+    drawn = draw(120)
+    _, message = run(drawn, promise=Promise(tolerance=1.0))
+    assert "more than 1000 mm at the tool tip away" in message
+    ticks, *rest = drawn
+    both_KNC = np.concatenate([ticks.deviation_KNC, 0.0 * ticks.deviation_KNC], axis=-1)
+    _, message = run(
+        (replace(ticks, deviation_KNC=both_KNC), *rest),
+        measured=("tool_tip_m", "gripper"),
+        promise=Promise(tolerance=1.0),
+    )
+    assert "1000 mm at the tool tip or 0.1 at the gripper away" in message
+
+
 def test_the_best_of_several_tries_has_to_be_surer():
     drawn = draw(90)  # 45 are held out: at risk 0.05 they say 0.0994 when none has a loss
     once, _ = run(drawn, promise=Promise(tolerance=1.0))
@@ -93,13 +108,27 @@ def test_the_best_of_several_tries_has_to_be_surer():
     assert twice.member == 0
     assert "the best of 2 tries" in message
     assert "14 more episodes are needed" in message
+    assert "Record 59 fresh ones and run again with these in --certify-bags" in message
+    mean = Promise(tolerance=1.0, tried=2, episode_loss="mean")
+    _, message = run(drawn, promise=mean, certify_bags=(Path("more"),))
+    assert "to --certify-bags, with names behind the others" in message
+    _, message = run(drawn, promise=Promise(tolerance=1e-9))
+    assert "more like them would not certify it" in message
+    assert "fresh ones" not in message
+
+
+@pytest.mark.parametrize("size", [2, 5, 16])
+def test_a_family_has_as_many_settings_as_were_asked_for(size):
+    fitted, _ = run(draw(120), family_size=size)
+    assert len(fitted.family) == size
 
 
 def test_a_budget_that_is_not_certified_says_what_it_would_take():
     fitted, message = run(draw(120), budget=parse_budget("depth=0.35"))
     assert 0 < fitted.member < len(fitted.family) - 1
-    assert "what was asked for is NOT kept. For setting" in message
-    assert "fresh ones" in message
+    assert "what was asked for is NOT kept. " in message
+    last = len(fitted.family) - 1
+    assert fitted.certification.lacking(last) in message
     fitted, message = run(draw(120), budget=parse_budget("depth=0.8"))
     assert fitted.member == len(fitted.family) - 1
     assert "keep what was asked for" in message

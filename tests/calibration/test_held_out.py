@@ -4,31 +4,50 @@ import numpy as np
 import pytest
 
 from a1_calibration.held_out import compare_rates
-from a1_core.calibration import exit_distribution, exits_taken, fit_thresholds
+from a1_core.calibration import exit_distribution, exits_taken, fit_thresholds, realised_rates
 
 K, TICKS = 5, 10
+KINDS = {"exponential": (0.8, K), "gaussian": (3.0, 8)}
 
 
-def draw(rng, episodes: int, alike: float, shift: float = 0.0):
+def draw(rng, episodes: int, alike: float, shift: float = 0.0, exits: int = K):
     """Discrepancies of ticks that share some of their height within an episode."""
     height = rng.normal(shift, 1.0, episodes).repeat(TICKS)
-    own = rng.normal(shift, 1.0, (K, episodes * TICKS))
+    own = rng.normal(shift, 1.0, (exits, episodes * TICKS))
     return np.exp(alike * height + (1 - alike) * own)
 
 
-def p_value(rng, alike: float, shift: float = 0.0):
-    wanted = exit_distribution("exponential", 0.8, K)
-    fitted, held = draw(rng, 40, alike), draw(rng, 40, alike, shift)
-    taken_N = exits_taken(held, fit_thresholds(fitted, wanted))
+def p_value(rng, alike: float, shift: float = 0.0, kind: str = "exponential"):
+    parameter, exits = KINDS[kind]
+    wanted = exit_distribution(kind, parameter, exits)
+    fitted, held = draw(rng, 40, alike, exits=exits), draw(rng, 40, alike, shift, exits)
+    eta_P = fit_thresholds(fitted, wanted)
     names = [str(k) for k in range(40) for _ in range(TICKS)]
-    return compare_rates([float(p) for p in wanted], taken_N, names, fitted.shape[1])
+    realised_P = realised_rates(fitted, eta_P).tolist()
+    return compare_rates(realised_P, exits_taken(held, eta_P), names, fitted.shape[1])
 
 
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("alike", [0.0, 0.6])
-def test_it_seldom_rejects_what_is_right(alike):
+def test_it_seldom_rejects_what_is_right(alike, kind):
+    """Of the gaussian the deepest exits get a tick or none: single ticks decide nothing."""
     rng = np.random.default_rng(1)
-    p = np.array([p_value(rng, alike).p_value for _ in range(400)])
+    p = np.array([p_value(rng, alike, kind=kind).p_value for _ in range(400)])
     assert 0.01 <= (p < 0.05).mean() <= 0.10  # 0.05 and four standard errors
+
+
+def test_exits_of_few_ticks_are_taken_together():
+    names = [str(k) for k in range(20) for _ in range(10)]
+    taken_N = np.arange(200) % 2 + 1
+    fitted_P = [0.0, 0.49, 0.49, 0.02, 0.0]  # 4 ticks expected of the last three
+    test = compare_rates(fitted_P, taken_N, names, 200)
+    assert test.freedom == 1  # they are joined with the next smallest
+    assert test.realised_P.tolist() == [0.0, 0.5, 0.5, 0.0, 0.0]
+    assert test.p_value > 0.5
+    elsewhere = compare_rates(fitted_P, np.where(taken_N == 1, 4, 2), names, 200)
+    assert elsewhere.p_value == pytest.approx(test.p_value)
+    three = compare_rates([0.0, 0.45, 0.45, 0.05, 0.05], np.arange(200) % 2 + 3, names, 200)
+    assert (three.freedom, three.p_value < 0.001) == (3, True)
 
 
 def test_without_correction_it_would_reject_too_often():

@@ -33,7 +33,7 @@ def done(folder, spec, bags, checkpoint):
         pictures=3,
     )
     told = []
-    outcome = calibrate(request, spec, lambda *step: told.append(step))
+    outcome = calibrate(request, spec, lambda *step: told.append(step), pytest.fail)
     return request, outcome, told
 
 
@@ -50,6 +50,7 @@ def test_the_file_carries_bindings_bags_and_certificate(done, spec, checkpoint):
     assert file.certificate.episodes == 4
     assert file.certificate.evidence.deviation == "tool_tip_m"
     assert file.certificate.evidence.executed_rows == 5
+    assert file.certificate.evidence.period_s == request.read.period_s == 0.3
     assert file.certificate.evidence.forward_kinematics == spec.kinematics.digest
     assert file.certificate.evidence.p_value == pytest.approx(0.5**4)
     assert len(file.safer) == file.certificate.evidence.member
@@ -149,7 +150,10 @@ def test_a_kill_loses_one_batch_at_most(done, make_request, spec, silent, monkey
 
 def test_too_few_episodes_are_told_and_nothing_is_written(make_request, done, spec, silent):
     request = make_request(promise=Promise(risk=0.05, tolerance=1.0), v_file=done[0].v_path)
-    outcome = calibrate(request, spec, silent)
+    warned = []
+    outcome = calibrate(request, spec, silent, warned.append)
+    assert "4 of 8 episodes are kept for the certificate" in warned[0]
+    assert "takes 45 even if none has a loss" in warned[0]
     assert outcome.file is None
     assert not request.out.exists()
     assert "41 more episodes are needed" in outcome.message

@@ -43,32 +43,53 @@ def test_the_last_rejected_is_certified() -> None:
     assert found.member == 2
     np.testing.assert_allclose(found.p_values_M, stats.binom.cdf([0, 1, 3, 9, 0], 132, 0.05))
     np.testing.assert_allclose(found.observed_M, np.array([0, 1, 3, 9, 0]) / 132)
-    assert found.missing > 0
     assert "setting 2 of 0..4 is certified" in found.explain()
-    assert "For setting 3" in found.explain()
+    assert "With setting 3 the mean loss of these episodes is 0.0682" in found.explain()
 
 
 def test_all_may_pass() -> None:
     found = run([zeros_then(0, 45)] * 3)
-    assert (found.member, found.missing) == (2, 0)
+    assert (found.member, found.missing()) == (2, 0)
+    assert found.lacking() == ""
     assert "more episodes" not in found.explain()
 
 
 @pytest.mark.parametrize(("episodes", "bad", "missing"), [(44, 0, 1), (44, 1, 33), (1, 0, 44)])
 def test_too_few_episodes_fall_back_and_say_how_many(episodes: int, bad: int, missing: int) -> None:
     found = run([zeros_then(bad, episodes)] * 2)
-    assert (found.member, found.missing) == (None, missing)
+    assert (found.member, found.missing()) == (None, missing)
     assert "run at full depth" in found.explain()
     assert f"{missing} more episodes are needed" in found.explain()
-    assert f"{episodes + missing} fresh ones" in found.explain()
 
 
 def test_the_betting_test_takes_more_episodes_in_addition() -> None:
     found = run([zeros_then(0, 40)], test="betting")
     assert found.member is None
-    assert "add them behind these, keep what was fitted on, and" in found.explain()
-    assert run([np.zeros(40 + found.missing)], test="betting").member == 0
-    assert run([np.zeros(40 + found.missing - 1)], test="betting").member is None
+    assert run([np.zeros(40 + found.missing())], test="betting").member == 0
+    assert run([np.zeros(40 + found.missing() - 1)], test="betting").member is None
+
+
+def test_a_setting_farther_on_takes_what_all_before_it_take() -> None:
+    """The third passes by itself sooner than the second, which the walk has to get past."""
+    found = run([zeros_then(bad, 77) for bad in (0, 3, 2, 1)])
+    assert found.member == 0
+    alone = [0, 132 - 77, 105 - 77, 0]
+    assert found.missing_M.tolist() == alone
+    assert [found.missing(wanted) for wanted in range(4)] == [0, 55, 55, 55]
+    assert "For setting 3 55 more episodes are needed" in found.lacking(3)
+    assert run([zeros_then(bad, 132) for bad in (0, 3, 2, 1)]).member == 3
+
+
+def test_more_episodes_do_not_help_where_too_many_are_lost() -> None:
+    found = run([zeros_then(bad, 100) for bad in (0, 4, 5, 0)])
+    assert found.missing_M[2] > 0
+    assert found.missing(3) == found.missing(1) > 0
+    assert "For setting 1 " in found.lacking(3)
+    assert "With setting 2 the mean loss of these episodes is 0.05, not below" in found.lacking(3)
+    nothing = run([zeros_then(bad, 100) for bad in (0, 50)])
+    assert nothing.missing() == 0
+    assert "more episodes are needed" not in nothing.explain()
+    assert "With setting 1 the mean loss of these episodes is 0.5" in nothing.explain()
 
 
 def test_only_full_depth() -> None:
@@ -232,10 +253,10 @@ def test_families_of_few_or_tied_ticks_are_short_and_still_descend() -> None:
         np.ones((4, 1)),
         np.round(np.random.default_rng(7).random((4, 9))),
     ):
-        costs = [member.cost for member in build_family(V, np.arange(1.0, 5.0))]
+        costs = [member.cost for member in build_family(V, np.arange(1.0, 5.0), size=16)]
         assert costs[0] == 4.0
         assert all(a > b for a, b in itertools.pairwise(costs))
     never = np.full((4, 9), np.nan)
-    assert len(build_family(never, np.arange(1.0, 5.0))) == 1
+    assert len(build_family(never, np.arange(1.0, 5.0), size=16)) == 1
     with pytest.raises(ThresholdsError, match=re.escape("size of the family is 1")):
         build_family(never, np.arange(1.0, 5.0), size=1)

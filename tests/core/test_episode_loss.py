@@ -93,7 +93,7 @@ def test_the_split_depends_on_names_alone() -> None:
     assert set(split_episodes(names[::-1], 0.4)[1]) == set(certify)
     assert split_episodes(names, 0.4)[1] != tuple(names[:8])
     with pytest.raises(ThresholdsError, match="'a' is given twice"):
-        split_episodes(["a", "b", "a"])
+        split_episodes(["a", "b", "a"], 0.5)
     for some, share in ((["a"], 0.5), (names, 0.0), (names, 1.0)):
         with pytest.raises(ThresholdsError, match="one side empty"):
             split_episodes(some, share)

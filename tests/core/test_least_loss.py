@@ -96,6 +96,19 @@ def test_it_loses_less_than_a_distribution_at_the_same_cost() -> None:
         assert lost[0] < lost[1]
 
 
+def test_a_limit_is_kept_where_the_lowest_price_is_not_the_cheapest() -> None:
+    """Exits of nearly the same cost: there even the lowest price of a loss can pay for more."""
+    never = np.nan
+    V = np.array([[never, never], [0.8, 0.2], [0.5, 0.2], [0.8, 0.3], [0.6, 0.1]])
+    loss = np.array([[0.0, 0.9], [0.5, 0.3], [0.0, 0.9], [0.5, 0.8], [0.0, 0.0]])
+    cost = np.array([0.999, 0.9991, 0.9995, 0.9999, 1.0])
+    search = Search(V, cost, fit="least_loss", loss_PN=loss)
+    limit = 0.9992
+    assert search.at(-3000).cost > limit
+    found = search.within(limit)
+    assert found is not None and found.cost <= limit
+
+
 def test_what_cannot_be_is_refused() -> None:
     V, loss, cost = draw(4, 5, 0)
     with pytest.raises(ThresholdsError, match="no losses"):

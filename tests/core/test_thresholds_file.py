@@ -54,6 +54,7 @@ EVIDENCE = Evidence(
     member=2,
     members=16,
     executed_rows=5,
+    period_s=0.3,
     forward_kinematics="5f3a" * 16,
 )
 CERTIFIED = replace(
@@ -118,13 +119,24 @@ def test_files_of_the_second_version_do_not_say_how_deviations_were_taken(path: 
     content = yaml.safe_load(path.read_text()) | {"version": 2}
     del content["certificate"]["evidence"]["executed_rows"]
     del content["certificate"]["evidence"]["forward_kinematics"]
+    del content["certificate"]["evidence"]["period_s"]
     path.write_text(yaml.safe_dump(content))
     file = read_thresholds(path)
     assert file.certificate.evidence == replace(
-        EVIDENCE, executed_rows=None, forward_kinematics=None
+        EVIDENCE, executed_rows=None, forward_kinematics=None, period_s=None
     )
     again = write_thresholds(path, file)
     assert again.certificate == file.certificate
+
+
+def test_files_of_the_third_version_do_not_say_how_far_apart_ticks_were(path: Path) -> None:
+    write_thresholds(path, CERTIFIED)
+    content = yaml.safe_load(path.read_text()) | {"version": 3}
+    del content["certificate"]["evidence"]["period_s"]
+    path.write_text(yaml.safe_dump(content))
+    file = read_thresholds(path)
+    assert file.certificate.evidence == replace(EVIDENCE, period_s=None)
+    assert write_thresholds(path, file).certificate == file.certificate
 
 
 def test_digest_and_content_are_of_the_same_bytes(path: Path, monkeypatch) -> None:
@@ -186,6 +198,7 @@ def test_a_walk_through_a_family_becomes_a_certificate(path: Path) -> None:
         "tolerance": 0.01,
         "further_tolerances": {"gripper": 0.1},
         "executed_rows": 5,
+        "period_s": 0.3,
         "forward_kinematics": "",
         "tick_loss": "binary",
         "episode_loss": "max",
@@ -224,6 +237,8 @@ def test_a_walk_through_a_family_becomes_a_certificate(path: Path) -> None:
         ("evidence", "executed_rows", 0, "executed_rows"),
         ("evidence", "executed_rows", None, "belong together"),
         ("evidence", "forward_kinematics", 1, "forward_kinematics"),
+        ("evidence", "period_s", -0.1, "period_s is -0.1"),
+        ("evidence", "period_s", "often", "period_s"),
         ("evidence", "extra", 1, "key 'extra' is unknown"),
         ("first", "digest", "short", "digest is 'short'"),
         ("first", "ticks", 1.5, "ticks"),
@@ -279,7 +294,7 @@ def test_bindings_must_be_complete(path: Path) -> None:
 @pytest.mark.parametrize(
     ("key", "value"),
     [
-        ("version", 4),
+        ("version", 5),
         ("eta", [math.nan, 0.1, 0.2, math.inf]),
         ("eta", [0.1, 0.2, 0.3, 0.4]),
         ("eta", [0.1, math.inf]),

@@ -29,7 +29,7 @@ class Work:
         self.requests = []
         self.error = None
 
-    def __call__(self, request, spec, tell) -> Outcome:
+    def __call__(self, request, spec, tell, warn) -> Outcome:
         self.requests.append(request)
         if self.error is not None:
             raise self.error
@@ -123,7 +123,10 @@ def test_nothing_certified_is_an_answer_without_a_file(client, work):
     assert answer.result.path == ""
 
 
-@pytest.mark.parametrize("goal", [{"output": ""}, {"fit_bags": []}, {"risk": 2.0, "failure": 0.1}])
+@pytest.mark.parametrize(
+    "goal",
+    [{"output": ""}, {"fit_bags": []}, {"risk": 2.0, "failure": 0.1}, {"tolerance": 0.01}],
+)
 def test_goals_that_cannot_be_are_rejected(client, goal):
     assert not send(client, **goal).accepted
 

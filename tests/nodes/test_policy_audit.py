@@ -1,15 +1,20 @@
 """The online audit on a running node: a shift of the inputs raises the alarm, and it steps back."""
 
 import math
+import re
+from dataclasses import replace
 
 import pytest
 from a1_msgs.msg import ExitState, ThresholdsInfo
+from diagnostic_msgs.msg import DiagnosticStatus
 from policy_rig import KnownPolicy, write_known_thresholds
 from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.parameter import Parameter
 
 from a1_core.provenance import Certificate, Evidence
 from a1_core.spec import load_spec
+from a1_policy_node.coverage import not_covered
+from a1_policy_node.settings import Settings
 from a1_ros.qos import LATCHED
 
 KNOWN_TASK = "touch the red cube"
@@ -30,7 +35,7 @@ class UnsettledPolicy(KnownPolicy):
         return output
 
 
-def certificate(kinematics: str = "") -> Certificate:
+def certificate(kinematics: str = "", period_s: float = 0.05) -> Certificate:
     evidence = Evidence(
         deviation="tool_tip_m" if kinematics else "joint_rad",
         further_tolerances={"gripper": 0.1},
@@ -43,6 +48,7 @@ def certificate(kinematics: str = "") -> Certificate:
         members=3,
         executed_rows=5,
         forward_kinematics=kinematics,
+        period_s=period_s,
     )
     return Certificate(risk=0.05, failure=0.1, tolerance=0.1, episodes=50, evidence=evidence)
 
@@ -223,6 +229,51 @@ def test_a_certificate_is_audited_by_the_kinematics_it_was_made_with_or_refused(
         node.set_parameters_atomically([Parameter(k, value=v) for k, v in mended.items()])
         assert node.trigger_configure() is TransitionCallbackReturn.SUCCESS
         node.trigger_cleanup()
+
+
+def test_a_certificate_does_not_hold_for_more_ticks_than_it_counted(
+    robot, make_policy_node, spec, tmp_path, infos, wait_for
+):
+    path = tmp_path / "slow.yaml"
+    write_known_thresholds(path, spec, certificate=certificate(period_s=0.3), safer=SAFER)
+    node = make_policy_node(thresholds=str(path))  # with a chunk every 0.05 s
+    assert node.trigger_configure() is TransitionCallbackReturn.SUCCESS
+    assert node.trigger_activate() is TransitionCallbackReturn.SUCCESS
+    assert wait_for(lambda: infos and not infos[-1].certified)
+    told = audit_status(node, robot, wait_for)
+    assert told.level == DiagnosticStatus.WARN
+    assert "a tick every 0.3 s" in told.message
+    node.set_parameters_atomically([Parameter("replan_period", value=0.3)])
+    assert wait_for(lambda: infos[-1].certified)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({}, ""),
+        ({"replan_period": 0.5}, ""),
+        ({"execution": "real_time"}, ""),
+        ({"execution": "synchronous", "executed_rows": 5}, ""),
+        ({"replan_period": 0.6}, r"replan_period is 0\.6 s, .* the first 0\.5 s"),
+        ({"replan_period": 0.1}, r"a chunk is made every 0\.1 s, .* a tick every 0\.3 s"),
+        ({"execution": "synchronous"}, r"plays 16 rows of a chunk, .* the first 5"),
+        ({"execution": "synchronous", "executed_rows": 6}, r"plays 6 rows"),
+        ({"execution": "synchronous", "executed_rows": 2}, r"every 0\.2 s"),
+        ({"execution": "ensemble"}, r"all 16 rows of a chunk in part"),
+    ],
+)
+def test_a_certificate_is_about_the_rows_and_ticks_it_counted(spec, changes, said):
+    evidence = certificate(period_s=0.3).evidence
+    settings = replace(Settings(), **changes)
+    assert re.search(said, not_covered(settings, spec, evidence))
+    assert bool(not_covered(settings, spec, evidence)) == bool(said)
+    # The mean of more ticks is no larger, and all of the camera's are the most there can be.
+    if "every" in said:
+        mean = replace(evidence, test="betting", episode_loss="mean")
+        assert not not_covered(settings, spec, mean)
+        assert not not_covered(settings, spec, replace(evidence, period_s=0.0))
+    for unknown in (None, replace(evidence, period_s=None)):
+        assert "older version" in not_covered(settings, spec, unknown)
 
 
 def test_what_is_not_audited_says_why(robot, make_policy_node, spec, tmp_path, wait_for):

@@ -1,8 +1,10 @@
 """What evaluation and demonstration make of episodes: plans, ledger, table, pictures. No ROS."""
 
 import dataclasses
+import importlib.util
 import json
 from pathlib import Path
+from types import ModuleType
 
 import av
 import cv2
@@ -15,7 +17,14 @@ from a1_sim import summary
 from a1_sim.demo import summarise
 from a1_sim.film import pictures, write_film
 from a1_sim.ledger import Cell, Ledger, digest
-from a1_sim.plans import TASKS, demonstration_plans, evaluation_plans, learnt_tasks
+from a1_sim.plans import (
+    TASKS,
+    demonstration_plans,
+    evaluation_plans,
+    learnt_kinds,
+    learnt_tasks,
+    table_plans,
+)
 from a1_sim.plots import plot_exits
 from a1_sim.records import EpisodeRecord, ExitSample, StepRecord
 from a1_sim.sensors import GRAINS, with_grain
@@ -61,6 +70,51 @@ def record(seed: int, success: bool = True, layers: tuple[int, ...] = (8,)) -> E
     )
 
 
+@pytest.fixture
+def certified() -> ModuleType:
+    """bench/_certified.py, which measures the shipped thresholds."""
+    path = Path(__file__).parents[2] / "bench/_certified.py"
+    spec = importlib.util.spec_from_file_location("bench_certified", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_certified_thresholds_are_compared_on_layouts_that_all_differ(
+    certified: ModuleType, tmp_path: Path
+) -> None:
+    plans = table_plans(learnt_kinds(vocabulary()), 50)
+    assert len({plan.seed for plan in plans}) == len(plans) == certified.LEAST_PAIRS
+    ledger = Ledger(tmp_path / "episodes.jsonl", "one")
+    for place, plan in enumerate(plans):
+        for setting in ("full", "adaptive"):
+            lost = (setting, place) == ("adaptive", 7)
+            played = record(plan.seed, success=not lost, layers=(8,) if setting == "full" else (4,))
+            ledger.add(Cell(task=plan.task, setting=setting, clock="lockstep"), played)
+            if (setting, place) == ("full", len(plans) - 1):
+                assert len(certified.pairs_of(ledger, plans)) == len(plans) - 1
+                with pytest.raises(A1Error, match="199 layouts were played"):
+                    certified.closed_loop(certified.pairs_of(ledger, plans))
+    found = certified.closed_loop(certified.pairs_of(ledger, plans))
+    assert found["pairs"] == 200
+    assert found["compute_saved"] == 0.5
+    assert found["success_loss"] == pytest.approx(1 / 200)
+    assert found["success_loss"] < found["success_loss_high"] < 0.03
+
+
+def test_without_a_certificate_figures_are_none_and_say_why(
+    certified: ModuleType, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bare = Path(certified.ROOT) / "config/thresholds/franka_tiny.yaml"
+    file = dataclasses.replace(certified.read_thresholds(bare), certificate=None)
+    monkeypatch.setattr(certified, "read_thresholds", lambda _: file)
+    rows = certified.certified_rows(play=True)
+    assert [row["value"] for row in rows] == [None] * len(certified.NAMES)
+    told = capsys.readouterr()
+    assert told.out == "" and "carries no certificate" in told.err
+
+
 def test_exchanged_plans_differ_from_the_plain_ones_in_the_word_only() -> None:
     plain, exchanged = (list(evaluation_plans(t, 5)) for t in ("touch", "touch_exchanged"))
     for a, b in zip(plain, exchanged, strict=True):
@@ -93,6 +147,8 @@ def test_what_a_policy_has_learnt_is_told_by_its_words() -> None:
         "touch", "touch_exchanged", "bowl", "bowl_then_touch", "touch_then_bowl",
     )  # fmt: skip
     assert learnt_tasks(vocabulary()) == tuple(TASKS)
+    assert learnt_kinds(some) == ("touch", "bowl")
+    assert learnt_kinds(vocabulary()) == ("touch", "bowl", "stack", "push")
     with pytest.raises(A1Error, match="learnt some of touch"):
         learnt_tasks({"fold", "the", "shirt"})
 

@@ -158,7 +158,7 @@ def fit(
         cost_P,
         distribution=request.distribution,
         fit=mode,
-        size=2 * request.family_size,
+        size=request.family_size,
         loss_KN=losses_PN,
     )
     # Looking at exits and leaving at none is dearer than going straight to full depth: what does

@@ -19,13 +19,20 @@ from a1_calibration.recordings import open_recordings
 from a1_calibration.request import Promise, Request, parse_budget, parse_promise
 from a1_core.calibration import DISTRIBUTIONS, FITS
 from a1_core.episode_loss import EPISODE_LOSSES, TICK_LOSSES
-from a1_core.errors import BagError
+from a1_core.errors import BagError, ThresholdsError
 from a1_core.spec import RobotSpec
 from a1_data.reader import ReadSettings
 from a1_data.share import find_spec
 from a1_ros.command_line import ends_in_one_line
 
 NOTHING_CERTIFIED = 3
+CERTIFICATE_OPTIONS = {
+    "gripper_tolerance": "gripper",
+    "tick_loss": "tick_loss",
+    "episode_loss": "episode_loss",
+    "tried": "tried",
+}
+"""Options that say something of a certificate, and what of `Promise` they are."""
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -63,16 +70,27 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
         "and 10 mm at the tool tip (0.02 rad where the spec has no kinematics). A tolerance in rad "
         "or deg is one of the joints. On by default without a budget",
     )  # fmt: skip
-    add("--gripper-tolerance", type=float, default=Promise.gripper, help="of the gripper's 0..1")
-    add("--tick-loss", choices=TICK_LOSSES, default=Promise.tick_loss)
-    add("--episode-loss", choices=EPISODE_LOSSES, default=Promise.episode_loss)
+    of_certificate = "of the certificate; by default "
     add(
-        "--tried", type=int, default=Promise.tried, metavar="N",
+        "--gripper-tolerance", type=float,
+        help=f"{of_certificate}{Promise.gripper} of the gripper's 0..1",
+    )  # fmt: skip
+    add("--tick-loss", choices=TICK_LOSSES, help=of_certificate + Promise.tick_loss)
+    add("--episode-loss", choices=EPISODE_LOSSES, help=of_certificate + Promise.episode_loss)
+    add(
+        "--tried", type=int, metavar="N",
         help="calibrations (modes, metrics, tolerances, ...) held against the same certifying "
         "episodes, this one included, the best of which is used: failure is split over them",
     )  # fmt: skip
-    add("--mode", choices=FITS, default=Request.fit, help="how thresholds are fitted")
-    add("--distribution", choices=DISTRIBUTIONS, default=Request.distribution)
+    add(
+        "--mode", choices=FITS, default=Request.fit,
+        help="how thresholds are fitted; by default least_loss for a certificate without "
+        "--distribution or --parameter, else mass",
+    )  # fmt: skip
+    add(
+        "--distribution", choices=DISTRIBUTIONS, default=Request.distribution,
+        help="of exits, for --mode mass and eq9; exponential",
+    )  # fmt: skip
     add(
         "--metric", default="",
         help="of discrepancies: cosine, l2, mad or max over the executed rows, or e.g. l2[:16] "
@@ -80,7 +98,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     )  # fmt: skip
     add("--choose-exits", action="store_true", help="let the solver leave exits out")
     add("--certify-share", type=float, default=Request.certify_share, help="of the episodes")
-    add("--family", type=int, default=Request.family_size, help="settings to walk through")
+    add("--family", type=int, default=Request.family_size, help="settings to walk through at most")
     add(
         "--executed", type=float, default=Request.executed_s,
         help="first seconds of a chunk, over which deviations and discrepancies count; 0: all",
@@ -103,18 +121,6 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
 
 def request_of(options: argparse.Namespace) -> Request:
     """The request that a command line makes; raises ThresholdsError naming what is wrong."""
-    losses = {
-        "gripper": options.gripper_tolerance,
-        "tick_loss": options.tick_loss,
-        "episode_loss": options.episode_loss,
-        "tried": options.tried,
-    }
-    aimed = options.budget is not None or options.parameter is not None
-    promise = None
-    if options.certify:
-        promise = parse_promise(options.certify, **losses)
-    elif options.certify is not None or not aimed:
-        promise = Promise(**losses)
     return Request(
         checkpoint=options.checkpoint,
         fit_bags=tuple(options.bags or (options.live,)),
@@ -125,7 +131,7 @@ def request_of(options: argparse.Namespace) -> Request:
         fresh=options.fresh,
         budget=None if options.budget is None else parse_budget(options.budget),
         parameter=options.parameter,
-        promise=promise,
+        promise=_promise_of(options),
         fit=options.mode,
         distribution=options.distribution,
         metric=options.metric,
@@ -145,6 +151,26 @@ def request_of(options: argparse.Namespace) -> Request:
             events=not options.no_events,
         ),
     )
+
+
+def _promise_of(options: argparse.Namespace) -> Promise | None:
+    """The certificate asked for; ThresholdsError where options of one come without it."""
+    given = {
+        name: getattr(options, option)
+        for option, name in CERTIFICATE_OPTIONS.items()
+        if getattr(options, option) is not None
+    }
+    if options.certify:
+        return parse_promise(options.certify, **given)
+    if options.certify is not None or (options.budget is None and options.parameter is None):
+        return Promise(**given)
+    for option, name in CERTIFICATE_OPTIONS.items():
+        if name in given:
+            raise ThresholdsError(
+                f"--{option.replace('_', '-')} is {given[name]}, but with a budget or a parameter "
+                "alone nothing is certified; add --certify, or leave it out"
+            )
+    return None
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -177,7 +203,10 @@ def _run(options: argparse.Namespace, console: Console) -> int:
                 tasks[stage] = progress.add_task(stage, total=total)
             progress.update(tasks[stage], completed=done, total=total)  # type: ignore[arg-type]
 
-        outcome = calibrate(request, spec, tell)
+        def warn(told: str) -> None:
+            console.print(escape(told), style="yellow", highlight=False)
+
+        outcome = calibrate(request, spec, tell, warn)
     console.print(f"report: {outcome.report}", highlight=False)
     if outcome.file is not None:
         console.print(f"thresholds: {request.out}", highlight=False)

@@ -24,7 +24,7 @@ from a1_calibration.listening import Listener
 from a1_calibration.outcome import Outcome
 from a1_calibration.parameters import SPECS, is_live, request_of_goal
 from a1_calibration.pipeline import calibrate
-from a1_calibration.request import Cancelled, Request, Tell
+from a1_calibration.request import Cancelled, Request, Tell, Warn
 from a1_core.errors import A1Error, SpecError
 from a1_core.spec import RobotSpec, load_spec
 from a1_ros.executor import run_node
@@ -34,7 +34,7 @@ from a1_ros.times import steady_now_ns
 
 WATCH_PERIOD_S = 0.2
 
-Work = Callable[[Request, RobotSpec, Tell], Outcome]
+Work = Callable[[Request, RobotSpec, Tell, Warn], Outcome]
 
 
 class CalibrationNode(Node):
@@ -103,7 +103,11 @@ class CalibrationNode(Node):
 
     def _compute(self, request: Request, spec: RobotSpec) -> None:
         self._running = self._pool.submit(
-            self._work, request, spec, partial(self._tell, self._stop)
+            self._work,
+            request,
+            spec,
+            partial(self._tell, self._stop),
+            self.get_logger().warning,
         )
 
     def _listen(self, request: Request, spec: RobotSpec) -> None:

@@ -11,8 +11,8 @@ from a1_calibration.collect import Ticks
 from a1_calibration.costs import CostTables
 from a1_calibration.fitting import Fitted
 from a1_calibration.recordings import Recording
-from a1_calibration.request import Request
-from a1_core.calibration import NO_DISTRIBUTION
+from a1_calibration.request import Promise, Request
+from a1_core.certificate import Certification
 from a1_core.deviation import DeviationMeter
 from a1_core.exit_rule import Thresholds
 from a1_core.provenance import Bag, certificate_of
@@ -85,6 +85,7 @@ def thresholds_file(
             further_tolerances=dict.fromkeys(meter.names[1:], promise.gripper),
             executed_rows=meter.rows,
             forward_kinematics=meter.kinematics,
+            period_s=request.read.period_s,
             tick_loss=promise.tick_loss,
             episode_loss=promise.episode_loss,
         )
@@ -106,7 +107,7 @@ def thresholds_file(
             },
         ),
         fit=request.fit,
-        distribution=request.distribution if request.fit != "least_loss" else NO_DISTRIBUTION,
+        distribution=request.distribution,
         parameter=chosen.parameter,
         samples=int(fitted.fit_N.sum()),
         episodes=len(fitted.split.fit),
@@ -136,8 +137,12 @@ def _floats(values: object) -> tuple[float, ...]:
     return tuple(float(value) for value in np.asarray(values))
 
 
-def explain(request: Request, fitted: Fitted, savings: Savings, deviation: str) -> str:
-    """In a sentence or two: what is saved, what is guaranteed, what is missing."""
+def explain(request: Request, fitted: Fitted, savings: Savings, deviations: tuple[str, ...]) -> str:
+    """In a sentence or two: what is saved, what is guaranteed, what is missing.
+
+    Args:
+        deviations: names of what was measured, as of `DeviationMeter`.
+    """
     promise, certification = fitted.promise, fitted.certification
     saved = (
         f"saves {100 * (1 - savings.flops):.0f} % of the compute of full depth (mean depth "
@@ -153,8 +158,9 @@ def explain(request: Request, fitted: Fitted, savings: Savings, deviation: str) 
             "going straight to full depth."
         )
     if fitted.member == 0:
-        return f"Nothing is saved and no file is written: {certification.explain()}"
-    promised = _promised(fitted, deviation)
+        told = f"Nothing is saved and no file is written: {certification.explain()}"
+        return f"{told} {_what_to_do(request, certification, None)}".rstrip()
+    promised = _promised(fitted, deviations)
     sure = 100 * (1 - promise.failure)
     text = f"Certified: {saved}, and with {sure:g} % confidence {promised}"
     if request.budget is None and request.parameter is None:
@@ -163,16 +169,41 @@ def explain(request: Request, fitted: Fitted, savings: Savings, deviation: str) 
         return (
             f"{text} ({certification.episodes} episodes); the fitted ones keep what was asked for."
         )
-    return f"{text}; what was asked for is NOT kept. {certification.lacking()}"
+    wanted = len(fitted.family) - 1
+    text = f"{text}; what was asked for is NOT kept. {certification.lacking(wanted)}"
+    return f"{text} {_what_to_do(request, certification, wanted)}".rstrip()
 
 
-def _promised(fitted: Fitted, deviation: str) -> str:
-    promise = fitted.promise
+def _what_to_do(request: Request, found: Certification, wanted: int | None) -> str:
+    """How to get the episodes that are missing judged; empty where more would not help."""
+    missing = found.missing(wanted)
+    if not missing:
+        return ""
+    if found.test == "betting" and request.certify_bags:
+        return (
+            f"Add {missing} to --certify-bags, with names behind the others, leave --bags as they "
+            "are, and run again."
+        )
+    return (
+        f"Record {found.episodes + missing} fresh ones and run again with these in --certify-bags "
+        "and all that there are now in --bags: to judge by the same ones again would use them "
+        "twice."
+    )
+
+
+def tolerances(promise: Promise, deviations: tuple[str, ...]) -> str:
+    """What a tick may be off full depth, of everything that was measured."""
     assert promise.tolerance is not None
     allowed = (
         f"{1e3 * promise.tolerance:g} mm" if promise.unit == "m" else f"{promise.tolerance:g} rad"
     )
-    off = f"{allowed} at {DEVIATIONS[deviation]} or {promise.gripper:g} at the gripper"
+    off = f"{allowed} at {DEVIATIONS[deviations[0]]}"
+    return f"{off} or {promise.gripper:g} at the gripper" if len(deviations) > 1 else off
+
+
+def _promised(fitted: Fitted, deviations: tuple[str, ...]) -> str:
+    promise = fitted.promise
+    off = tolerances(promise, deviations)
     if promise.tick_loss == "binary" and promise.episode_loss == "max":
         return (
             f"at most {100 * promise.risk:g} % of new episodes like these have a tick more than "

@@ -88,7 +88,7 @@ SPECS = (
     ParameterSpec(
         name="family_size",
         default=Request.family_size,
-        description="Settings that the certificate walks through",
+        description="Settings that the certificate walks through at most",
         range=(2, 1000),
     ),
     ParameterSpec(
@@ -158,6 +158,11 @@ def request_of_goal(goal: Any, values: Mapping[str, Any], now: str) -> Request:
             )
         bags = [Path(values["spool"]) / now]
     promise = None
+    for name in ("failure", "tolerance"):
+        if goal.risk == 0.0 and getattr(goal, name) != 0.0:
+            raise ThresholdsError(
+                f"{name} is {getattr(goal, name)}, but risk 0 certifies nothing; give a risk, or 0"
+            )
     if goal.risk != 0.0:
         promise = Promise(
             risk=goal.risk,
@@ -180,8 +185,8 @@ def request_of_goal(goal: Any, values: Mapping[str, Any], now: str) -> Request:
         budget=budget,
         parameter=goal.parameter or None,
         promise=promise,
-        fit=goal.fit or Request.fit,
-        distribution=goal.distribution or Request.distribution,
+        fit=goal.fit,
+        distribution=goal.distribution,
         metric=goal.metric,
         family_size=values["family_size"],
         certify_share=values["certify_share"],

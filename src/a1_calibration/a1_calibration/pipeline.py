@@ -16,12 +16,14 @@ from a1_calibration.many_bags import Work, measure_on_ray, open_checkpoint
 from a1_calibration.outcome import Outcome, explain, savings_of, thresholds_file
 from a1_calibration.recordings import Recording, open_recordings, pictures_of, split
 from a1_calibration.report import ReportInput, write_report
-from a1_calibration.request import Request, Tell
+from a1_calibration.request import Request, Tell, Warn
 from a1_calibration.v_file import VFile
+from a1_core.certificate import strongest_test
 from a1_core.deviation import DeviationMeter
 from a1_core.errors import ThresholdsError
 from a1_core.exit_rule import metric_over, parse_metric
 from a1_core.observation import Observation
+from a1_core.p_values import more_episodes
 from a1_core.spec import RobotSpec
 from a1_core.thresholds_file import write_thresholds
 from a1_model.checkpoint import LoadedCheckpoint
@@ -29,12 +31,15 @@ from a1_model.checkpoint import LoadedCheckpoint
 STEPS = 3
 
 
-def calibrate(request: Request, spec: RobotSpec, tell: Tell) -> Outcome:
+def calibrate(
+    request: Request, spec: RobotSpec, tell: Tell, warn: Warn = lambda _: None
+) -> Outcome:
     """Read the bags, fit, certify, write thresholds file and report.
 
     Args:
         tell: hears of progress; what it raises ends the calibration, which goes on from there
             when it is asked for again.
+        warn: hears before anything is computed that nothing can be certified.
 
     Raises A1Error, naming file, field and mend, for anything that does not fit together. No
     thresholds file is written when nothing may leave early.
@@ -44,6 +49,9 @@ def calibrate(request: Request, spec: RobotSpec, tell: Tell) -> Outcome:
     checkpoint = open_checkpoint(request, spec)
     metric = _metric(request.metric or checkpoint.config.metric, meter)
     recordings = open_recordings(request.fit_bags, request.certify_bags, spec, request.read)
+    told = too_few(request, recordings)
+    if told:
+        warn(told)
     bound = binding(request, spec, checkpoint, metric, recordings, meter)
     with VFile(request.v_path, bound, fresh=request.fresh) as file:
         ticks = collect(
@@ -66,7 +74,7 @@ def calibrate(request: Request, spec: RobotSpec, tell: Tell) -> Outcome:
     tell("fit", STEPS, STEPS)
     tell("certify", 1, 1)
     savings = savings_of(fitted, fitted.member, costs)
-    message = explain(request, fitted, savings, meter.names[0])
+    message = explain(request, fitted, savings, meter.names)
     written = None
     if fitted.member > 0:
         content = thresholds_file(
@@ -83,7 +91,7 @@ def calibrate(request: Request, spec: RobotSpec, tell: Tell) -> Outcome:
             metric=metric,
             exits=checkpoint.config.exits,
             layers=checkpoint.config.backbone.layers,
-            deviation=meter.names[0],
+            deviations=meter.names,
             ticks=ticks,
             fitted=fitted,
             costs=costs,
@@ -102,6 +110,32 @@ def calibrate(request: Request, spec: RobotSpec, tell: Tell) -> Outcome:
         episodes=len(set(names)),
         savings=savings,
         report=report,
+    )
+
+
+def too_few(request: Request, recordings: tuple[Recording, ...]) -> str:
+    """What to say where the episodes are too few to certify anything, whatever comes of them."""
+    promise = request.promise
+    names = [
+        recording.episode_name(k)
+        for recording in recordings
+        for k in range(len(recording.bag.episodes))
+    ]
+    if promise is None or len(names) < 2:
+        return ""
+    held = len(split(recordings, names, request.certify_share, needed=True).held_out)
+    missing = more_episodes(
+        np.zeros(held),
+        promise.risk,
+        promise.failure / promise.tried,
+        strongest_test(promise.tick_loss, promise.episode_loss),
+    )
+    if not missing:
+        return ""
+    return (
+        f"{held} of {len(names)} episodes are kept for the certificate; a risk of {promise.risk:g} "
+        f"takes {held + missing} even if none has a loss, so nothing will be certified. Record "
+        "more first, or give a budget without --certify."
     )
 
 

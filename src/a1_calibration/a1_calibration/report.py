@@ -17,7 +17,7 @@ from a1_calibration.collect import Ticks
 from a1_calibration.costs import CostTables
 from a1_calibration.fitting import Fitted
 from a1_calibration.held_out import RateTest, compare_rates
-from a1_calibration.outcome import savings_of
+from a1_calibration.outcome import savings_of, tolerances
 from a1_calibration.recordings import Recording
 from a1_calibration.request import Request
 from a1_core.budget import STEPS_PER_UNIT, Search
@@ -48,7 +48,7 @@ class ReportInput:
     metric: str
     exits: tuple[int, ...]
     layers: int
-    deviation: str
+    deviations: tuple[str, ...]
     ticks: Ticks
     fitted: Fitted
     costs: CostTables
@@ -73,7 +73,7 @@ def shown_member(given: ReportInput) -> int:
 
 
 def rate_test(given: ReportInput) -> RateTest | None:
-    """Held-out exit rates of the shown setting against the request; None with nothing held out."""
+    """Held-out exit rates of the shown setting against the fitted; None with nothing held out."""
     fitted = given.fitted
     if not fitted.split.held_out:
         return None
@@ -81,7 +81,7 @@ def rate_test(given: ReportInput) -> RateTest | None:
     judged = fitted.judged_N
     taken_N = exits_taken(fitted.V_PN[:, judged], setting.eta_P)
     names = [name for name, held in zip(fitted.names, judged, strict=True) if held]
-    return compare_rates(setting.requested, taken_N, names, int(fitted.fit_N.sum()))
+    return compare_rates(setting.realised_P.tolist(), taken_N, names, int(fitted.fit_N.sum()))
 
 
 def _pictures(given: ReportInput) -> Iterator[tuple[str, bytes]]:
@@ -203,9 +203,8 @@ def _about(given: ReportInput) -> str:
         f"<p>Checkpoint {given.checkpoint_digest[:12]}, metric {given.metric}, "
         f"{given.ticks.count} ticks of {len(set(fitted.names))} episodes: {len(split.fit)} "
         f"fitted on, {len(split.held_out)} held out. Times {escape(given.costs.source)}. "
-        f"A tick is lost when its chunk is more than {fitted.promise.tolerance:g} "
-        f"{fitted.promise.unit} ({given.deviation}) or {fitted.promise.gripper:g} (gripper) away "
-        "from full depth.</p>"
+        f"A tick is lost when its chunk is more than "
+        f"{tolerances(fitted.promise, given.deviations)} away from full depth.</p>"
     )
 
 
@@ -234,15 +233,13 @@ def _rates_text(given: ReportInput) -> str:
         "the difference is within sampling error"
         if test.p_value >= 0.05
         else "the difference is larger than sampling explains: held-out episodes are unlike those "
-        "fitted on, or discrepancies tie"
+        "fitted on"
     )
-    if given.request.fit == "eq9":
-        verdict = "eq9 does not aim at the requested shares, so a difference is expected"
     return (
-        f"<p>Chi-square on held-out episodes: {test.statistic:.2f} with {test.freedom} "
-        f"degrees of freedom, p = {test.p_value:.3f}: {verdict}. Ticks of an episode are alike "
-        f"(design effect {test.design_effect:.1f}), which the test allows for; as if all were "
-        f"independent p would be {test.plain_p_value:.3g}.</p>"
+        f"<p>Chi-square of held-out against fitted episodes: {test.statistic:.2f} with "
+        f"{test.freedom} degrees of freedom, p = {test.p_value:.3f}: {verdict}. Ticks of an "
+        f"episode are alike (design effect {test.design_effect:.1f}), which the test allows "
+        f"for; as if all were independent p would be {test.plain_p_value:.3g}.</p>"
     )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from a1_core.calibration import NO_DISTRIBUTION
 from a1_core.deviation import EXECUTED_S
 from a1_core.episode_loss import EPISODE_LOSSES, TICK_LOSSES, EpisodeLoss, TickLoss
 from a1_core.errors import ThresholdsError
@@ -26,6 +27,9 @@ BUDGET_NAMES: dict[str, BudgetKind] = {
 
 Tell = Callable[[str, int, int], None]
 """Stage (collect | fit | certify | report), done and total; may raise Cancelled."""
+
+Warn = Callable[[str], None]
+"""Something that the user should know before it is all over."""
 
 
 class Cancelled(Exception):
@@ -86,10 +90,18 @@ class Request:
         parameter: c of the distribution, in place of a budget.
         promise: None: nothing is certified.
         fit: `mass` and `eq9` aim at the distribution; `least_loss` finds the thresholds that lose
-            least on the fit episodes for what they cost.
+            least on the fit episodes for what they cost. Empty: `least_loss` for a certificate
+            where neither distribution nor parameter is given, since that certifies most; else
+            `mass`.
+        distribution: that is aimed at; empty: exponential, or none ("none") with `least_loss`.
         metric: of the discrepancies, as `parse_metric` reads it; empty: the checkpoint's. One
             that names no rows is taken over those that are executed.
         choose_exits: let the solver leave exits out; needs a budget.
+        family_size: settings that the certificate walks through at most, full depth and the most
+            aggressive one included.
+        certify_share: of the episodes, kept from the fit where `certify_bags` are not given. Of 200
+            it leaves 105 to certify, two of which may be bad for risk 0.05 and failure 0.1 (p =
+            0.0992); of 100 only one may.
         executed_s: the first seconds of a chunk, over which deviations and discrepancies count;
             0: all rows.
         costs: measured times of another machine (YAML); None: this one is measured.
@@ -109,12 +121,12 @@ class Request:
     budget: Budget | None = None
     parameter: float | None = None
     promise: Promise | None = None
-    fit: str = "mass"
-    distribution: str = "exponential"
+    fit: str = ""
+    distribution: str = ""
     metric: str = ""
     choose_exits: bool = False
-    family_size: int = 16
-    certify_share: float = 0.5
+    family_size: int = 32
+    certify_share: float = 0.525
     executed_s: float = EXECUTED_S
     costs: Path | None = None
     batch: int = 16
@@ -131,6 +143,7 @@ class Request:
             raise ThresholdsError(f"batch is {self.batch}; give 1 or more")
         if self.budget is not None and self.parameter is not None:
             raise ThresholdsError("a budget and a parameter are given; give one of them")
+        self._choose_fit()
         if self.parameter is not None and self.fit == "least_loss":
             raise ThresholdsError(
                 f"parameter is {self.parameter}, with mode least_loss; give a budget, or a "
@@ -144,6 +157,19 @@ class Request:
             raise ThresholdsError(f"threads is {self.threads}; give 1 or more")
         if self.executed_s < 0.0:
             raise ThresholdsError(f"executed_s is {self.executed_s}; give 0 (all) or more")
+
+    def _choose_fit(self) -> None:
+        """Fill in what `fit` and `distribution` leave open."""
+        aimed = self.distribution not in ("", NO_DISTRIBUTION) or self.parameter is not None
+        fit = self.fit or ("mass" if aimed or self.promise is None else "least_loss")
+        if fit == "least_loss" and self.distribution not in ("", NO_DISTRIBUTION):
+            raise ThresholdsError(
+                f"distribution is {self.distribution}, with mode least_loss, which aims at none; "
+                "leave one of them out"
+            )
+        none = NO_DISTRIBUTION if fit == "least_loss" else "exponential"
+        object.__setattr__(self, "fit", fit)
+        object.__setattr__(self, "distribution", self.distribution or none)
 
     @property
     def unit(self) -> str:

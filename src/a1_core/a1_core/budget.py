@@ -138,11 +138,14 @@ class Search:
         )
 
     def cheapest(self) -> Setting:
-        """Of a coarse scan over the whole range; at its low end unless `eq9` bends the costs."""
+        """Of a coarse scan over the whole range; at its low end unless costs bend, as by `eq9`."""
+        return self.at(self._cheapest_step())
+
+    def _cheapest_step(self) -> int:
         span = self._high - self._low
         steps = {self._low + span * i // _COARSE for i in range(_COARSE + 1)} | set(self._tried)
         steps |= {self._low + math.floor(span ** (i / _COARSE)) for i in range(_COARSE)}
-        return self.at(min(steps, key=lambda step: (self.at(step).cost, step)))
+        return min(steps, key=lambda step: (self.at(step).cost, step))
 
     def within(self, limit: float) -> Setting | None:
         """The setting whose mean cost is within `limit`, while one step deeper is above it.
@@ -155,10 +158,9 @@ class Search:
             return self.at(self._high)
         low = self._low
         if self.at(low).cost > limit:
-            cheapest = self.cheapest()
-            if cheapest.cost > limit or cheapest.parameter is None:
+            low = self._cheapest_step()
+            if self.at(low).cost > limit:
                 return None
-            low = round(cheapest.parameter * STEPS_PER_UNIT)
         return self.at(_last(lambda step: self.at(step).cost <= limit, low, self._high))
 
 

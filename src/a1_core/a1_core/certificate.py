@@ -41,8 +41,8 @@ class Certification:
         episodes: number of episodes certified on.
         p_values_M: of all M settings; those after the first that fails say nothing.
         observed_M: mean loss of all settings on these episodes.
-        missing: how many more episodes, none with a loss, the first setting that failed would
-            have needed; 0 when all passed.
+        missing_M: how many more episodes, none with a loss, each setting would need to pass by
+            itself; 0 for those that do.
     """
 
     member: int | None
@@ -53,7 +53,7 @@ class Certification:
     episodes: int
     p_values_M: NDArray[np.float64]
     observed_M: NDArray[np.float64]
-    missing: int
+    missing_M: NDArray[np.intp]
 
     def explain(self) -> str:
         """One or two sentences for a person."""
@@ -68,23 +68,49 @@ class Certification:
             f": risk {self.risk}, confidence {1 - self.failure:g}, {self.episodes} episodes "
             f"({self.test}" + (f"; the best of {self.tried} tries" if self.tried > 1 else "") + ")."
         )
-        return f"{found} {self.lacking()}" if self.missing else found
+        return f"{found} {self.lacking()}".rstrip()
 
-    def lacking(self) -> str:
-        """What it would take to certify the next setting, in a sentence; empty after the last."""
-        if not self.missing:
-            return ""
-        following = 0 if self.member is None else self.member + 1
-        needed = (
-            f"For setting {following} {self.missing} more episodes are needed, if none of them has "
-            "a loss"
-        )
-        if self.test == "betting":
-            return f"{needed}: add them behind these, keep what was fitted on, and test again."
-        return (
-            f"{needed}: {self.episodes + self.missing} fresh ones, because testing again with "
-            "these would use them twice."
-        )
+    def missing(self, wanted: int | None = None) -> int:
+        """How many more episodes, none with a loss, it takes to walk as far as `wanted`.
+
+        Or as far as the walk can be hoped to get, where the mean loss of these episodes is not
+        below the risk for a setting on the way. 0 where more episodes would not help.
+
+        Args:
+            wanted: a setting; by default the next one, and at least 1, the first in which ticks
+                leave early.
+        """
+        return int(max(self.missing_M[self._following : self._end(wanted)], default=0))
+
+    def lacking(self, wanted: int | None = None) -> str:
+        """The same in one or two sentences; empty where `wanted` is certified."""
+        end, missing = self._end(wanted), self.missing(wanted)
+        sentences = []
+        if missing:
+            sentences.append(
+                f"For setting {end - 1} {missing} more episodes are needed, if none of them has a "
+                "loss."
+            )
+        if end <= self._wanted(wanted):
+            sentences.append(
+                f"With setting {end} the mean loss of these episodes is {self.observed_M[end]:.3g},"
+                f" not below {self.risk:g}: more like them would not certify it."
+            )
+        return " ".join(sentences)
+
+    @property
+    def _following(self) -> int:
+        return 0 if self.member is None else self.member + 1
+
+    def _wanted(self, wanted: int | None) -> int:
+        last = len(self.p_values_M) - 1
+        return min(max(self._following, 1), last) if wanted is None else wanted
+
+    def _end(self, wanted: int | None) -> int:
+        """The first setting on the way that there is no hope for; else the one after `wanted`."""
+        on_the_way = range(self._following, self._wanted(wanted) + 1)
+        hopeless = (m for m in on_the_way if self.observed_M[m] >= self.risk)
+        return next(hopeless, on_the_way.stop)
 
 
 def certify(
@@ -128,8 +154,7 @@ def certify(
     level = failure / tried
     p_M = p_values(losses_ME, risk, test)
     member = int(last_rejected(p_M, level))
-    failed = member + 1
-    missing = 0 if failed == len(p_M) else more_episodes(losses_ME[failed], risk, level, test)
+    missing_M = [more_episodes(losses_E, risk, level, test) for losses_E in losses_ME]
     return Certification(
         member=None if member < 0 else member,
         risk=risk,
@@ -139,7 +164,7 @@ def certify(
         episodes=len(episodes),
         p_values_M=frozen_array(p_M, np.float64),
         observed_M=frozen_array(losses_ME.mean(axis=1), np.float64),
-        missing=missing,
+        missing_M=frozen_array(missing_M, np.intp),
     )
 
 

@@ -114,7 +114,7 @@ def family_losses(
 
 
 def split_episodes(
-    names: Sequence[str], certify_share: float = 0.5
+    names: Sequence[str], certify_share: float
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Episodes to fit on and episodes to certify on, each in the order given.
 

@@ -17,7 +17,7 @@ def build_family(
     distribution: str = "exponential",
     scale: float | None = None,
     fit: Fit = "mass",
-    size: int = 16,
+    size: int,
     loss_KN: NDArray[np.floating] | None = None,
 ) -> tuple[Setting, ...]:
     """At most `size` settings, each cheaper on the fit episodes than the one before.

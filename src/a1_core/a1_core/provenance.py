@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -55,6 +56,8 @@ class Evidence:
         executed_rows, forward_kinematics: over how many first rows of a chunk it was taken, and
             by which kinematics (digest of those of the robot's spec; empty: of the joints); None
             in files before version 3, which did not say.
+        period_s: least time between the ticks that were counted [s], 0 for all of the camera; None
+            in files before version 4, which did not say.
         further_tolerances: of what else makes a tick a loss, e.g. {"gripper": 0.1}.
         tick_loss: `binary` | `clipped`; episode_loss: `mean` | `max` over an episode's ticks.
         test: the p-value's, one of TESTS; p_value of the certified setting.
@@ -75,6 +78,7 @@ class Evidence:
     tried: int = 1
     executed_rows: int | None = None
     forward_kinematics: str | None = None
+    period_s: float | None = None
 
     def __post_init__(self) -> None:
         for name, value, allowed in (
@@ -103,6 +107,8 @@ class Evidence:
             )
         if self.executed_rows is not None and self.executed_rows < 1:
             raise ThresholdsError(f"executed_rows is {self.executed_rows}; write 1 or more")
+        if self.period_s is not None and not 0.0 <= self.period_s < math.inf:
+            raise ThresholdsError(f"period_s is {self.period_s}; write 0 or more")
         if self.tried < 1:
             raise ThresholdsError(f"tried is {self.tried}; write 1 or more")
         if any(not value > 0.0 for value in self.further_tolerances.values()):
@@ -150,6 +156,7 @@ def certificate_of(
     further_tolerances: Mapping[str, float],
     executed_rows: int,
     forward_kinematics: str,
+    period_s: float,
     tick_loss: str,
     episode_loss: str,
 ) -> Certificate | None:
@@ -174,6 +181,7 @@ def certificate_of(
             tried=found.tried,
             executed_rows=executed_rows,
             forward_kinematics=forward_kinematics,
+            period_s=period_s,
         ),
     )
 
@@ -202,6 +210,7 @@ def certificate_mapping(certificate: Certificate) -> dict[str, Any]:
             "tried": int(evidence.tried),
             "executed_rows": evidence.executed_rows,
             "forward_kinematics": evidence.forward_kinematics,
+            "period_s": None if evidence.period_s is None else float(evidence.period_s),
         }
     return content
 
@@ -246,6 +255,9 @@ def _read_evidence(fields: Fields, version: int) -> Evidence | None:
     if version > 2:
         values["executed_rows"] = part.whole_or_none("executed_rows", least=1)
         values["forward_kinematics"] = _text_or_none(part, "forward_kinematics")
+    if version > 3:
+        none = part.peek("period_s") is None
+        values["period_s"] = part.raw("period_s") if none else part.number("period_s")
     part.done()
     return _checked(part, Evidence, values)
 

@@ -24,9 +24,9 @@ from a1_core.provenance import (
 from a1_core.strict_yaml import Fields, parse_mapping, read_bytes
 from a1_core.whole_file import write_whole
 
-VERSION = 3
+VERSION = 4
 """Written. Older ones are read as well: version 1 said less of bags and certificate, version 2 not
-how the certificate's deviations were taken."""
+how the certificate's deviations were taken, version 3 not how far apart its ticks were."""
 BINDINGS = ("checkpoint", "normaliser", "robot_spec", "head", "num_steps", "start")
 
 

@@ -13,6 +13,7 @@ from a1_core.deviation import DeviationMeter
 from a1_core.episode_loss import EpisodeLoss, TickLoss, tick_losses
 from a1_core.errors import ThresholdsError
 from a1_core.thresholds_file import ThresholdsFile
+from a1_policy_node.coverage import not_covered
 from a1_policy_node.loading import Loaded
 from a1_policy_node.settings import Settings
 
@@ -66,12 +67,11 @@ def plan_audit(
         return "switched off (audit_fraction is 0)"
     if setting == 0:
         return "full depth is in force: there is nothing to audit"
-    if evidence is None or evidence.executed_rows is None:
-        return (
-            "the thresholds file is of an older version that does not say how its certificate "
-            "took deviations; calibrate again"
-        )
     spec = loaded.spec
+    why = not_covered(settings, spec, evidence)
+    if why:
+        return why
+    assert evidence is not None and evidence.executed_rows is not None
     unit = "m" if evidence.forward_kinematics else "rad"
     meter = DeviationMeter(spec, evidence.executed_rows * spec.policy.period_s, unit)
     if meter.kinematics != evidence.forward_kinematics:

@@ -35,6 +35,9 @@ def audit_status(choice: ExitChoice, book: AuditBook, passes: ShadowPasses | Non
             f"of {last} (0: full depth) is in force; calibrate again with episodes like these"
         )
         return Status(level=Level.WARN, message=message, values=values)
+    if choice.not_covered:
+        message = f"the certificate does not hold for these settings: {choice.not_covered}"
+        return Status(level=Level.WARN, message=message, values=values)
     if book.unwritten or choice.not_audited:
         message = book.unwritten or f"no audit: {choice.not_audited}"
         level = Level.WARN if book.unwritten else Level.OK

@@ -13,6 +13,7 @@ from a1_core.policy import ExitSetting
 from a1_core.thresholds_file import ThresholdsFile, check_thresholds, read_thresholds
 from a1_policy_node.audit_book import AuditBook
 from a1_policy_node.audit_plan import AuditPlan, plan_audit
+from a1_policy_node.coverage import not_covered
 from a1_policy_node.loading import Loaded
 from a1_policy_node.settings import Settings
 from a1_ros.messages import floats
@@ -35,6 +36,7 @@ class ExitChoice:
         setting: as the audit left it: a safer one than the file's after an alarm.
         file: None without thresholds.
         audit: how chunks are audited; None where they are not, for the reason `not_audited`.
+        not_covered: why the file's certificate does not hold for how chunks are executed.
         rule, state: the audit of the file's certificate and where it stands; None where nothing
             is certified or nothing leaves early by thresholds.
     """
@@ -44,6 +46,7 @@ class ExitChoice:
     file: ThresholdsFile | None
     audit: AuditPlan | None = None
     not_audited: str = "nothing leaves early by thresholds"
+    not_covered: str = ""
     rule: AuditRule | None = None
     state: AuditState | None = None
 
@@ -102,6 +105,7 @@ def _adaptive(
         else ExitSetting(mode="adaptive", thresholds=thresholds),
         audit=plan if isinstance(plan, AuditPlan) else None,
         not_audited="" if isinstance(plan, AuditPlan) else plan,
+        not_covered=not_covered(settings, loaded.spec, certificate.evidence),
         rule=rule,
         state=state,
     )
@@ -170,6 +174,8 @@ def thresholds_info(loaded: Loaded, choice: ExitChoice, now_ns: int) -> Threshol
     )
     if file is not None:
         _describe(info, file)
+        if choice.not_covered:
+            info.certified = False
         if choice.state is not None and choice.state.alarms:
             _describe_alarm(info, file, choice.state.setting)
     return info

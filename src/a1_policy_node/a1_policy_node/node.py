@@ -40,6 +40,7 @@ TUNING = {
     "execution",
     "warm_start",
     "executed_rows",
+    "replan_period",
 }
 
 
@@ -220,3 +221,5 @@ class PolicyNode(A1LifecycleNode):
         assert self._loaded and self._publications and self._choice
         info = thresholds_info(self._loaded, self._choice, node_now_ns(self))
         self._publications.thresholds(info)
+        if self._choice.not_covered:
+            self.get_logger().warning(f"not certified: {self._choice.not_covered}")

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator, Sequence
 from a1_core.errors import A1Error
 from a1_sim.records import EpisodePlan
 from a1_world.layout import FIRST_EVAL_SEED, NUM_CUBES, make_layout
-from a1_world.tasks import KINDS_WITH_TARGET, TEMPLATES, make_task
+from a1_world.tasks import KINDS, KINDS_WITH_TARGET, TEMPLATES, make_task
 
 TIMEOUT_S = {"touch": 10.0, "bowl": 25.0, "stack": 25.0, "push": 20.0}
 # Kinds of task, to be done in that order, each with another cube.
@@ -43,6 +43,11 @@ def learnt_tasks(words: Collection[str]) -> tuple[str, ...]:
             f"that has learnt some of {', '.join(TASKS)}, or name the tasks"
         )
     return learnt
+
+
+def learnt_kinds(words: Collection[str]) -> tuple[str, ...]:
+    """Of `learnt_tasks` those of one step, one for every kind: what calibration records."""
+    return tuple(task for task in learnt_tasks(words) if task in KINDS)
 
 
 def evaluation_plans(task: str, episodes: int) -> Iterator[EpisodePlan]:

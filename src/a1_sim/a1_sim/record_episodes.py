@@ -14,10 +14,9 @@ from a1_ros.command_line import ends_in_one_line
 from a1_ros.domain import isolate
 from a1_sim import assets
 from a1_sim.ledger import digest
-from a1_sim.plans import TASKS, learnt_tasks, recording_plans
+from a1_sim.plans import TASKS, learnt_kinds, recording_plans
 from a1_sim.recordings import SUCCESS, note_of, play_recorded, recorded
 from a1_sim.stage import Stage, composed_stage
-from a1_world.tasks import KINDS
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -54,8 +53,8 @@ def _record(options: argparse.Namespace, console: Console) -> None:
         thresholds=None,
     )
     driver = f"policy {digest([stage.checkpoint, stage.robot])[:16]}"
-    learnt = [task for task in learnt_tasks(stage.words()) if task in KINDS]
-    plans = list(recording_plans(options.tasks or learnt, options.episodes))
+    tasks = options.tasks or learnt_kinds(stage.words())
+    plans = list(recording_plans(tasks, options.episodes))
     done = recorded(options.out, driver)
     missing = [plan for plan in plans if note_of(plan) not in done]
     if missing:
