@@ -8,6 +8,8 @@ from types import ModuleType
 
 import pytest
 
+sys.path.insert(0, str(Path(__file__).parent))
+
 from a1_core.spec import RobotSpec, load_spec
 
 ROOT = Path(__file__).parents[2]

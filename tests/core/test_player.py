@@ -4,42 +4,16 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from player_rig import MS, PERIOD_NS, line, offered, samples, started
 
-from a1_core.player import ChunkPlayer, Offer, Setpoint
+from a1_core.player import ChunkPlayer, Setpoint
 from a1_core.spec import RobotSpec, load_spec
 from a1_core.splice import keeps_limits, needed_slow_down, read_rows
 from a1_core.verdict import VerdictCode
 
-MS = 1_000_000
-PERIOD_NS = 100 * MS
-
-
-def _player(spec: RobotSpec, opening: float = 1.0) -> ChunkPlayer:
-    player = ChunkPlayer(spec.operating_limits)
-    player.start(np.r_[spec.home, opening], now_ns=0)
-    return player
-
-
-def _line(spec: RobotSpec, speed: float, opening: float = 1.0, start: float = 0.0) -> np.ndarray:
-    """Rows in which every joint moves at `speed` (rad/s) from home + start."""
-    rows = np.empty((16, 8))
-    rows[:, :7] = spec.home + start + speed * 0.1 * np.arange(16)[:, None]
-    rows[:, 7] = opening
-    return rows
-
-
-def _offer(player: ChunkPlayer, rows: np.ndarray, stamp_ms: float, now_ms: float) -> Offer:
-    return player.offer(
-        rows, stamp_ns=int(stamp_ms * MS), period_ns=PERIOD_NS, now_ns=int(now_ms * MS)
-    )
-
-
-def _samples(player: ChunkPlayer, *times_ms: float) -> list[Setpoint]:
-    return [player.sample(int(t * MS)) for t in times_ms]
-
 
 def test_before_any_chunk_it_rests_where_it_was_started(spec: RobotSpec) -> None:
-    setpoint = _player(spec).sample(5 * MS)
+    setpoint = started(spec).sample(5 * MS)
     np.testing.assert_array_equal(setpoint.q_D, [*spec.home, 1.0])
     assert setpoint.done
     assert setpoint.row == -1
@@ -47,21 +21,21 @@ def test_before_any_chunk_it_rests_where_it_was_started(spec: RobotSpec) -> None
 
 
 def test_the_first_chunk_from_rest_begins_at_row_0(spec: RobotSpec) -> None:
-    player = _player(spec)
-    offer = _offer(player, _line(spec, 0.3), stamp_ms=0, now_ms=450)
+    player = started(spec)
+    offer = offered(player, line(spec, 0.3), stamp_ms=0, now_ms=450)
     assert offer.accepted
     assert offer.anchored
     assert offer.first_row == 0
-    rows = [s.row for s in _samples(player, 450, 549, 551, 951)]
+    rows = [s.row for s in samples(player, 450, 549, 551, 951)]
     assert rows == [0, 0, 1, 5]
     late = player.sample(950 * MS)
     np.testing.assert_allclose(late.q_D[:7], spec.home + 0.3 * 0.5, atol=1e-6)
 
 
 def test_later_rows_are_picked_by_their_due_time(spec: RobotSpec) -> None:
-    player = _player(spec)
-    _offer(player, _line(spec, 0.3), stamp_ms=0, now_ms=0)
-    offer = _offer(player, _line(spec, 0.3, start=0.09), stamp_ms=300, now_ms=520)
+    player = started(spec)
+    offered(player, line(spec, 0.3), stamp_ms=0, now_ms=0)
+    offer = offered(player, line(spec, 0.3, start=0.09), stamp_ms=300, now_ms=520)
     assert offer.accepted
     assert not offer.anchored
     assert offer.first_row == 2
@@ -71,17 +45,17 @@ def test_later_rows_are_picked_by_their_due_time(spec: RobotSpec) -> None:
 
 
 def test_even_motion_is_kept_through_a_splice(spec: RobotSpec) -> None:
-    player = _player(spec)
-    _offer(player, _line(spec, 0.3), stamp_ms=0, now_ms=0)
-    _offer(player, _line(spec, 0.3, start=0.15), stamp_ms=500, now_ms=613)
-    for setpoint in _samples(player, *range(600, 1500, 7)):
+    player = started(spec)
+    offered(player, line(spec, 0.3), stamp_ms=0, now_ms=0)
+    offered(player, line(spec, 0.3, start=0.15), stamp_ms=500, now_ms=613)
+    for setpoint in samples(player, *range(600, 1500, 7)):
         np.testing.assert_allclose(setpoint.qd_D[:7], 0.3, atol=1e-6)
 
 
 def test_plans_end_at_rest_on_their_last_row(spec: RobotSpec) -> None:
-    player = _player(spec)
-    rows = _line(spec, 0.3, opening=0.0)
-    _offer(player, rows, stamp_ms=0, now_ms=0)
+    player = started(spec)
+    rows = line(spec, 0.3, opening=0.0)
+    offered(player, rows, stamp_ms=0, now_ms=0)
     assert not player.done(1600 * MS)
     setpoint = player.sample(2500 * MS)
     assert setpoint.done
@@ -92,123 +66,17 @@ def test_plans_end_at_rest_on_their_last_row(spec: RobotSpec) -> None:
 
 
 def test_rows_applied_counts_what_was_played(spec: RobotSpec) -> None:
-    player = _player(spec)
-    _offer(player, _line(spec, 0.3), stamp_ms=0, now_ms=0)
+    player = started(spec)
+    offered(player, line(spec, 0.3), stamp_ms=0, now_ms=0)
     counts = []
     for t in (0, 99, 101, 350, 999):
         player.sample(t * MS)
         counts.append(player.rows_applied)
     assert counts == [0, 0, 1, 3, 9]
-    _offer(player, _line(spec, 0.3, start=0.3), stamp_ms=750, now_ms=1000)
+    offered(player, line(spec, 0.3, start=0.3), stamp_ms=750, now_ms=1000)
     assert player.rows_applied == 0
     player.sample(1060 * MS)
     assert player.rows_applied == 1
-
-
-def test_committed_rows_keep_the_motion_in_hand(spec: RobotSpec) -> None:
-    straight = _player(spec)
-    _offer(straight, _line(spec, 0.3), stamp_ms=0, now_ms=0)
-    for committed, same_until_ms in ((0, 500), (4, 800)):
-        player = _player(spec)
-        _offer(player, _line(spec, 0.3), stamp_ms=0, now_ms=0)
-        offer = player.offer(
-            _line(spec, 0.3, start=0.2, opening=0.0),
-            stamp_ns=400 * MS,
-            period_ns=PERIOD_NS,
-            now_ns=500 * MS,
-            committed_rows=committed,
-        )
-        assert offer.accepted
-        for t in range(500, same_until_ms + 1, 10):
-            np.testing.assert_allclose(
-                player.sample(t * MS).q_D, straight.sample(t * MS).q_D, atol=1e-4
-            )
-        later_ns = (same_until_ms + 300) * MS
-        away = np.abs(player.sample(later_ns).q_D - straight.sample(later_ns).q_D)
-        assert away.min() > 1e-3
-
-
-def test_a_gripper_keeps_to_what_was_asked_for_over_committed_rows(spec: RobotSpec) -> None:
-    """The arm goes on as before, committed until 800 ms."""
-    player = _player(spec, opening=1.0)
-    _offer(player, _line(spec, 0.3, opening=1.0), stamp_ms=0, now_ms=0)
-    offer = player.offer(
-        _line(spec, 0.3, start=0.12, opening=0.0),
-        stamp_ns=400 * MS,
-        period_ns=PERIOD_NS,
-        now_ns=500 * MS,
-        committed_rows=4,
-    )
-    assert offer.accepted
-    openings = {t: player.sample(t * MS).q_D[7] for t in range(500, 1500, 10)}
-    assert all(openings[t] == 1.0 for t in openings if t <= 800)
-    assert openings[850] < 1.0
-    assert openings[1490] == 0.0
-    # What hands are told, those that take goals too, and what the policy is told.
-    asked = [player.asked(t * MS)[0] for t in (500, 790, 800, 810, 1400)]
-    assert asked == [1.0, 1.0, 0.0, 0.0, 0.0]
-    told = player.ahead(500 * MS, 0.025)[:, 7]
-    np.testing.assert_array_equal(told[:12], 1.0)
-    np.testing.assert_array_equal(told[12:], 0.0)
-
-
-def test_an_opening_that_is_kept_is_the_one_that_was_asked_for(spec: RobotSpec) -> None:
-    """Chunks that come before the one before them is done with the rows it keeps."""
-    player = _player(spec, opening=1.0)
-    rows = _line(spec, 0.3, opening=1.0)
-    rows[4:, 7] = 0.0
-    _offer(player, rows, stamp_ms=0, now_ms=0)
-    for now_ms in (100, 200, 300):
-        offer = player.offer(
-            _line(spec, 0.3, start=0.03 * now_ms / 100, opening=1.0),
-            stamp_ns=now_ms * MS,
-            period_ns=PERIOD_NS,
-            now_ns=now_ms * MS,
-            committed_rows=5,
-        )
-        assert offer.accepted
-    asked = [player.asked(t * MS)[0] for t in (390, 410, 590, 1050)]
-    assert asked == [1.0, 0.0, 0.0, 1.0]
-    player.brake(500 * MS)
-    assert player.asked(2000 * MS)[0] == player.sample(2000 * MS).q_D[7]
-
-
-def test_rows_slowed_behind_committed_ones_do_not_take_the_arm_back(spec: RobotSpec) -> None:
-    player = _player(spec)
-    _offer(player, _line(spec, 0.3), stamp_ms=0, now_ms=0)
-    rows = _line(spec, 0.3, start=0.12)
-    rows[4:, :7] = rows[4, :7] + 0.3 * np.minimum(np.arange(12), 2)[:, None]
-    offer = player.offer(
-        rows, stamp_ns=400 * MS, period_ns=PERIOD_NS, now_ns=500 * MS, committed_rows=4
-    )
-    assert offer.accepted
-    assert offer.slow_down > 2.0
-    speeds = np.array([player.sample(t * MS).qd_D[:7] for t in range(500, 3000, 10)])
-    assert speeds.min() > -1e-3
-    assert speeds[:60].min() > 0.25  # nor does it dawdle where the kept motion ends
-
-
-def test_a_chunk_for_a_plan_that_stands_still_begins_at_row_0(spec: RobotSpec) -> None:
-    """The rest of a plan may be standing still: an observation of it is one of rest."""
-    halts = _line(spec, 0.3)
-    halts[5:] = halts[4]
-
-    def second(stamp_ms: float, committed: int = 0) -> Offer:
-        player = _player(spec)
-        _offer(player, halts, stamp_ms=0, now_ms=0)
-        assert not player.done(1400 * MS)
-        return player.offer(
-            _line(spec, 0.3, start=0.12),
-            stamp_ns=int(stamp_ms * MS),
-            period_ns=PERIOD_NS,
-            now_ns=1400 * MS,
-            committed_rows=committed,
-        )
-
-    assert second(1000).anchored
-    assert second(1000).first_row == 0
-    assert not second(300).anchored, "it still moved at that stamp"
-    assert not second(1000, committed=4).anchored, "these rows were reckoned to be executed"
 
 
 @pytest.mark.parametrize(
@@ -224,49 +92,49 @@ def test_a_chunk_for_a_plan_that_stands_still_begins_at_row_0(spec: RobotSpec) -
 def test_refused_offers_leave_the_plan(
     spec: RobotSpec, rows: np.ndarray, code: VerdictCode
 ) -> None:
-    player = _player(spec)
-    _offer(player, _line(spec, 0.3), stamp_ms=0, now_ms=0)
-    before = [s.q_D for s in _samples(player, 300, 900)]
-    offer = _offer(player, rows, stamp_ms=100, now_ms=200)
+    player = started(spec)
+    offered(player, line(spec, 0.3), stamp_ms=0, now_ms=0)
+    before = [s.q_D for s in samples(player, 300, 900)]
+    offer = offered(player, rows, stamp_ms=100, now_ms=200)
     assert offer.code is code
     assert offer.detail
-    np.testing.assert_array_equal([s.q_D for s in _samples(player, 300, 900)], before)
+    np.testing.assert_array_equal([s.q_D for s in samples(player, 300, 900)], before)
 
 
 def test_one_nan_anywhere_never_passes(spec: RobotSpec) -> None:
     for row in range(16):
         for column in range(8):
-            rows = _line(spec, 0.1)
+            rows = line(spec, 0.1)
             rows[row, column] = np.nan
-            assert not _offer(_player(spec), rows, stamp_ms=0, now_ms=0).accepted
+            assert not offered(started(spec), rows, stamp_ms=0, now_ms=0).accepted
 
 
 def test_overdue_rows_are_stale_unless_at_rest(spec: RobotSpec) -> None:
-    player = _player(spec)
-    _offer(player, _line(spec, 0.3), stamp_ms=0, now_ms=0)
-    assert _offer(player, _line(spec, 0.3), stamp_ms=-1000, now_ms=510).code is VerdictCode.STALE
-    assert _offer(player, _line(spec, 0.0, start=0.45), stamp_ms=0, now_ms=9000).anchored
+    player = started(spec)
+    offered(player, line(spec, 0.3), stamp_ms=0, now_ms=0)
+    assert offered(player, line(spec, 0.3), stamp_ms=-1000, now_ms=510).code is VerdictCode.STALE
+    assert offered(player, line(spec, 0.0, start=0.45), stamp_ms=0, now_ms=9000).anchored
 
 
 def test_too_fast_rows_are_slowed(spec: RobotSpec) -> None:
-    player = _player(spec)
+    player = started(spec)
     rows = np.repeat([[*spec.home, 1.0]], 16, axis=0)
     rows[:, 1] += 0.05 * np.arange(16)  # 0.5 rad/s for joint 2
-    assert _offer(player, rows, stamp_ms=0, now_ms=0).slow_down == pytest.approx(1.0)
+    assert offered(player, rows, stamp_ms=0, now_ms=0).slow_down == pytest.approx(1.0)
     player.start(rows[0])
     rows[:, 1] = spec.home[1] + 0.15 * np.arange(16)  # 1.5 rad/s, limit 1.0
     rows[11:, 1] = rows[10, 1]
-    offer = _offer(player, rows, stamp_ms=0, now_ms=0)
+    offer = offered(player, rows, stamp_ms=0, now_ms=0)
     assert offer.accepted
     assert offer.slow_down >= 1.5
     assert player.sample(9000 * MS).q_D[1] == pytest.approx(rows[-1, 1])
 
 
 def test_the_gripper_has_a_pace_of_its_own(spec: RobotSpec) -> None:
-    player = _player(spec, opening=1.0)
-    offer = _offer(player, _line(spec, 0.2, opening=0.0), stamp_ms=0, now_ms=0)
+    player = started(spec, opening=1.0)
+    offer = offered(player, line(spec, 0.2, opening=0.0), stamp_ms=0, now_ms=0)
     assert offer.slow_down == 1.0
-    openings = [s.q_D[7] for s in _samples(player, *range(0, 500, 10))]
+    openings = [s.q_D[7] for s in samples(player, *range(0, 500, 10))]
     steps = np.diff(openings)
     assert (steps <= 1e-12).all()
     assert (steps >= -spec.operating_limits.gripper_velocity * 0.01 - 1e-9).all()
@@ -339,7 +207,7 @@ def _random_rows(seed: int, spec: RobotSpec, base: np.ndarray, speed: float) -> 
 @settings(max_examples=150, deadline=None)
 def test_lives_are_smooth_and_inside_the_limits(franka: RobotSpec, events: list) -> None:
     spec, limits = franka, franka.operating_limits
-    player = _player(spec)
+    player = started(spec)
     now_ms = 0
     track: list[Setpoint] = []
     for seed, wait_ms, age_ms, speed, committed, kind in events:
@@ -359,10 +227,10 @@ def test_lives_are_smooth_and_inside_the_limits(franka: RobotSpec, events: list)
         np.testing.assert_allclose(after.qd_D[:7], before.qd_D[:7], atol=1e-7)
         np.testing.assert_allclose(after.qdd_D[:7], before.qdd_D[:7], atol=1e-6)
         _check_window(player, now_ms * MS, spec)
-        track += _samples(player, *range(now_ms, now_ms + wait_ms, 4))
+        track += samples(player, *range(now_ms, now_ms + wait_ms, 4))
         now_ms += wait_ms
     player.brake(now_ms * MS)
-    track += _samples(player, *range(now_ms, now_ms + 1000, 4))
+    track += samples(player, *range(now_ms, now_ms + 1000, 4))
     assert track[-1].done
     _check_limits(track, limits)
 
@@ -411,8 +279,8 @@ def _check_window(player: ChunkPlayer, now_ns: int, spec: RobotSpec) -> None:
 
 
 def test_window_follows_the_plan_then_brakes(spec: RobotSpec) -> None:
-    player = _player(spec)
-    _offer(player, _line(spec, 0.3), stamp_ms=0, now_ms=0)
+    player = started(spec)
+    offered(player, line(spec, 0.3), stamp_ms=0, now_ms=0)
     window = player.window(500 * MS, 0.3, 0.02)
     for setpoint in window[:16]:
         np.testing.assert_allclose(setpoint.q_D, player.sample(setpoint.time_ns).q_D, atol=1e-12)
@@ -423,9 +291,9 @@ def test_window_follows_the_plan_then_brakes(spec: RobotSpec) -> None:
 
 
 def test_window_of_a_plan_that_ends_needs_no_brake(spec: RobotSpec) -> None:
-    player = _player(spec)
-    rows = _line(spec, 0.3)
-    _offer(player, rows, stamp_ms=0, now_ms=0)
+    player = started(spec)
+    rows = line(spec, 0.3)
+    offered(player, rows, stamp_ms=0, now_ms=0)
     window = player.window(1700 * MS, 0.5, 0.02)
     np.testing.assert_allclose(window[-1].q_D, rows[-1], atol=1e-9)
     rest = player.window(5000 * MS, 0.5, 0.02)
@@ -433,8 +301,8 @@ def test_window_of_a_plan_that_ends_needs_no_brake(spec: RobotSpec) -> None:
 
 
 def test_brake_keeps_row_and_gripper(spec: RobotSpec) -> None:
-    player = _player(spec, opening=0.0)
-    _offer(player, _line(spec, 0.3, opening=1.0), stamp_ms=0, now_ms=0)
+    player = started(spec, opening=0.0)
+    offered(player, line(spec, 0.3, opening=1.0), stamp_ms=0, now_ms=0)
     moving = player.sample(350 * MS)
     player.brake(350 * MS)
     stopped = player.sample(600 * MS)
@@ -452,7 +320,7 @@ def test_a_start_outside_the_range_may_come_back_in(spec: RobotSpec) -> None:
     player.start(outside)
     rows = np.repeat(outside[None], 16, axis=0)
     rows[:, 1] -= np.linspace(0.0, 0.3, 16)
-    assert _offer(player, rows, stamp_ms=0, now_ms=0).accepted
+    assert offered(player, rows, stamp_ms=0, now_ms=0).accepted
     player.start(outside)
     rows[:, 1] = outside[1] + np.linspace(0.0, 0.3, 16)
-    assert not _offer(player, rows, stamp_ms=0, now_ms=0).accepted
+    assert not offered(player, rows, stamp_ms=0, now_ms=0).accepted

@@ -19,6 +19,7 @@ from sensor_msgs.msg import CompressedImage, Image, JointState
 
 from a1_core.exit_rule import Thresholds
 from a1_core.policy import ExitReason, ExitTrace, PolicyOutput
+from a1_core.provenance import Evidence
 from a1_core.thresholds_file import Certificate, ThresholdsFile, write_thresholds
 from a1_ros.images import to_image, to_jpeg
 from a1_ros.messages import to_joint_state
@@ -57,6 +58,25 @@ def result_of(future, timeout_s: float = 10.0):
 
 
 CERTIFICATE = Certificate(risk=0.05, failure=0.1, tolerance=0.01, episodes=45)
+
+
+def certificate(kinematics: str = "", period_s: float = 0.05) -> Certificate:
+    """One that says what it is about: ticks `period_s` apart, five rows."""
+    evidence = Evidence(
+        deviation="tool_tip_m" if kinematics else "joint_rad",
+        further_tolerances={"gripper": 0.1},
+        tick_loss="binary",
+        episode_loss="max",
+        test="binomial",
+        p_value=0.08,
+        observed_risk=0.0,
+        member=2,
+        members=3,
+        executed_rows=5,
+        forward_kinematics=kinematics,
+        period_s=period_s,
+    )
+    return Certificate(risk=0.05, failure=0.1, tolerance=0.1, episodes=50, evidence=evidence)
 
 
 def write_known_thresholds(

@@ -7,11 +7,10 @@ from dataclasses import replace
 import pytest
 from a1_msgs.msg import ExitState, ThresholdsInfo
 from diagnostic_msgs.msg import DiagnosticStatus
-from policy_rig import KnownPolicy, write_known_thresholds
+from policy_rig import KnownPolicy, certificate, write_known_thresholds
 from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.parameter import Parameter
 
-from a1_core.provenance import Certificate, Evidence
 from a1_core.spec import load_spec
 from a1_policy_node.coverage import not_covered
 from a1_policy_node.settings import Settings
@@ -33,24 +32,6 @@ class UnsettledPolicy(KnownPolicy):
         if setting.mode == "adaptive" and strange:
             output.actions_HD[:, 0] += 0.5
         return output
-
-
-def certificate(kinematics: str = "", period_s: float = 0.05) -> Certificate:
-    evidence = Evidence(
-        deviation="tool_tip_m" if kinematics else "joint_rad",
-        further_tolerances={"gripper": 0.1},
-        tick_loss="binary",
-        episode_loss="max",
-        test="binomial",
-        p_value=0.08,
-        observed_risk=0.0,
-        member=2,
-        members=3,
-        executed_rows=5,
-        forward_kinematics=kinematics,
-        period_s=period_s,
-    )
-    return Certificate(risk=0.05, failure=0.1, tolerance=0.1, episodes=50, evidence=evidence)
 
 
 @pytest.fixture
@@ -258,7 +239,7 @@ def test_a_certificate_does_not_hold_for_more_ticks_than_it_counted(
         ({"replan_period": 0.1}, r"a chunk is made every 0\.1 s, .* a tick every 0\.3 s"),
         ({"execution": "synchronous"}, r"plays 16 rows of a chunk, .* the first 5"),
         ({"execution": "synchronous", "executed_rows": 6}, r"plays 6 rows"),
-        ({"execution": "synchronous", "executed_rows": 2}, r"every 0\.2 s"),
+        ({"execution": "synchronous", "executed_rows": 2}, r"every 0\.1 s"),
         ({"execution": "ensemble"}, r"all 16 rows of a chunk in part"),
     ],
 )

@@ -2,7 +2,7 @@
 
 import pytest
 from a1_msgs.msg import ExitState, ThresholdsInfo
-from policy_rig import CHECKPOINT_DIGEST, EXITS, write_known_thresholds
+from policy_rig import CHECKPOINT_DIGEST, EXITS, certificate, write_known_thresholds
 from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.parameter import Parameter
 
@@ -24,7 +24,7 @@ def test_thresholds_take_effect_while_it_runs(ros, running, spec, tmp_path, wait
     assert wait_for(lambda: robot.chunks)
     assert policy.settings[-1].mode == "full"
     path = tmp_path / "thresholds.yaml"
-    file = write_known_thresholds(path, spec)
+    file = write_known_thresholds(path, spec, certificate=certificate())
     assert tune(node, thresholds=str(path)).successful
     assert wait_for(lambda: policy.settings[-1].mode == "adaptive")
     assert policy.settings[-1].thresholds == file.thresholds
@@ -37,7 +37,7 @@ def test_thresholds_take_effect_while_it_runs(ros, running, spec, tmp_path, wait
     assert wait_for(lambda: infos)
     info = infos[0]
     assert (info.mode, info.thresholds_digest) == (info.ADAPTIVE, file.thresholds.digest)
-    assert (info.certified, info.risk, info.certificate_episodes) == (True, 0.05, 45)
+    assert (info.certified, info.risk, info.certificate_episodes) == (True, 0.05, 50)
     assert list(info.exits) == [block + 1 for block in EXITS]
     assert list(info.thresholds) == list(file.thresholds.eta)
     assert tune(node, mode="full").successful

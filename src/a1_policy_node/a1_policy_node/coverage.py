@@ -29,7 +29,7 @@ def not_covered(settings: Settings, spec: RobotSpec, evidence: Evidence | None) 
                 f"synchronous execution plays {played} rows of a chunk, the certificate is about "
                 f"the first {certified}; {mend} (executed_rows)"
             )
-        tick_s = played * row_s
+        tick_s = (played - 1) * row_s  # row 0 is where the arm is
     else:
         tick_s = settings.replan_period
         if settings.execution == "ensemble" and certified < spec.policy.horizon:
