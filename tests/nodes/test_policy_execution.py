@@ -205,7 +205,6 @@ def test_a_plan_of_something_else_is_passed_over(controlled, wait_for, changed):
     policy.prefixes.clear()
     robot.chunks.clear()
     assert wait_for(lambda: len(robot.chunks) >= 2)
-    # The plan before them may still be in execution for the first.
     assert node.state_label == "active"
     controller.changed = {}
     policy.prefixes.clear()

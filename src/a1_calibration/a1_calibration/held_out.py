@@ -1,4 +1,4 @@
-"""Whether exits on episodes that were held out are taken as often as on those fitted on."""
+"""Whether exits on episodes that were held out are taken as often as they should be."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ ticks."""
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class RateTest:
-    """A chi-square test of the rates of held-out episodes against those of the fitted ones.
+    """A chi-square test of the rates of held-out episodes against expected ones.
 
     Attributes:
         realised_P: share of the held-out ticks that left at each exit looked at.
-        error_P: standard error of the difference from the fitted ones.
+        error_P: standard error of the difference from the expected ones.
         statistic, freedom: chi-square after corrections, and its degrees of freedom.
         p_value: small where the difference is larger than sampling explains; NaN where too little
             is there to say.
@@ -39,14 +39,12 @@ class RateTest:
 
 
 def compare_rates(
-    fitted_P: Sequence[float],
+    expected_P: Sequence[float],
     taken_N: NDArray[np.integer],
     episode_N: Sequence[str],
     fit_ticks: int,
 ) -> RateTest:
-    """Test held-out ticks against the shares that leave at each exit on the fitted episodes.
-
-    Not against what was asked for, of which whole ticks and ties fall short already in the fit.
+    """Test held-out ticks against the shares that are to leave at each exit.
 
     Two things make ticks weaker evidence than their number: those of an episode are alike, so the
     statistic is divided by the mean design effect (Rao and Scott's first correction, with an F
@@ -54,11 +52,11 @@ def compare_rates(
     the fit counts as a second one.
 
     Args:
-        fitted_P: shares of the fitted ticks.
+        expected_P: shares that were asked for, or those of the fitted ticks.
         taken_N: index of the exit each held-out tick leaves at, below P.
         fit_ticks: how many ticks the thresholds were fitted on.
     """
-    wanted_P = np.asarray(fitted_P, dtype=np.float64)
+    wanted_P = np.asarray(expected_P, dtype=np.float64)
     P, N = len(wanted_P), len(taken_N)
     names = {name: place for place, name in enumerate(dict.fromkeys(episode_N))}
     E = len(names)

@@ -73,7 +73,7 @@ def shown_member(given: ReportInput) -> int:
 
 
 def rate_test(given: ReportInput) -> RateTest | None:
-    """Held-out exit rates of the shown setting against the fitted; None with nothing held out."""
+    """Held-out exit rates of the shown setting against `_expected`; None with nothing held out."""
     fitted = given.fitted
     if not fitted.split.held_out:
         return None
@@ -81,7 +81,15 @@ def rate_test(given: ReportInput) -> RateTest | None:
     judged = fitted.judged_N
     taken_N = exits_taken(fitted.V_PN[:, judged], setting.eta_P)
     names = [name for name, held in zip(fitted.names, judged, strict=True) if held]
-    return compare_rates(setting.realised_P.tolist(), taken_N, names, int(fitted.fit_N.sum()))
+    return compare_rates(_expected(given)[1], taken_N, names, int(fitted.fit_N.sum()))
+
+
+def _expected(given: ReportInput) -> tuple[str, Sequence[float]]:
+    """What held-out rates are tested against: only `mass` leaves as often as was asked for."""
+    setting = given.fitted.family[shown_member(given)]
+    if given.request.fit == "mass":
+        return "the requested rates", setting.requested
+    return "those of the fitted episodes", setting.realised_P.tolist()
 
 
 def _pictures(given: ReportInput) -> Iterator[tuple[str, bytes]]:
@@ -233,11 +241,11 @@ def _rates_text(given: ReportInput) -> str:
         "the difference is within sampling error"
         if test.p_value >= 0.05
         else "the difference is larger than sampling explains: held-out episodes are unlike those "
-        "fitted on"
+        "fitted on, or discrepancies tie"
     )
     return (
-        f"<p>Chi-square of held-out against fitted episodes: {test.statistic:.2f} with "
-        f"{test.freedom} degrees of freedom, p = {test.p_value:.3f}: {verdict}. Ticks of an "
+        f"<p>Chi-square of held-out episodes against {_expected(given)[0]}: {test.statistic:.2f} "
+        f"with {test.freedom} degrees of freedom, p = {test.p_value:.3f}: {verdict}. Ticks of an "
         f"episode are alike (design effect {test.design_effect:.1f}), which the test allows "
         f"for; as if all were independent p would be {test.plain_p_value:.3g}.</p>"
     )
