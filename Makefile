@@ -6,7 +6,7 @@ ARGS ?=
 SUITE ?= tasks
 EPISODES ?= 50
 ROBOT ?= franka
-RECORDED ?= 200
+RECORDED ?= 400
 IN_ENV := source setup/env.sh &&
 BENCHES := $(patsubst bench/%.py,bench-%,$(wildcard bench/[a-z]*.py))
 
@@ -39,11 +39,11 @@ loop: setup  ## record, export, fine-tune, calibrate, run, in the simulator; res
 train-tiny: setup  ## train a checkpoint by the recipe, from a seed; resumes where it was killed
 	@./a1 run a1_training train_tiny $(ARGS)
 
-thresholds: setup  ## thresholds of the shipped checkpoint: RECORDED=200 of its episodes, then their calibration
+thresholds: setup  ## thresholds of the shipped checkpoint: RECORDED=400 of its episodes, then their calibration
 	@./a1 run a1_sim record_episodes --episodes $(RECORDED) --out out/recordings
 	@./a1 run a1_calibration calibrate --robot franka --checkpoint checkpoints/tiny --bags out/recordings \
 	    --out config/thresholds/franka_tiny.yaml --v-file out/recordings.v --report out/calibration \
-	    --certify 0.05,0.1,20mm --gripper-tolerance 0.2 $(ARGS)
+	    --certify 0.05,0.1,10mm --gripper-tolerance 0.3 $(ARGS)
 
 check-lerobot: setup  ## data sets against the real LeRobot, in an environment of its own (gigabytes); ARGS=DATASET...
 	@$(IN_ENV) setup/check_lerobot.sh $(ARGS)

@@ -1,4 +1,4 @@
-"""The command line, the V file's own mistakes, times of another machine."""
+"""The command line, times of another machine."""
 
 import math
 
@@ -8,7 +8,6 @@ import pytest
 from a1_calibration.costs import read_times, write_times
 from a1_calibration.main import NOTHING_CERTIFIED, main, parse, request_of
 from a1_calibration.request import parse_budget, parse_promise
-from a1_calibration.v_file import VFile
 from a1_core.episode_loss import split_episodes
 from a1_core.errors import ThresholdsError
 from a1_core.p_values import p_values
@@ -36,10 +35,17 @@ def test_from_bags_to_a_file_and_one_sentence(capsys, arguments):
     assert "collect" in out
     assert read_thresholds(arguments[-1]).certificate is None
     # The same V file serves another question; too few episodes are told, nothing is written.
-    arguments[-1].unlink()
+    before = arguments[-1].read_bytes()
     code, out = run(capsys, *arguments)
     assert code == NOTHING_CERTIFIED
     assert "44 more episodes are needed" in out
+    assert "out.yaml is of an earlier calibration and stays as it is." in out
+    assert arguments[-1].read_bytes() == before
+    arguments[-1].unlink()
+    code, out = run(capsys, *arguments, "--test", "betting")
+    assert code == NOTHING_CERTIFIED
+    assert "give --tried 2, or certify on fresh ones" in out
+    assert "earlier calibration" not in out
     assert not arguments[-1].exists()
 
 
@@ -92,6 +98,31 @@ def test_of_two_hundred_episodes_enough_certify_for_two_bad_ones():
     assert not p_values(bad[0, :-1], 0.05, "binomial") <= 0.1
 
 
+def test_the_test_is_the_strongest_unless_one_is_named():
+    def used(*more):
+        return request_of(options(*more)).promise.used_test
+
+    assert used() == used("--test", "binomial") == "binomial"
+    assert used("--episode-loss", "mean") == used("--test", "betting") == "betting"
+    with pytest.raises(ThresholdsError, match="test is 'binomial', for losses binary, mean"):
+        used("--episode-loss", "mean", "--test", "binomial")
+
+
+def test_exits_are_chosen_for_a_certificate_of_least_loss():
+    def chooses(*more, possible=True):
+        return request_of(options(*more)).chooses_exits(possible=possible)
+
+    assert chooses()
+    assert not chooses(possible=False)
+    assert chooses("--choose-exits", possible=False)  # and is refused where it is tried
+    assert not chooses("--no-choose-exits")
+    assert not chooses("--budget", "hz=5")
+    assert chooses("--budget", "hz=5", "--choose-exits")
+    assert not chooses("--mode", "mass")
+    with pytest.raises(ThresholdsError, match="a budget, or a certificate by mode least_loss"):
+        chooses("--mode", "mass", "--choose-exits")
+
+
 def test_several_tries_are_told_and_counted():
     assert request_of(options()).promise.tried == 1
     assert request_of(options("--certify", "0.05,0.1,10mm", "--tried", "3")).promise.tried == 3
@@ -102,7 +133,7 @@ def test_several_tries_are_told_and_counted():
 @pytest.mark.parametrize(
     ("option", "value"),
     [("--gripper-tolerance", "0.2"), ("--tick-loss", "binary"), ("--episode-loss", "mean"),
-     ("--tried", "2")],
+     ("--test", "betting"), ("--tried", "2")],
 )  # fmt: skip
 def test_what_belongs_to_a_certificate_is_refused_without_one(option, value):
     for aim in (("--budget", "hz=5"), ("--parameter", "0.5")):
@@ -136,43 +167,6 @@ def test_promises_that_cannot_be_are_refused(text, match):
 def test_budgets_that_cannot_be_are_refused():
     with pytest.raises(ThresholdsError, match="depth is 2"):
         parse_budget("depth=2")
-
-
-def test_a_v_file_is_written_by_one_at_a_time(tmp_path):
-    path = tmp_path / "x.v"
-    with (
-        VFile(path, {"metric": "l2"}),
-        pytest.raises(ThresholdsError, match="another calibration is writing it"),
-    ):
-        VFile(path, {"metric": "l2"})
-
-
-def test_a_file_of_another_kind_is_left_alone(tmp_path):
-    path = tmp_path / "x.v"
-    path.write_text("a letter\nto somebody\n")
-    with pytest.raises(ThresholdsError, match="holds no discrepancies"):
-        VFile(path, {})
-    assert path.read_text() == "a letter\nto somebody\n"
-
-
-def test_a_damaged_block_ends_what_is_read(tmp_path):
-    path = tmp_path / "x.v"
-    with VFile(path, {}) as file:
-        for k in range(3):
-            file.append({"x": np.array([k])}, [])
-    data = bytearray(path.read_bytes())
-    data[-1] ^= 1
-    path.write_bytes(data)
-    with VFile(path, {}) as file:
-        assert [int(block["x"][0]) for block in file.blocks] == [0, 1]
-
-
-def test_a_changed_bag_is_named(tmp_path):
-    path = tmp_path / "x.v"
-    VFile(path, {"bags": {"run_1": "aa", "run_2": "bb"}}).close()
-    with pytest.raises(ThresholdsError, match=r"bags\['run_2'\] is bb, but cc"):
-        VFile(path, {"bags": {"run_1": "aa", "run_2": "cc"}})
-    VFile(path, {"bags": {}}, fresh=True).close()
 
 
 def test_times_of_another_machine(tmp_path):

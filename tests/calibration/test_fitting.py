@@ -14,6 +14,7 @@ from a1_calibration.recordings import Split
 from a1_calibration.request import Promise, Request, parse_budget
 from a1_core.calibration import exits_taken
 from a1_core.episode_loss import split_episodes
+from a1_core.errors import ThresholdsError
 from a1_core.exit_rule import exits_that_matter
 from a1_core.segment_costs import SegmentCosts, depth_costs
 
@@ -86,6 +87,33 @@ def test_thresholds_that_lose_least_certify_more():
     assert saved["least_loss"] > saved["mass"] > 0.1
 
 
+def with_pairs(ticks: Ticks) -> Ticks:
+    """Discrepancies of all pairs of exits: of the last exit before k they are those of V."""
+    pairs_KKN = np.full((EXITS, *ticks.V_KN.shape), np.nan)
+    for j in range(EXITS):
+        for k in range(j + 1, EXITS):
+            pairs_KKN[j, k] = ticks.V_KN[k] * 1.5 ** (k - j - 1)
+    return replace(ticks, pairs_KKN=pairs_KKN)
+
+
+def test_for_a_certificate_exits_that_are_not_worth_a_look_are_left_out():
+    dear = SegmentCosts(reach_K=COSTS.reach_K, check_K=np.full(EXITS, 0.08))
+    costs = CostTables(depth=COSTS, flops=dear, ms=dear, source="made up")
+    ticks, *rest = draw(240)
+    saved = {}
+    for asked in (None, False):
+        fitted, message = run((with_pairs(ticks), *rest), costs=costs, choose_exits=asked)
+        assert message.startswith("Certified: saves")
+        saved[asked] = 1.0 - savings_of(fitted, fitted.member, costs).flops
+        assert (len(fitted.plan) < EXITS) == (asked is None)
+        assert len(fitted.chosen.eta_P) == len(fitted.plan)
+    assert saved[None] > saved[False]
+    fitted, _ = run((ticks, *rest), costs=costs)  # exits start from each other
+    assert fitted.plan == tuple(range(EXITS))
+    with pytest.raises(ThresholdsError, match="exits cannot be chosen"):
+        run((ticks, *rest), costs=costs, choose_exits=True)
+
+
 def test_a_gripper_is_spoken_of_where_there_is_one():
     drawn = draw(120)
     _, message = run(drawn, promise=Promise(tolerance=1.0))
@@ -142,7 +170,7 @@ def test_a_tick_costs_what_the_policy_looks_at():
     free = replace(ticks, pairs_KKN=np.zeros((EXITS, EXITS, ticks.count)))
     saved = {}
     for given in (ticks, free):
-        fitted, _ = run((given, *rest), dear, fit="least_loss")
+        fitted, _ = run((given, *rest), dear, choose_exits=False)
         V_PN = fitted.V_PN[:, fitted.judged_N]
         spent = []
         for setting in fitted.family:

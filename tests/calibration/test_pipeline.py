@@ -13,6 +13,7 @@ from a1_calibration.report import PAGE
 from a1_calibration.request import Cancelled, Promise, parse_budget
 from a1_core.calibration import exits_taken
 from a1_core.errors import A1Error, BagError, SpecError, ThresholdsError
+from a1_core.exit_plan import pair_discrepancies, plan_discrepancies
 from a1_core.policy import ExitSetting
 from a1_core.thresholds_file import read_thresholds
 from a1_data.reader import ReadSettings, open_bags
@@ -62,15 +63,18 @@ def test_the_policy_leaves_where_calibration_said(done, spec, checkpoint, bags):
     """Tick by tick, the policy under the file's thresholds, on a bag that was held out."""
     request, outcome, _ = done
     thresholds = outcome.file.thresholds
-    policy = load_checkpoint(checkpoint, spec).policy
+    loaded = load_checkpoint(checkpoint, spec)
+    policy, exits = loaded.policy, loaded.config.exits
     name = next(name for name, bag in outcome.file.bags.items() if bag.certify)
     (bag,) = open_bags(bags / name, spec, request.read)
     observations = [frame.observation for frame in bag.frames()]
-    V_KN = policy.all_exits(observations).deltas_KN
+    pairs = pair_discrepancies(policy.all_exits(observations).normalised_KNHD, thresholds.metric)
+    V_PN = plan_discrepancies(pairs, [exits.index(block) for block in thresholds.exits])
     setting = ExitSetting(mode="adaptive", thresholds=thresholds)
-    taken = [policy.act(o, setting=setting).trace.exit_index for o in observations]
-    assert taken == exits_taken(V_KN, np.array(thresholds.eta)).tolist()
-    assert len(taken) > 3
+    layers = [policy.act(o, setting=setting).trace.exit_layer for o in observations]
+    wanted = exits_taken(V_PN, np.array(thresholds.eta))
+    assert layers == [thresholds.exits[k] + 1 for k in wanted]
+    assert len(layers) > 3
 
 
 def test_message_and_report_say_what_is_saved_and_promised(done):
@@ -146,6 +150,39 @@ def test_a_kill_loses_one_batch_at_most(done, make_request, spec, silent, monkey
     assert len(computed) == outcome.samples - 3 * request.batch
     assert resumed.file.thresholds.eta == outcome.file.thresholds.eta
     assert resumed.samples == outcome.samples
+
+
+def test_of_bags_that_were_added_only_these_are_computed(
+    make_request, bags, spec, silent, monkeypatch
+):
+    every = [bags / f"episode_{k:03d}" for k in range(8)]
+    promise = Promise(risk=0.9, tolerance=1.0, gripper=2.0, test="betting")
+    fewer = make_request(fit_bags=(*every[1:3],), certify_bags=(*every[3:6],), promise=promise)
+    first = calibrate(fewer, spec, silent)
+    computed = []
+
+    def count(policy, meter, metric, frames):
+        computed.extend(frame.observation.stamp_ns for _, frame in frames)
+        return measure_batch(policy, meter, metric, frames)
+
+    monkeypatch.setattr("a1_calibration.collect.measure_batch", count)
+    more = replace(fewer, certify_bags=(*every[3:],))
+    second = calibrate(more, spec, silent)
+    assert len(computed) == second.samples - first.samples > 0
+    assert second.file.thresholds.exits == first.file.thresholds.exits
+    assert second.file.certificate.episodes == 5
+    assert second.file.certificate.evidence.test == "betting"
+    assert "--tried" not in second.message  # what is added is no second choice
+    anew = calibrate(replace(more, v_file=fewer.v_path.with_name("anew.v")), spec, silent)
+    assert anew.samples == second.samples
+    assert {name: bag.ticks for name, bag in anew.file.bags.items()} == {
+        name: bag.ticks for name, bag in second.file.bags.items()
+    }
+    more = replace(more, fit_bags=(*every[:3],))  # in front of all others: another fit
+    other = calibrate(more, spec, silent)
+    assert "2 different certificates were asked of these episodes by now" in other.message
+    other = calibrate(replace(more, promise=replace(promise, tolerance=0.9)), spec, silent)
+    assert "3 different certificates were asked of these episodes by now" in other.message
 
 
 def test_too_few_episodes_are_told_and_nothing_is_written(make_request, done, spec, silent):

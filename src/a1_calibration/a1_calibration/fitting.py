@@ -15,10 +15,10 @@ from a1_calibration.recordings import Split
 from a1_calibration.request import DEFAULT_TOLERANCE, Promise, Request
 from a1_core.budget import STEPS_PER_UNIT, Search, Setting, solve_budget
 from a1_core.calibration import Fit, exits_taken
-from a1_core.certificate import Certification, certify, strongest_test
+from a1_core.certificate import Certification, certify
 from a1_core.episode_loss import family_losses, tick_losses
 from a1_core.errors import ThresholdsError
-from a1_core.exit_plan import choose_plan, plan_discrepancies
+from a1_core.exit_plan import Plan, choose_plan, choose_plan_to_certify, plan_discrepancies
 from a1_core.exit_rule import exits_that_matter
 from a1_core.family import build_family
 from a1_core.segment_costs import SegmentCosts
@@ -129,23 +129,7 @@ def fit(
     losses_KN = tick_losses(ticks.deviation_KNC[:, fit_N], tolerance_C, "clipped")
     if mode == "least_loss":
         losses_KN = losses_KN**SHARPNESS
-    plan: tuple[int, ...] = tuple(range(len(ticks.V_KN)))
-    if request.choose_exits:
-        assert request.budget is not None
-        if not ticks.pairs_KKN.size:
-            raise ThresholdsError(
-                "exits cannot be chosen: the checkpoint's exits start from each other, so every "
-                "one has to be looked at; leave --choose-exits out"
-            )
-        found = choose_plan(
-            request.budget,
-            ticks.pairs_KKN[..., fit_N],
-            losses_KN,
-            unit_costs,
-            distribution=request.distribution,
-            fit=mode,
-        )
-        plan = found.plan
+    plan = _plan(request, ticks, fit_N, losses_KN, names, unit_costs)
     V_PN = ticks.V_KN
     if len(plan) < len(V_PN):
         V_PN = plan_discrepancies(ticks.pairs_KKN, plan)
@@ -191,7 +175,7 @@ def fit(
             losses_ME,
             risk=promise.risk,
             failure=promise.failure,
-            test=strongest_test(promise.tick_loss, promise.episode_loss),
+            test=promise.used_test,
             episodes=[str(name) for name in episodes],
             fit_episodes=split.fit,
             tried=promise.tried,
@@ -213,6 +197,43 @@ def fit(
     if certification is not None and fitted.mean_cost(fitted.chosen, unit_costs) >= unit_costs.full:
         return replace(fitted, member=0)  # certified, but straight to full depth is cheaper
     return fitted
+
+
+def _plan(
+    request: Request,
+    ticks: Ticks,
+    fit_N: NDArray[np.bool_],
+    losses_KN: NDArray[np.float64],
+    names: Sequence[str],
+    costs: SegmentCosts,
+) -> Plan:
+    """Indices of the exits to look at; losses are those of the fitted ticks."""
+    if not request.chooses_exits(possible=bool(ticks.pairs_KKN.size)):
+        return tuple(range(len(ticks.V_KN)))
+    if not ticks.pairs_KKN.size:
+        raise ThresholdsError(
+            "exits cannot be chosen: the checkpoint's exits start from each other, so every "
+            "one has to be looked at; leave --choose-exits out"
+        )
+    pairs_KKN = ticks.pairs_KKN[..., fit_N]
+    if request.budget is None:
+        assert request.promise is not None
+        return choose_plan_to_certify(
+            pairs_KKN,
+            losses_KN,
+            [name for name, fitted in zip(names, fit_N, strict=True) if fitted],
+            costs,
+            risk=request.promise.risk,
+            episode_loss=request.promise.episode_loss,
+        )
+    return choose_plan(
+        request.budget,
+        pairs_KKN,
+        losses_KN,
+        costs,
+        distribution=request.distribution,
+        fit=cast(Fit, request.fit),
+    ).plan
 
 
 def _target(

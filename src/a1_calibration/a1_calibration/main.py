@@ -20,6 +20,7 @@ from a1_calibration.request import Promise, Request, parse_budget, parse_promise
 from a1_core.calibration import DISTRIBUTIONS, FITS
 from a1_core.episode_loss import EPISODE_LOSSES, TICK_LOSSES
 from a1_core.errors import BagError, ThresholdsError
+from a1_core.p_values import TESTS
 from a1_core.spec import RobotSpec
 from a1_data.reader import ReadSettings
 from a1_data.share import find_spec
@@ -30,6 +31,7 @@ CERTIFICATE_OPTIONS = {
     "gripper_tolerance": "gripper",
     "tick_loss": "tick_loss",
     "episode_loss": "episode_loss",
+    "test": "test",
     "tried": "tried",
 }
 """Options that say something of a certificate, and what of `Promise` they are."""
@@ -78,6 +80,10 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--tick-loss", choices=TICK_LOSSES, help=of_certificate + Promise.tick_loss)
     add("--episode-loss", choices=EPISODE_LOSSES, help=of_certificate + Promise.episode_loss)
     add(
+        "--test", choices=TESTS,
+        help=f"{of_certificate}the strongest; betting where episodes are to be added later",
+    )  # fmt: skip
+    add(
         "--tried", type=int, metavar="N",
         help="calibrations (modes, metrics, tolerances, ...) held against the same certifying "
         "episodes, this one included, the best of which is used: failure is split over them",
@@ -96,7 +102,11 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
         help="of discrepancies: cosine, l2, mad or max over the executed rows, or e.g. l2[:16] "
         "over so many; the checkpoint's",
     )  # fmt: skip
-    add("--choose-exits", action="store_true", help="let the solver leave exits out")
+    add(
+        "--choose-exits", action=argparse.BooleanOptionalAction, default=Request.choose_exits,
+        help="let the solver leave exits out; by default for a certificate of mode least_loss "
+        "without a budget",
+    )  # fmt: skip
     add("--certify-share", type=float, default=Request.certify_share, help="of the episodes")
     add("--family", type=int, default=Request.family_size, help="settings to walk through at most")
     add(

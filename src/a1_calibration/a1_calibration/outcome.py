@@ -179,7 +179,7 @@ def _what_to_do(request: Request, found: Certification, wanted: int | None) -> s
     missing = found.missing(wanted)
     if not missing:
         return ""
-    if found.test == "betting" and request.certify_bags:
+    if found.test == "betting" and request.certify_bags:  # whose order is that of their names
         return (
             f"Add {missing} to --certify-bags, with names behind the others, leave --bags as they "
             "are, and run again."

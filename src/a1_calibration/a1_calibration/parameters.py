@@ -9,6 +9,7 @@ from typing import Any
 from a1_calibration.request import Promise, Request, parse_budget
 from a1_core.episode_loss import EPISODE_LOSSES, TICK_LOSSES
 from a1_core.errors import ThresholdsError
+from a1_core.p_values import TESTS
 from a1_data.reader import ReadSettings
 from a1_ros.parameters import ParameterSpec
 
@@ -45,6 +46,13 @@ SPECS = (
         default=Promise.episode_loss,
         description="Loss of an episode: of its worst tick, or their mean",
         choices=EPISODE_LOSSES,
+    ),
+    ParameterSpec(
+        name="test",
+        default=Promise.test,
+        description="Of the certificate; empty: the strongest for its losses; betting where "
+        "episodes are to be added later",
+        choices=("", *TESTS),
     ),
     ParameterSpec(
         name="tried",
@@ -172,6 +180,7 @@ def request_of_goal(goal: Any, values: Mapping[str, Any], now: str) -> Request:
             gripper=values["gripper_tolerance"],
             tick_loss=values["tick_loss"],
             episode_loss=values["episode_loss"],
+            test=values["test"],
             tried=values["tried"],
         )
     budget = None

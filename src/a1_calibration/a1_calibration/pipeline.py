@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Generator
 from dataclasses import replace
 from functools import partial
@@ -14,11 +16,10 @@ from a1_calibration.costs import cost_tables
 from a1_calibration.fitting import Fitted, fit, with_tolerance
 from a1_calibration.many_bags import Work, measure_on_ray, open_checkpoint
 from a1_calibration.outcome import Outcome, explain, savings_of, thresholds_file
-from a1_calibration.recordings import Recording, open_recordings, pictures_of, split
+from a1_calibration.recordings import Recording, Split, open_recordings, pictures_of, split
 from a1_calibration.report import ReportInput, write_report
-from a1_calibration.request import Request, Tell, Warn
+from a1_calibration.request import Promise, Request, Tell, Warn
 from a1_calibration.v_file import VFile
-from a1_core.certificate import strongest_test
 from a1_core.deviation import DeviationMeter
 from a1_core.errors import ThresholdsError
 from a1_core.exit_rule import metric_over, parse_metric
@@ -60,14 +61,15 @@ def calibrate(
             partial(_measure, request, checkpoint, meter, metric, recordings),
             tell,
         )
+        names = ticks.episode_names(recordings)
+        parts = split(
+            recordings,
+            list(dict.fromkeys(names)),
+            request.certify_share,
+            needed=request.promise is not None,
+        )
+        looks = _looks(request, promise, parts, file)
     tell("fit", 0, STEPS)
-    names = ticks.episode_names(recordings)
-    parts = split(
-        recordings,
-        list(dict.fromkeys(names)),
-        request.certify_share,
-        needed=request.promise is not None,
-    )
     costs = cost_tables(checkpoint.policy, _an_observation(recordings, ticks), request.costs)
     tell("fit", 1, STEPS)
     fitted = fit(request, ticks, names, parts, costs, meter.unit)
@@ -75,12 +77,19 @@ def calibrate(
     tell("certify", 1, 1)
     savings = savings_of(fitted, fitted.member, costs)
     message = explain(request, fitted, savings, meter.names)
+    if looks > promise.tried:
+        message += (
+            f" {looks} different certificates were asked of these episodes by now: to use the best "
+            f"of them, give --tried {looks}, or certify on fresh ones."
+        )
     written = None
     if fitted.member > 0:
         content = thresholds_file(
             request, checkpoint, spec, metric, recordings, ticks, fitted, meter
         )
         written = write_thresholds(request.out, content)
+    elif request.out.exists():
+        message += f" {request.out} is of an earlier calibration and stays as it is."
     tell("report", 0, 1)
     report = write_report(
         request.report_path,
@@ -113,6 +122,26 @@ def calibrate(
     )
 
 
+def _looks(request: Request, promise: Promise, parts: Split, file: VFile) -> int:
+    """How many different certificates, this one included, were asked of what is in the file.
+
+    The same one asked for again is no choice between two. Nor is it with more episodes where the
+    test allows for that.
+    """
+    if request.promise is None:
+        return 0
+    asked = {
+        "fit": [request.fit, request.distribution, request.parameter, request.choose_exits],
+        "budget": None if request.budget is None else vars(request.budget),
+        "family": request.family_size,
+        "promise": {k: v for k, v in vars(promise).items() if k != "tried"},
+        "fitted": parts.fit,
+        "certified": None if promise.used_test == "betting" else parts.held_out,
+    }
+    file.look(hashlib.sha256(json.dumps(asked).encode()).hexdigest())
+    return len(file.looks)
+
+
 def too_few(request: Request, recordings: tuple[Recording, ...]) -> str:
     """What to say where the episodes are too few to certify anything, whatever comes of them."""
     promise = request.promise
@@ -128,7 +157,7 @@ def too_few(request: Request, recordings: tuple[Recording, ...]) -> str:
         np.zeros(held),
         promise.risk,
         promise.failure / promise.tried,
-        strongest_test(promise.tick_loss, promise.episode_loss),
+        promise.used_test,
     )
     if not missing:
         return ""

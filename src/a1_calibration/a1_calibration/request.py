@@ -6,12 +6,14 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import cast
 
 from a1_core.calibration import NO_DISTRIBUTION
+from a1_core.certificate import strongest_test
 from a1_core.deviation import EXECUTED_S
 from a1_core.episode_loss import EPISODE_LOSSES, TICK_LOSSES, EpisodeLoss, TickLoss
 from a1_core.errors import ThresholdsError
-from a1_core.p_values import check_share
+from a1_core.p_values import TESTS, Test, check_share
 from a1_core.segment_costs import Budget, BudgetKind
 from a1_data.reader import ReadSettings
 
@@ -48,6 +50,8 @@ class Promise:
             what is measured. Else empty: m where the robot's spec has kinematics.
         gripper: tolerance of the grippers' 0..1.
         tick_loss, episode_loss: as for `a1_core.episode_loss`.
+        test: one of TESTS, chosen before the certifying episodes are seen; empty: the strongest for
+            these losses. `betting` is for episodes that are to be added later.
         tried: how many calibrations were or will be held against the same certifying episodes, of
             which the best is to be used, this one included; as for `certify`.
     """
@@ -59,6 +63,7 @@ class Promise:
     gripper: float = 0.1
     tick_loss: TickLoss = "binary"
     episode_loss: EpisodeLoss = "max"
+    test: str = ""
     tried: int = 1
 
     def __post_init__(self) -> None:
@@ -74,6 +79,17 @@ class Promise:
                 f"losses are {self.tick_loss}, {self.episode_loss}; use one of "
                 f"{', '.join(TICK_LOSSES)} and one of {', '.join(EPISODE_LOSSES)}"
             )
+        strongest = strongest_test(self.tick_loss, self.episode_loss)
+        if self.test not in ("", *TESTS) or (self.test == "binomial" != strongest):
+            raise ThresholdsError(
+                f"certify test is '{self.test}', for losses {self.tick_loss}, {self.episode_loss}; "
+                f"use {strongest}, or leave it out"
+            )
+
+    @property
+    def used_test(self) -> Test:
+        """The test asked for, or the strongest."""
+        return cast(Test, self.test) or strongest_test(self.tick_loss, self.episode_loss)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,7 +112,8 @@ class Request:
         distribution: that is aimed at; empty: exponential, or none ("none") with `least_loss`.
         metric: of the discrepancies, as `parse_metric` reads it; empty: the checkpoint's. One
             that names no rows is taken over those that are executed.
-        choose_exits: let the solver leave exits out; needs a budget.
+        choose_exits: let the solver leave exits out, for a budget or a certificate by `least_loss`;
+            None: for such a certificate without a budget, where the checkpoint's start allows it.
         family_size: settings that the certificate walks through at most, full depth and the most
             aggressive one included.
         certify_share: of the episodes, kept from the fit where `certify_bags` are not given. Of 200
@@ -124,7 +141,7 @@ class Request:
     fit: str = ""
     distribution: str = ""
     metric: str = ""
-    choose_exits: bool = False
+    choose_exits: bool | None = None
     family_size: int = 32
     certify_share: float = 0.525
     executed_s: float = EXECUTED_S
@@ -149,8 +166,11 @@ class Request:
                 f"parameter is {self.parameter}, with mode least_loss; give a budget, or a "
                 "certificate alone"
             )
-        if self.choose_exits and self.budget is None:
-            raise ThresholdsError("choosing exits needs a budget; give one, e.g. depth=0.5")
+        if self.choose_exits and self.budget is None and not self._loses_least_alone:
+            raise ThresholdsError(
+                "choosing exits needs a budget, or a certificate by mode least_loss; give one, "
+                "e.g. depth=0.5"
+            )
         if self.budget is None and self.parameter is None and self.promise is None:
             raise ThresholdsError("nothing is asked for; give a budget, a parameter or a promise")
         if self.threads < 1:
@@ -170,6 +190,17 @@ class Request:
         none = NO_DISTRIBUTION if fit == "least_loss" else "exponential"
         object.__setattr__(self, "fit", fit)
         object.__setattr__(self, "distribution", self.distribution or none)
+
+    def chooses_exits(self, *, possible: bool) -> bool:
+        """Whether exits are to be left out; `possible` where none depends on those before it."""
+        if self.choose_exits is None:
+            return possible and self._loses_least_alone
+        return self.choose_exits
+
+    @property
+    def _loses_least_alone(self) -> bool:
+        """A certificate by `least_loss`, without a budget."""
+        return self.promise is not None and self.fit == "least_loss" and self.budget is None
 
     @property
     def unit(self) -> str:

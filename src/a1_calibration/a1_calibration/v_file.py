@@ -2,7 +2,7 @@
 
 Format: a line of text, a line of JSON (what the content is bound to), then blocks, each its length
 and CRC-32 (little endian, 8 and 4 bytes) and that many bytes of npz. Blocks are only ever added; a
-last one that is cut off is dropped.
+last one that is cut off is dropped. With more bags than before the file is written anew, whole.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import os
 import struct
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -23,7 +23,9 @@ from numpy.typing import NDArray
 
 from a1_core.errors import ThresholdsError
 
-MAGIC = b"A1 discrepancies 1\n"
+NAME = b"A1 discrepancies "
+MAGIC = NAME + b"2\n"
+BAGS = "bags"
 _PREFIX = struct.Struct("<QI")
 
 Block = dict[str, NDArray[Any]]
@@ -44,8 +46,13 @@ class VFile:
 
     Args:
         path: made anew where there is none.
-        binding: what the content belongs to, as plain JSON values.
+        binding: what the content belongs to, as plain JSON values; under "bags" the digest of each
+            by its name, in the order of their numbers. There may be more bags than when the file
+            was begun, anywhere among the others.
         fresh: forget what is there.
+
+    Attributes:
+        looks: what certificates were asked for of what is in it, each once.
 
     Raises ThresholdsError when the file is for something else, naming the first field; when it is
     no such file; or when another process writes it.
@@ -55,6 +62,7 @@ class VFile:
         self.path = path
         self.blocks: list[Block] = []
         self.accounts: list[Account] = []
+        self.looks: list[str] = []
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file: BinaryIO = path.open("r+b" if path.exists() else "w+b")
         try:
@@ -71,7 +79,7 @@ class VFile:
             raise
 
     def _begin(self, binding: Mapping[str, Any], fresh: bool) -> None:
-        header = MAGIC + json.dumps(binding, sort_keys=True).encode() + b"\n"
+        header = MAGIC + json.dumps(binding).encode() + b"\n"
         first = self._file.readline()
         second = self._file.readline()
         whole = first == MAGIC and second.endswith(b"\n")
@@ -82,9 +90,31 @@ class VFile:
             self._settle()
             return
         if first != MAGIC:
-            raise ThresholdsError(f"{self.path}: holds no discrepancies; name another --v-file")
-        check_binding(self.path, json.loads(second), binding)
+            what = "is of another version" if first.startswith(NAME) else "holds no discrepancies"
+            raise ThresholdsError(f"{self.path}: {what}; name another --v-file, or give --fresh")
+        found = json.loads(second)
+        ours, theirs = (list(bound.get(BAGS, {})) for bound in (binding, found))
+        more = {name: binding[BAGS][name] for name in ours if name not in theirs}
+        known = found | {BAGS: found.get(BAGS, {}) | more} if more else found
+        check_binding(self.path, known, binding)
         self._read_blocks()
+        if ours != theirs:
+            self._renumber(header, np.array([ours.index(name) for name in theirs], np.int64))
+
+    def _renumber(self, header: bytes, number_B: NDArray[np.int64]) -> None:
+        """Write anew what was read, bag b being `number_B[b]` now; the lock goes with it."""
+        accounts = [replace(told, bag=int(number_B[told.bag])) for told in self.accounts]
+        blocks = [block | {"bag_N": number_B[block["bag_N"]]} for block in self.blocks]
+        looks, path = self.looks, self.path.with_name(f".{self.path.name}.unfinished")
+        before, self._file = self._file, path.open("w+b")
+        fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        self.blocks, self.accounts, self.looks = [], [], []
+        self._file.write(header)
+        for block in blocks:
+            self.append(block, [])
+        self._write({}, accounts, looks)
+        path.replace(self.path)
+        before.close()
 
     def _read_blocks(self) -> None:
         end = self._file.tell()
@@ -106,14 +136,23 @@ class VFile:
             block = {name: arrays[name] for name in arrays.files}
         for account in json.loads(block.pop("accounts").tobytes()):
             self.accounts.append(Account(**{**account, "findings": tuple(account["findings"])}))
+        self.looks += json.loads(block.pop("looks").tobytes())
         if block:
             self.blocks.append(block)
 
     def append(self, block: Block, accounts: list[Account]) -> None:
         """Add arrays of one batch, and accounts of the bags that ended with it."""
-        told = json.dumps([vars(account) for account in accounts]).encode()
+        self._write(block, accounts, [])
+
+    def look(self, asked: str) -> None:
+        """Remember that a certificate was asked for."""
+        if asked not in self.looks:
+            self._write({}, [], [asked])
+
+    def _write(self, block: Block, accounts: list[Account], looks: list[str]) -> None:
+        told = [vars(account) for account in accounts]
+        arrays: dict[str, Any] = {**block, "accounts": _text(told), "looks": _text(looks)}
         buffer = io.BytesIO()
-        arrays: dict[str, Any] = {"accounts": np.frombuffer(told, np.uint8), **block}
         np.savez(buffer, **arrays)
         data = buffer.getvalue()
         self._file.write(_PREFIX.pack(len(data), zlib.crc32(data)) + data)
@@ -121,6 +160,7 @@ class VFile:
         if block:
             self.blocks.append(block)
         self.accounts += accounts
+        self.looks += looks
 
     def close(self) -> None:
         """Close and unlock."""
@@ -134,6 +174,10 @@ class VFile:
 
     def _settle(self) -> None:
         self._file.flush()  # safe from a kill; a power cut may cost what the system holds back
+
+
+def _text(values: Any) -> NDArray[np.uint8]:
+    return np.frombuffer(json.dumps(values).encode(), np.uint8)
 
 
 def check_binding(path: Path, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:

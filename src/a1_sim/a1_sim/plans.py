@@ -21,8 +21,9 @@ TASKS = {
     "push_then_stack": ("push", "stack"),
 }
 SEEDS_A_KIND = 1000
-# Layouts of recordings for calibration: neither trained nor evaluated on.
-FIRST_RECORDING_SEED = FIRST_EVAL_SEED + 500_000
+# Layouts of recordings for calibration: neither trained nor evaluated on, nor those by which
+# training looks at exits (+ 500_000).
+FIRST_RECORDING_SEED = FIRST_EVAL_SEED + 600_000
 # Layouts that the expert records on: neither those of the shipped checkpoint's training, which lie
 # anywhere below FIRST_EVAL_SEED, nor those of evaluation or calibration.
 EXPERT_SEED = FIRST_EVAL_SEED + 700_000
