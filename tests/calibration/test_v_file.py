@@ -79,8 +79,11 @@ def test_with_more_bags_what_is_known_keeps_its_bag(tmp_path):
             assert [told.bag for told in file.accounts] == [0, 2]
             assert file.looks == ["10 mm"]
             assert list(tmp_path.iterdir()) == [path]
-    with VFile(path, bound("e", "d", "c", "b", "a")) as file:  # named in another order
+    renamed = {f"more/{name}": f"digest of {name}" for name in reversed(names)}
+    with VFile(path, {"metric": "l2", "bags": renamed}) as file:
         assert [int(block["bag_N"][0]) for block in file.blocks] == [4, 2, 1]
+    with pytest.raises(ThresholdsError, match="metric is l2, but max"):
+        VFile(path, {"metric": "max", "bags": renamed})
 
 
 def test_a_certificate_asked_for_twice_is_one_look(tmp_path):

@@ -25,9 +25,9 @@ from a1_calibration.v_file import Account, Block, VFile
 from a1_core.deviation import DeviationMeter
 from a1_core.errors import BagError, ThresholdsError
 from a1_core.exit_plan import pair_discrepancies
+from a1_core.exit_rule import starts_from_each_other
 from a1_data.replay import Frame
 from a1_data.report import USED
-from a1_model.exit_pass import CHAINED
 from a1_model.policy import AdaptivePolicy
 
 WAITING_BATCHES = 2
@@ -124,7 +124,6 @@ def measure_batch(
     """Arrays of a V file's block for some ticks, each with the number of its recording."""
     observations = [frame.observation for _, frame in frames]
     study = policy.all_exits(observations, metric)
-    chained = policy.settings.head == "fm" and policy.settings.start in CHAINED
     states_ND = np.stack([observation.state_D for observation in observations])
     block: Block = {
         "V_KN": study.deltas_KN,
@@ -133,7 +132,7 @@ def measure_batch(
         "episode_N": np.array([frame.episode.index for _, frame in frames], np.int64),
         "stamp_N": np.array([o.stamp_ns for o in observations], np.int64),
     }
-    if not chained:
+    if not starts_from_each_other(policy.settings.head, policy.settings.start):
         block["pairs_KKN"] = pair_discrepancies(study.normalised_KNHD, metric)
     return block
 

@@ -32,17 +32,18 @@ def _png(figure: Figure) -> bytes:
 
 def exit_rates(
     labels: Sequence[str],
-    requested_P: NDArray[np.float64],
+    requested_P: NDArray[np.float64] | None,
     fitted_P: NDArray[np.float64],
     test: RateTest | None,
 ) -> bytes:
-    """Requested and realised share of ticks at every exit."""
+    """Requested (where any are) and realised share of ticks at every exit."""
     figure, axes = plt.subplots(figsize=(8.0, 3.6), layout="constrained")
     places = np.arange(len(labels))
     rows: list[tuple[str, NDArray[np.float64], str, NDArray[np.float64] | None]] = [
-        ("requested", requested_P, WANTED, None),
-        ("realised, fitted", fitted_P, FITTED, None),
+        ("realised, fitted", fitted_P, FITTED, None)
     ]
+    if requested_P is not None:
+        rows.insert(0, ("requested", requested_P, WANTED, None))
     if test is not None:
         rows.append(("realised, held out (2 s.e.)", test.realised_P, HELD, 2 * test.error_P))
     width = 0.8 / len(rows)
@@ -104,7 +105,9 @@ def discrepancies(
     strips[-1, 0].xaxis.set_major_locator(LogLocator(subs=(1.0,) if wide else (1.0, 2.0, 5.0)))
     strips[-1, 0].xaxis.set_major_formatter(StrMethodFormatter("{x:.3g}"))
     strips[-1, 0].xaxis.set_minor_formatter(NullFormatter())
-    strips[-1, 0].set_xlabel(f"discrepancy from the exit before ({metric}, normalised actions)")
+    strips[-1, 0].set_xlabel(
+        f"discrepancy from the exit looked at before ({metric}, normalised actions)"
+    )
     figure.supylabel("exit layer", fontsize=10)
     return _png(figure)
 

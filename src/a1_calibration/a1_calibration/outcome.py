@@ -17,7 +17,7 @@ from a1_core.deviation import DeviationMeter
 from a1_core.exit_rule import Thresholds
 from a1_core.provenance import Bag, certificate_of
 from a1_core.spec import RobotSpec
-from a1_core.thresholds_file import ThresholdsFile
+from a1_core.thresholds_file import ThresholdsFile, bindings_of
 from a1_model.checkpoint import LoadedCheckpoint
 
 DEVIATIONS = {"tool_tip_m": "the tool tip", "joint_rad": "a joint"}
@@ -97,14 +97,7 @@ def thresholds_file(
             exits=tuple(config.exits[k] for k in fitted.plan),
             eta=_floats(chosen.eta_P),
             metric=metric,
-            bindings={
-                "checkpoint": checkpoint.digest,
-                "normaliser": checkpoint.normaliser.digest,
-                "robot_spec": spec.digest,
-                "head": checkpoint.policy.settings.head,
-                "num_steps": checkpoint.policy.settings.num_steps,
-                "start": checkpoint.policy.settings.start,
-            },
+            bindings=bindings_of(checkpoint, spec),
         ),
         fit=request.fit,
         distribution=request.distribution,

@@ -26,7 +26,7 @@ from a1_core.exit_rule import metric_over, parse_metric
 from a1_core.observation import Observation
 from a1_core.p_values import more_episodes
 from a1_core.spec import RobotSpec
-from a1_core.thresholds_file import write_thresholds
+from a1_core.thresholds_file import bindings_of, write_thresholds
 from a1_model.checkpoint import LoadedCheckpoint
 
 STEPS = 3
@@ -208,12 +208,7 @@ def binding(
     """What discrepancies belong to: when anything of it differs they are not used."""
     policy = checkpoint.policy
     return {
-        "robot_spec": spec.digest,
-        "checkpoint": checkpoint.digest,
-        "normaliser": checkpoint.normaliser.digest,
-        "head": policy.settings.head,
-        "num_steps": policy.settings.num_steps,
-        "start": policy.settings.start,
+        **bindings_of(checkpoint, spec),
         "signal": policy.settings.compared,
         "metric": metric,
         "exits": list(checkpoint.config.exits),

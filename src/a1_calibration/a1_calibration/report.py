@@ -97,7 +97,8 @@ def _pictures(given: ReportInput) -> Iterator[tuple[str, bytes]]:
     member = shown_member(given)
     setting = fitted.family[member]
     labels = [str(given.exits[k] + 1) for k in fitted.plan]
-    requested = np.asarray(setting.requested)
+    aimed = given.request.fit in DISTRIBUTION_FITS
+    requested = np.asarray(setting.requested) if aimed else None
     yield (
         "exit_rates",
         figures.exit_rates(labels, requested, setting.realised_P, rate_test(given)),
@@ -150,12 +151,13 @@ def _page(given: ReportInput, pictures: dict[str, bytes]) -> str:
             "full depth."
         ),
         _aim_text(given),
+        _plan_text(given),
         _rates_text(given),
         _modes_table(given),
         "<h2>Discrepancies and thresholds</h2>",
         image("discrepancies"),
         _note(
-            "How far each exit's chunk is from that of the exit before, on "
+            "How far each exit's chunk is from that of the exit looked at before, on "
             f"{judged} episodes. A tick leaves at the first exit where it is left of the red line "
             "(blue; grey are those that left before or go on). "
             "Exits whose bulk lies right of their line change the chunk much: going "
@@ -230,7 +232,15 @@ def _loss_text(given: ReportInput) -> str:
 def _aim_text(given: ReportInput) -> str:
     if given.request.fit in DISTRIBUTION_FITS:
         return ""
-    return "<p>Requested is what the fitted episodes realise: no distribution was aimed at.</p>"
+    return "<p>No rates were asked for: no distribution was aimed at.</p>"
+
+
+def _plan_text(given: ReportInput) -> str:
+    plan = given.fitted.plan
+    left_out = [str(block + 1) for k, block in enumerate(given.exits) if k not in plan]
+    if not left_out:
+        return ""
+    return f"<p>Exits not looked at: after layers {', '.join(left_out)}.</p>"
 
 
 def _rates_text(given: ReportInput) -> str:

@@ -48,7 +48,7 @@ class VFile:
         path: made anew where there is none.
         binding: what the content belongs to, as plain JSON values; under "bags" the digest of each
             by its name, in the order of their numbers. There may be more bags than when the file
-            was begun, anywhere among the others.
+            was begun, anywhere among the others, and names may change: the digests tell.
         fresh: forget what is there.
 
     Attributes:
@@ -93,13 +93,17 @@ class VFile:
             what = "is of another version" if first.startswith(NAME) else "holds no discrepancies"
             raise ThresholdsError(f"{self.path}: {what}; name another --v-file, or give --fresh")
         found = json.loads(second)
-        ours, theirs = (list(bound.get(BAGS, {})) for bound in (binding, found))
-        more = {name: binding[BAGS][name] for name in ours if name not in theirs}
-        known = found | {BAGS: found.get(BAGS, {}) | more} if more else found
-        check_binding(self.path, known, binding)
+        theirs, ours = (bound.get(BAGS, {}) for bound in (found, binding))
+        numbers = {digest: number for number, digest in enumerate(ours.values())}
+        if set(theirs.values()) <= set(numbers):
+            same = theirs
+        else:  # of those that the file knows, one is missing or has changed: it is to be named
+            same = {name: digest for name, digest in ours.items() if name in theirs}
+        check_binding(self.path, {BAGS: {}, **found}, {**binding, BAGS: same})
         self._read_blocks()
-        if ours != theirs:
-            self._renumber(header, np.array([ours.index(name) for name in theirs], np.int64))
+        if list(theirs.items()) != list(ours.items()):
+            number_B = [numbers[digest] for digest in theirs.values()]
+            self._renumber(header, np.array(number_B, np.int64))
 
     def _renumber(self, header: bytes, number_B: NDArray[np.int64]) -> None:
         """Write anew what was read, bag b being `number_B[b]` now; the lock goes with it."""

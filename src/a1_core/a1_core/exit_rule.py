@@ -15,7 +15,14 @@ from numpy.typing import NDArray
 from a1_core.errors import ThresholdsError
 
 METRICS = ("cosine", "l2", "mad", "max")
+CHAINED = ("direct", "renoise")
+"""Starts of the flow-matching head in which an exit goes on from the one looked at before."""
 _WRITTEN = re.compile(r"(\w+)(?:\[:([1-9]\d*)\])?")
+
+
+def starts_from_each_other(head: str, start: str) -> bool:
+    """Whether a chunk depends on the exits looked at before it: then all have to be looked at."""
+    return head == "fm" and start in CHAINED
 
 
 @cache

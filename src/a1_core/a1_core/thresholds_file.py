@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import yaml
 
@@ -21,6 +21,7 @@ from a1_core.provenance import (
     read_bags,
     read_certificate,
 )
+from a1_core.spec import RobotSpec
 from a1_core.strict_yaml import Fields, parse_mapping, read_bytes
 from a1_core.whole_file import write_whole
 
@@ -28,6 +29,35 @@ VERSION = 4
 """Written. Older ones are read as well: version 1 said less of bags and certificate, version 2 not
 how the certificate's deviations were taken, version 3 not how far apart its ticks were."""
 BINDINGS = ("checkpoint", "normaliser", "robot_spec", "head", "num_steps", "start")
+
+
+class Bindable(Protocol):
+    """A checkpoint, as far as thresholds are bound to it."""
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 (hex) of the content."""
+
+    @property
+    def normaliser(self) -> Any:
+        """Has a digest."""
+
+    @property
+    def config(self) -> Any:
+        """Has head, num_steps and start."""
+
+
+def bindings_of(checkpoint: Bindable, spec: RobotSpec) -> dict[str, str | int]:
+    """What thresholds for a checkpoint and a robot are bound to, by the keys in BINDINGS."""
+    config = checkpoint.config
+    return {
+        "checkpoint": checkpoint.digest,
+        "normaliser": checkpoint.normaliser.digest,
+        "robot_spec": spec.digest,
+        "head": config.head,
+        "num_steps": config.num_steps,
+        "start": config.start,
+    }
 
 
 @dataclass(frozen=True, kw_only=True)

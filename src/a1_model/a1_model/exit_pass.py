@@ -25,9 +25,6 @@ from a1_model.flow import euler_step, kept_velocity, noisy_actions
 from a1_model.network import A1Network
 from a1_model.stopwatch import Stopwatch
 
-# With these starts A_k depends on which exits were looked at before it.
-CHAINED = ("direct", "renoise")
-
 
 @dataclass(frozen=True, kw_only=True)
 class HeadSettings:

@@ -10,12 +10,18 @@ import torch
 from numpy.typing import NDArray
 
 from a1_core.errors import A1Error, ObservationRefused
-from a1_core.exit_rule import Thresholds, decide, discrepancy, exits_that_matter
+from a1_core.exit_rule import (
+    Thresholds,
+    decide,
+    discrepancy,
+    exits_that_matter,
+    starts_from_each_other,
+)
 from a1_core.normaliser import Normaliser
 from a1_core.observation import Observation
 from a1_core.policy import ExitReason, ExitSetting, ExitTrace, PolicyOutput
 from a1_core.prefix import Prefix
-from a1_model.exit_pass import CHAINED, ExitPass, HeadSettings, KeptRows, PassInput
+from a1_model.exit_pass import ExitPass, HeadSettings, KeptRows, PassInput
 from a1_model.exit_study import ExitStudy
 from a1_model.latency import SegmentTimes
 from a1_model.network import A1Network
@@ -324,7 +330,7 @@ class AdaptivePolicy:
     @property
     def _chained(self) -> bool:
         """Whether an exit's chunk depends on the exits looked at before it."""
-        return self.settings.head == "fm" and self.settings.start in CHAINED
+        return starts_from_each_other(self.settings.head, self.settings.start)
 
     def _exit_index(self, block: int | None, field: str) -> int:
         exits = self.network.config.exits

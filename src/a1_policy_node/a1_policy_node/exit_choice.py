@@ -8,9 +8,14 @@ from a1_msgs.msg import ThresholdsInfo
 
 from a1_core.audit import AuditRule, AuditState
 from a1_core.errors import A1Error
-from a1_core.exit_rule import Thresholds
+from a1_core.exit_rule import Thresholds, starts_from_each_other
 from a1_core.policy import ExitSetting
-from a1_core.thresholds_file import ThresholdsFile, check_thresholds, read_thresholds
+from a1_core.thresholds_file import (
+    ThresholdsFile,
+    bindings_of,
+    check_thresholds,
+    read_thresholds,
+)
 from a1_policy_node.audit_book import AuditBook
 from a1_policy_node.audit_plan import AuditPlan, plan_audit
 from a1_policy_node.coverage import not_covered
@@ -24,8 +29,6 @@ MODES = {
     "fixed": ThresholdsInfo.FIXED,
     "full": ThresholdsInfo.FULL,
 }
-CHAINED_STARTS = ("direct", "renoise")
-"""Starts in which an exit goes on from the one before: thresholds must look at every exit."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,18 +140,12 @@ def _bound_thresholds(loaded: Loaded, path: str) -> ThresholdsFile:
     file = read_thresholds(path)
     config = loaded.checkpoint.config
     exits = tuple(config.exits)
-    some = set(file.thresholds.exits) <= set(exits) and config.start not in CHAINED_STARTS
+    free = not starts_from_each_other(config.head, config.start)
+    some = free and set(file.thresholds.exits) <= set(exits)
     check_thresholds(
         file,
         path=path,
-        bindings={
-            "checkpoint": loaded.checkpoint.digest,
-            "normaliser": loaded.checkpoint.normaliser.digest,
-            "robot_spec": loaded.spec.digest,
-            "head": config.head,
-            "num_steps": config.num_steps,
-            "start": config.start,
-        },
+        bindings=bindings_of(loaded.checkpoint, loaded.spec),
         exits=file.thresholds.exits if some else exits,
     )
     return file

@@ -18,7 +18,7 @@ from a1_core.exit_rule import Thresholds
 from a1_core.observation import Observation
 from a1_core.policy import ExitSetting
 from a1_core.spec import RobotSpec
-from a1_core.thresholds_file import ThresholdsFile
+from a1_core.thresholds_file import ThresholdsFile, bindings_of
 from a1_model.checkpoint import LoadedCheckpoint
 from a1_training.rollout import run_episode
 from a1_world.generate import LONGEST_EPISODE_S
@@ -86,20 +86,12 @@ def thresholds_file(
     episodes: int,
 ) -> ThresholdsFile:
     """A setting that was solved on so many recorded ticks, bound to what it was solved for."""
-    config = checkpoint.config
     assert setting.parameter is not None
     thresholds = Thresholds(
-        exits=config.exits,
+        exits=checkpoint.config.exits,
         eta=tuple(float(value) for value in setting.eta_P),
         metric=metric,
-        bindings={
-            "checkpoint": checkpoint.digest,
-            "normaliser": checkpoint.normaliser.digest,
-            "robot_spec": spec.digest,
-            "head": config.head,
-            "num_steps": config.num_steps,
-            "start": config.start,
-        },
+        bindings=bindings_of(checkpoint, spec),
     )
     return ThresholdsFile(
         thresholds=thresholds,
