@@ -86,12 +86,13 @@ def write_known_thresholds(
     metric: str = "l2",
     certificate: Certificate = CERTIFICATE,
     safer=(),
+    exits=EXITS,
     **bindings,
 ) -> ThresholdsFile:
     """Thresholds for the known checkpoint, certified; `bindings` replace what they are for."""
     thresholds = Thresholds(
-        exits=EXITS,
-        eta=(*[eta] * (len(EXITS) - 1), float("inf")),
+        exits=exits,
+        eta=(*[eta] * (len(exits) - 1), float("inf")),
         metric=metric,
         bindings={
             "checkpoint": CHECKPOINT_DIGEST,
@@ -103,7 +104,7 @@ def write_known_thresholds(
             **bindings,
         },
     )
-    rates = (0.0, *[1 / 6] * 6)
+    rates = (0.0, *[1 / (len(exits) - 1)] * (len(exits) - 1))
     return write_thresholds(
         path,
         ThresholdsFile(

@@ -44,6 +44,29 @@ def test_thresholds_take_effect_while_it_runs(ros, running, spec, tmp_path, wait
     assert wait_for(lambda: robot.chunks[-1].thresholds_digest == "")
 
 
+def test_exits_that_are_not_looked_at_keep_their_places(ros, running, spec, tmp_path, wait_for):
+    """`exits_evaluated` and `exit_index` count all exits of the checkpoint, so the list does."""
+    node, _, policy = running
+    infos = []
+    ros.node("late").create_subscription(
+        ThresholdsInfo, "a1/thresholds_info", infos.append, LATCHED
+    )
+    path = tmp_path / "fewer.yaml"
+    file = write_known_thresholds(path, spec, exits=(EXITS[0], EXITS[2], EXITS[-1]))
+    assert tune(node, thresholds=str(path)).successful
+    assert wait_for(lambda: infos and infos[-1].thresholds_digest == file.thresholds.digest)
+    info = infos[-1]
+    assert list(info.exits) == [block + 1 for block in EXITS]
+    for told, wanted in (
+        (info.thresholds, file.thresholds.eta),
+        (info.requested_rates, file.requested_rates),
+        (info.realised_rates, file.realised_rates),
+    ):
+        assert [k for k, value in enumerate(told) if value == value] == [0, 2, len(EXITS) - 1]
+        assert [value for value in told if value == value] == pytest.approx(list(wanted))
+    assert policy.settings[-1].thresholds == file.thresholds
+
+
 WRONG = {
     "checkpoint": "e" * 64,
     "normaliser": "e" * 64,

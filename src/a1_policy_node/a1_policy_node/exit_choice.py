@@ -2,6 +2,7 @@
 
 import array
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from a1_msgs.msg import ThresholdsInfo
@@ -154,12 +155,12 @@ def _bound_thresholds(loaded: Loaded, path: str) -> ThresholdsFile:
 def thresholds_info(loaded: Loaded, choice: ExitChoice, now_ns: int) -> ThresholdsInfo:
     """What a1/thresholds_info says of a choice."""
     checkpoint, setting, file = loaded.checkpoint, choice.setting, choice.file
-    exits = tuple(checkpoint.config.exits if file is None else file.thresholds.exits)
+    exits = tuple(checkpoint.config.exits)
     fixed = setting.fixed_exit
     info = ThresholdsInfo(
         stamp=ns_to_stamp(now_ns),
         mode=MODES[setting.mode],
-        fixed_exit=-1 if fixed is None else tuple(checkpoint.config.exits).index(fixed),
+        fixed_exit=-1 if fixed is None else exits.index(fixed),
         checkpoint_digest=checkpoint.digest,
         normaliser_digest=checkpoint.normaliser.digest,
         spec_digest=loaded.spec.digest,
@@ -170,22 +171,28 @@ def thresholds_info(loaded: Loaded, choice: ExitChoice, now_ns: int) -> Threshol
         exits=array.array("I", [block + 1 for block in exits]),
     )
     if file is not None:
-        _describe(info, file)
+        _describe(info, file, exits)
         if choice.not_covered:
             info.certified = False
         if choice.state is not None and choice.state.alarms:
-            _describe_alarm(info, file, choice.state.setting)
+            _describe_alarm(info, file, exits, choice.state.setting)
     return info
 
 
-def _describe(info: ThresholdsInfo, file: ThresholdsFile) -> None:
+def _of_all(exits: tuple[int, ...], file: ThresholdsFile, values: Sequence[float]) -> array.array:
+    """Values of the file's exits at their places among all; NaN for those that it leaves out."""
+    known = dict(zip(file.thresholds.exits, values, strict=True))
+    return floats([known.get(block, math.nan) for block in exits])
+
+
+def _describe(info: ThresholdsInfo, file: ThresholdsFile, exits: tuple[int, ...]) -> None:
     """Fill in what a thresholds file says of itself."""
     info.thresholds_digest = file.thresholds.digest
     info.fit, info.distribution, info.parameter = file.fit, file.distribution, file.parameter
     info.samples, info.episodes = file.samples, file.episodes
-    info.thresholds = floats(file.thresholds.eta)
-    info.requested_rates = floats(file.requested_rates)
-    info.realised_rates = floats(file.realised_rates)
+    info.thresholds = _of_all(exits, file, file.thresholds.eta)
+    info.requested_rates = _of_all(exits, file, file.requested_rates)
+    info.realised_rates = _of_all(exits, file, file.realised_rates)
     certificate = file.certificate
     info.certified = certificate is not None
     if certificate is not None:
@@ -194,12 +201,14 @@ def _describe(info: ThresholdsInfo, file: ThresholdsFile) -> None:
         info.certificate_episodes = certificate.episodes
 
 
-def _describe_alarm(info: ThresholdsInfo, file: ThresholdsFile, setting: int) -> None:
+def _describe_alarm(
+    info: ThresholdsInfo, file: ThresholdsFile, exits: tuple[int, ...], setting: int
+) -> None:
     """What an alarm leaves of that: a safer setting, of which nothing is promised here."""
     thresholds = thresholds_of(file, setting)
     rest = len(file.thresholds.eta) - 1
     eta = (*[-math.inf] * rest, math.inf) if thresholds is None else thresholds.eta
     info.certified = False
-    info.thresholds = floats(eta)
-    info.requested_rates = floats([math.nan] * (rest + 1))
-    info.realised_rates = floats([math.nan] * (rest + 1))
+    info.thresholds = _of_all(exits, file, eta)
+    info.requested_rates = floats([math.nan] * len(exits))
+    info.realised_rates = floats([math.nan] * len(exits))
