@@ -183,6 +183,8 @@ def test_of_bags_that_were_added_only_these_are_computed(
     assert "2 different certificates were asked of these episodes by now" in other.message
     other = calibrate(replace(more, promise=replace(promise, tolerance=0.9)), spec, silent)
     assert "3 different certificates were asked of these episodes by now" in other.message
+    fresh = replace(more, fit_bags=(*every[3:],), certify_bags=(*every[:3],))
+    assert "different certificates" not in calibrate(fresh, spec, silent).message
 
 
 def test_too_few_episodes_are_told_and_nothing_is_written(make_request, done, spec, silent):

@@ -61,6 +61,7 @@ def calibrate(
             partial(_measure, request, checkpoint, meter, metric, recordings),
             tell,
         )
+        tell("fit", 0, STEPS)
         names = ticks.episode_names(recordings)
         parts = split(
             recordings,
@@ -68,11 +69,10 @@ def calibrate(
             request.certify_share,
             needed=request.promise is not None,
         )
-        looks = _looks(request, promise, parts, file)
-    tell("fit", 0, STEPS)
-    costs = cost_tables(checkpoint.policy, _an_observation(recordings, ticks), request.costs)
-    tell("fit", 1, STEPS)
-    fitted = fit(request, ticks, names, parts, costs, meter.unit)
+        costs = cost_tables(checkpoint.policy, _an_observation(recordings, ticks), request.costs)
+        tell("fit", 1, STEPS)
+        fitted = fit(request, ticks, names, parts, costs, meter.unit)
+        looks = _looks(request, promise, recordings, parts, file)
     tell("fit", STEPS, STEPS)
     tell("certify", 1, 1)
     savings = savings_of(fitted, fitted.member, costs)
@@ -122,24 +122,40 @@ def calibrate(
     )
 
 
-def _looks(request: Request, promise: Promise, parts: Split, file: VFile) -> int:
-    """How many different certificates, this one included, were asked of what is in the file.
+def _looks(
+    request: Request,
+    promise: Promise,
+    recordings: tuple[Recording, ...],
+    parts: Split,
+    file: VFile,
+) -> int:
+    """How many different certificates, this one included, were asked of some of these episodes.
 
     The same one asked for again is no choice between two. Nor is it with more episodes where the
     test allows for that.
     """
     if request.promise is None:
         return 0
+    contents = {
+        recording.episode_name(k): f"{recording.bag.digest}#{k}"
+        for recording in recordings
+        for k in range(len(recording.bag.episodes))
+    }
+    fitted, certified = (
+        sorted(contents[name] for name in names) for names in (parts.fit, parts.held_out)
+    )
     asked = {
         "fit": [request.fit, request.distribution, request.parameter, request.choose_exits],
         "budget": None if request.budget is None else vars(request.budget),
         "family": request.family_size,
         "promise": {k: v for k, v in vars(promise).items() if k != "tried"},
-        "fitted": parts.fit,
-        "certified": None if promise.used_test == "betting" else parts.held_out,
+        "fitted": fitted,
+        "certified": None if promise.used_test == "betting" else certified,
     }
-    file.look(hashlib.sha256(json.dumps(asked).encode()).hexdigest())
-    return len(file.looks)
+    digest = hashlib.sha256(json.dumps(asked).encode()).hexdigest()
+    file.look(json.dumps([digest, certified]))
+    looks = map(json.loads, file.looks)
+    return len({other for other, episodes in looks if not set(episodes).isdisjoint(certified)})
 
 
 def too_few(request: Request, recordings: tuple[Recording, ...]) -> str:
