@@ -192,7 +192,7 @@ def ticks_to_alarm(runs: int) -> float:
 
 def write_recordings(folder: Path) -> None:
     """A checkpoint with random weights, a short bag and one 20 times as long."""
-    sys.path[:0] = [str(ROOT / "tests/calibration"), str(ROOT / "tests/data")]
+    sys.path[:0] = [str(ROOT / "tests" / part) for part in ("calibration", "data", "")]
     import world_bags
     from bag_rig import START, write_bag, write_spec
 
