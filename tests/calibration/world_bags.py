@@ -72,11 +72,13 @@ def write_bags(folder: Path, spec: RobotSpec, episodes: int, seconds: float) -> 
     return folder
 
 
-def write_checkpoint(folder: Path, spec: RobotSpec, seed: int = 0, **changes) -> Path:
-    """A network with random weights."""
+def write_checkpoint(
+    folder: Path, spec: RobotSpec, seed: int = 0, config=eight_blocks, **changes
+) -> Path:
+    """A network with random weights; `config` makes it for a number of words."""
     torch.manual_seed(seed)
     tokenizer = InstructionTokenizer.from_words(WORDS[0].split())
-    network = A1Network(eight_blocks(len(tokenizer), **changes)).eval()
+    network = A1Network(config(vocab_size=len(tokenizer), **changes)).eval()
     normaliser = Normaliser(
         names=spec.action_names,
         state_low_D=np.full(8, -3.0),
