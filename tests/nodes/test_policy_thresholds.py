@@ -64,7 +64,7 @@ def test_exits_that_are_not_looked_at_keep_their_places(ros, running, spec, tmp_
     ):
         assert [k for k, value in enumerate(told) if value == value] == [0, 2, len(EXITS) - 1]
         assert [value for value in told if value == value] == pytest.approx(list(wanted))
-    assert policy.settings[-1].thresholds == file.thresholds
+    assert wait_for(lambda: policy.settings[-1].thresholds == file.thresholds)
 
 
 WRONG = {

@@ -124,5 +124,5 @@ def test_the_table_is_shown_as_text_markdown_and_picture(tmp_path):
 
 def test_a_row_played_again_is_held_against_the_committed_one():
     row, low = rows_of({"fm-full-2": played(39, 8)})[0], rows_of({"fm-full-2": played(20, 8)})[0]
-    assert table.beside(row, row).endswith("39 of 40 in docs/table.md; inside its interval")
-    assert table.beside(low, row).endswith("outside its interval")
+    assert table.beside(row, row).endswith("39 of 40 in docs/table.md; the intervals agree")
+    assert table.beside(low, row).endswith("the intervals do NOT agree")

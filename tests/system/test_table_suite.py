@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from a1_core.thresholds_file import read_thresholds
+from a1_sim import table_suite
 from a1_sim.evaluate import main
 
 ROOT = Path(__file__).parents[2]
@@ -43,8 +44,11 @@ def play(table, *more):
 @pytest.fixture(scope="module")
 def result(small):
     """As a run that stopped after its second row, and was started again."""
-    with pytest.raises(SystemExit):
-        play(small, "--rows", "fixed-2")  # takes its depth from rows that are not there yet
+    with pytest.MonkeyPatch.context() as patch:
+        # It takes its depth from rows that are not there yet, where no table came along either.
+        patch.setattr(table_suite, "COMMITTED", "docs/no_table.json")
+        with pytest.raises(SystemExit):
+            play(small, "--rows", "fixed-2")
     first = play(small, "--rows", "fm-full-2", "probe-2-c0.1")
     kept = (small.parent / "out/table/episodes/probe-2-c0.1.jsonl").read_bytes()
     both = play(small)

@@ -203,10 +203,11 @@ def sentence(answer: Mapping[str, Any]) -> str:
 def beside(row: Mapping[str, Any], committed: Mapping[str, Any]) -> str:
     """How a row came out beside the one that came with the checkpoint."""
     low, high = committed["interval95"]
-    inside = "inside" if low <= row["success_rate"] <= high else "outside"
+    own_low, own_high = row["interval95"]
+    agree = "agree" if own_low <= high and low <= own_high else "do NOT agree"
     return (
         f"{row['name']}: {row['successes']} of {row['episodes']} here, {committed['successes']} of "
-        f"{committed['episodes']} in docs/table.md; {inside} its interval"
+        f"{committed['episodes']} in docs/table.md; the intervals {agree}"
     )
 
 
