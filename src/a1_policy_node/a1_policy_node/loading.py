@@ -12,13 +12,14 @@ from a1_core.errors import CheckpointError, SpecError
 from a1_core.observation import Observation
 from a1_core.policy import ExitSetting, Policy
 from a1_core.spec import RobotSpec, load_spec
+from a1_core.thresholds_file import Bindable
 from a1_policy_node.settings import Settings
 from a1_ros.qos import qos_from_spec
 
 WARM_UP_SIDE = 224
 
 
-class Checkpoint(Protocol):
+class Checkpoint(Bindable, Protocol):
     """What the node needs of a loaded checkpoint; a1_model's LoadedCheckpoint is one."""
 
     @property
@@ -27,15 +28,7 @@ class Checkpoint(Protocol):
 
     @property
     def config(self) -> Any:
-        """exits (blocks), head, num_steps, start, metric."""
-
-    @property
-    def normaliser(self) -> Any:
-        """Has a digest."""
-
-    @property
-    def digest(self) -> str:
-        """SHA-256 (hex) of the content."""
+        """Has exits (blocks) and metric as well."""
 
 
 CheckpointLoader = Callable[[Path, RobotSpec, Settings], Checkpoint]
